@@ -1,0 +1,207 @@
+//! Which ad an install came from, and why (tracking-and-attribution.md sections 5 to 8 and 18).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AppId, CampaignId, InstallId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
+    engagement::EngagementKind,
+    flag::Flags,
+    policy::{Level, Window},
+};
+
+/// On what an engagement and an install were found to belong together. A later class of the ladder is one
+/// more variant here, one arm in `basis_of` and one in `rank`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Basis {
+    /// The same device identifier: its kind, and how the link had hashed it.
+    Identifier {
+        /// The kind as the install names it: `idfa`, `adid`, …
+        kind: String,
+        /// The hashed form that matched, in words; `None` for a plain identifier.
+        form: Option<String>,
+    },
+    /// The click id in the install referrer.
+    InstallReferrer,
+    /// The click id of the landing page.
+    LandingPage,
+    /// Apple's word.
+    AppleSearchAds,
+    /// The same address and a device that looks alike.
+    Modeled,
+}
+
+impl Basis {
+    /// The match class: `device_id`, `referrer`, `ko_click_id`, `asa`, `modeled`.
+    #[must_use]
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::Identifier { .. } => "device_id",
+            Self::InstallReferrer => "referrer",
+            Self::LandingPage => "ko_click_id",
+            Self::AppleSearchAds => "asa",
+            Self::Modeled => "modeled",
+        }
+    }
+
+    /// Whether the match is certain rather than likely.
+    #[must_use]
+    pub const fn is_deterministic(&self) -> bool {
+        !matches!(self, Self::Modeled)
+    }
+}
+
+/// Why a candidate did not win: exactly one reason each (section 18, DECISIONS 3, 19).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LosingReason {
+    /// It lies further back than its window, or the window is disabled.
+    OutsideWindow,
+    /// Another candidate has a better class.
+    LowerClass,
+    /// A later engagement of the same class won.
+    OlderClick,
+    /// It carries another identifier of the same kind than the install: a neighbour.
+    IdentifierMismatch,
+    /// The operating systems or models disagree.
+    PlatformMismatch,
+    /// The app does not allow modeled matches without ATT consent.
+    AttNoConsent,
+    /// It came more than the grace after the install.
+    Late,
+    /// Another install was credited with it as modeled, and the app allows that once.
+    AlreadyCredited,
+    /// A click that carried an identifier is not tried as modeled (Device Attribution: Standard).
+    CarriedIdentifier,
+}
+
+impl LosingReason {
+    /// The name in answers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OutsideWindow => "outside_window",
+            Self::LowerClass => "lower_class",
+            Self::OlderClick => "older_click",
+            Self::IdentifierMismatch => "identifier_mismatch",
+            Self::PlatformMismatch => "platform_mismatch",
+            Self::AttNoConsent => "att_no_consent",
+            Self::Late => "late",
+            Self::AlreadyCredited => "already_credited",
+            Self::CarriedIdentifier => "carried_identifier",
+        }
+    }
+}
+
+impl fmt::Display for LosingReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An engagement that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The click or impression; `None` for Apple's word, which has none of ours.
+    pub touch: Option<TouchId>,
+    /// Click or impression.
+    pub kind: EngagementKind,
+    /// On what it matched.
+    pub basis: Basis,
+    /// The place of its class in the ladder of section 5; 1 is best.
+    pub rank: u8,
+    /// The network.
+    pub network: NetworkId,
+    /// The campaign, segment and tracker; `None` for Apple's word.
+    pub campaign: Option<CampaignId>,
+    /// The segment.
+    pub segment: Option<SegmentId>,
+    /// The tracker.
+    pub tracker: Option<TrackerId>,
+    /// When it happened.
+    pub time: Timestamp,
+    /// Milliseconds before the install; 0 within the allowed clock skew.
+    pub age_ms: i64,
+    /// The window it was held against.
+    pub window: Window,
+    /// Who set that window.
+    pub window_from: Level,
+    /// What was odd.
+    pub flags: Flags,
+    /// Hash of its content, the second tie-break.
+    pub content_key: u64,
+    /// Why it lost; `None` for the winner.
+    pub lost: Option<LosingReason>,
+}
+
+/// A decision on one install, with everything that led to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The app.
+    pub app: AppId,
+    /// The install.
+    pub install: InstallId,
+    /// 0 for the first decision; each change of it adds one (DECISIONS 6).
+    pub revision: u32,
+    /// The receipt time of the input that brought it about.
+    pub decided: Timestamp,
+    /// The catalogue version it was made under.
+    pub catalogue: u64,
+    /// The candidates in order: the winner first, then by rank and time. At most
+    /// [`crate::policy::CANDIDATES_MAX`].
+    pub candidates: Vec<Candidate>,
+    /// Whether there were more candidates than are listed.
+    pub more: bool,
+    /// Whether another network had an equally good claim: a modeled tie.
+    pub ambiguous: bool,
+    /// What was odd about the decision as a whole (`shared_click`, `clock_skew`, …).
+    pub flags: Flags,
+}
+
+impl Decision {
+    /// The winner; `None` is organic.
+    #[must_use]
+    pub fn winner(&self) -> Option<&Candidate> {
+        self.candidates.first().filter(|candidate| candidate.lost.is_none())
+    }
+
+    /// The match class of the winner, or `organic`.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        self.winner().map_or("organic", |winner| winner.basis.class())
+    }
+}
+
+/// Where an install came from: the winning engagement as events inherit it and postbacks render it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The click or impression; `None` for Apple's word.
+    pub touch: Option<TouchId>,
+    /// Click or impression.
+    pub kind: EngagementKind,
+    /// The match class: `device_id`, `modeled`, …
+    pub class: String,
+    /// When the engagement happened.
+    pub time: Timestamp,
+    /// The network.
+    pub network: NetworkId,
+    /// The campaign.
+    pub campaign: Option<CampaignId>,
+    /// The segment.
+    pub segment: Option<SegmentId>,
+    /// The tracker.
+    pub tracker: Option<TrackerId>,
+    /// The partner's click id.
+    pub click_id: Option<String>,
+    /// Publisher.
+    pub site_id: Option<String>,
+    /// Sub-publisher.
+    pub sub_site_id: Option<String>,
+    /// Creative.
+    pub creative_id: Option<String>,
+    /// Every other parameter of the link: `cp_0`, …
+    pub params: Vec<(String, String)>,
+    /// The query of the link.
+    pub query: String,
+}

@@ -1,0 +1,371 @@
+//! What people set up: apps, networks, campaigns, segments, trackers, triggers, keys. A [`Catalogue`] is
+//! the fold of every change so far; readers hold an immutable one, and every input names the version it
+//! was resolved under.
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AppId, CampaignId, KeyId, NetworkId, SegmentId, Timestamp, TrackerId, TriggerId,
+    platform::Os,
+    policy::{AppPolicy, Policy, Windows},
+    postback::Trigger,
+};
+
+/// Apple Search Ads: the one network that is always there, because an install can name it without a click.
+pub const APPLE_SEARCH_ADS: NetworkId = NetworkId(1);
+
+/// How strictly an app checks that its senders are who they say (DECISIONS 21).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AuthMode {
+    /// Nothing is checked.
+    #[default]
+    Off,
+    /// Checked, stored as a flag, never refused.
+    Flag,
+    /// Refused with 401 and quarantined unless it matches.
+    Strict,
+}
+
+/// A secret encrypted with the key file of the data directory; only the server can open it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sealed(pub Vec<u8>);
+
+/// Install authentication of an app (ingest.md section 11).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstallAuth {
+    /// How strictly.
+    pub mode: AuthMode,
+    /// The key that senders name in `Kochava-Api-Key`.
+    pub api_key: Option<String>,
+    /// The secret that only sender and server know.
+    pub secret: Option<Sealed>,
+    /// The actions it covers; empty means all four.
+    pub actions: Vec<String>,
+}
+
+impl InstallAuth {
+    /// Whether `action` (`install`, `event`, `update`, `identityLink`) is covered.
+    #[must_use]
+    pub fn covers(&self, action: &str) -> bool {
+        self.mode != AuthMode::Off
+            && (self.actions.is_empty() || self.actions.iter().any(|name| name == action))
+    }
+}
+
+/// An app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct App {
+    /// Its number.
+    pub id: AppId,
+    /// What senders call it: `kochava_app_id`.
+    pub guid: String,
+    /// Its name.
+    pub name: String,
+    /// The platform as the incumbent spells it (ingest.md section 7): `iOS`, `Android`, `Web`, …
+    pub platform: String,
+    /// Install authentication.
+    pub auth: InstallAuth,
+    /// Settings of its own.
+    pub policy: AppPolicy,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it was last changed.
+    pub updated: Timestamp,
+    /// Whether it was deleted; its data stays.
+    pub deleted: bool,
+    /// Every other field that was sent, as JSON text.
+    pub extra: String,
+}
+
+impl App {
+    /// The operating system of the platform; `None` for the web and the like.
+    #[must_use]
+    pub fn os(&self) -> Option<Os> {
+        match self.platform.to_ascii_lowercase().as_str() {
+            "web" | "webgl" => None,
+            other => Os::named(other),
+        }
+    }
+
+    /// Whether it is measured in browsers.
+    #[must_use]
+    pub fn is_web(&self) -> bool {
+        matches!(self.platform.to_ascii_lowercase().as_str(), "web" | "webgl")
+    }
+}
+
+/// A network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Its number.
+    pub id: NetworkId,
+    /// Its name.
+    pub name: String,
+    /// Windows it sets for its engagements.
+    pub windows: Windows,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Whether it was deleted.
+    pub deleted: bool,
+    /// Every other field that was sent, as JSON text.
+    pub extra: String,
+}
+
+/// A campaign.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Campaign {
+    /// Its number.
+    pub id: CampaignId,
+    /// Its app.
+    pub app: AppId,
+    /// Its name.
+    pub name: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Whether it was deleted.
+    pub deleted: bool,
+    /// Every other field that was sent, as JSON text.
+    pub extra: String,
+}
+
+/// A segment; `tier` on the wire.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Its number.
+    pub id: SegmentId,
+    /// Its app.
+    pub app: AppId,
+    /// Its campaign.
+    pub campaign: CampaignId,
+    /// Its name.
+    pub name: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Whether it was deleted.
+    pub deleted: bool,
+    /// Every other field that was sent, as JSON text.
+    pub extra: String,
+}
+
+/// Where a tracking link leads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DestinationKind {
+    /// Wherever the URL says.
+    #[default]
+    Custom,
+    /// The Play store, with an install referrer.
+    GoogleReferrer,
+    /// A landing page of the advertiser, with `ko_click_id`.
+    LandingPage,
+}
+
+/// A tracker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tracker {
+    /// Its number.
+    pub id: TrackerId,
+    /// What links call it: `campaign_id`.
+    pub guid: String,
+    /// Its app.
+    pub app: AppId,
+    /// Its campaign.
+    pub campaign: CampaignId,
+    /// Its segment.
+    pub segment: SegmentId,
+    /// Its network.
+    pub network: NetworkId,
+    /// Its name.
+    pub name: String,
+    /// Where a click leads; may hold `{key}` placeholders filled from the link.
+    pub destination_url: String,
+    /// What kind of place that is.
+    pub destination: DestinationKind,
+    /// Overrides of windows.
+    pub windows: Windows,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Whether it was deleted. Clicks that it received before may still win.
+    pub deleted: bool,
+    /// Every other field that was sent, as JSON text.
+    pub extra: String,
+}
+
+/// A management key. The key itself is never stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagementKey {
+    /// Its number.
+    pub id: KeyId,
+    /// What it is for.
+    pub name: String,
+    /// SHA-256 of the key.
+    pub hash: [u8; 32],
+    /// The apps it may touch; empty means the whole account.
+    pub apps: Vec<AppId>,
+    /// Whether it may change things.
+    pub write: bool,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Whether it was withdrawn.
+    pub revoked: bool,
+}
+
+/// One thing as it is after a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Entry {
+    /// The server's own settings, recorded when they change, so that a replay knows them.
+    Policy(Policy),
+    /// An app.
+    App(App),
+    /// A network.
+    Network(Network),
+    /// A campaign.
+    Campaign(Campaign),
+    /// A segment.
+    Segment(Segment),
+    /// A tracker.
+    Tracker(Tracker),
+    /// A trigger.
+    Trigger(Trigger),
+    /// A management key.
+    Key(ManagementKey),
+}
+
+/// One step in the history of the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The version that the change makes; the first is 1.
+    pub version: u64,
+    /// When it was made.
+    pub at: Timestamp,
+    /// The key that made it; `None` for the server itself.
+    pub by: Option<KeyId>,
+    /// What it made.
+    pub entry: Entry,
+}
+
+/// Everything that people set up, at one version.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    /// The version: how many changes it holds.
+    pub version: u64,
+    /// The server's settings.
+    pub policy: Policy,
+    apps: HashMap<AppId, Arc<App>>,
+    app_guids: HashMap<String, AppId>,
+    networks: HashMap<NetworkId, Arc<Network>>,
+    campaigns: HashMap<CampaignId, Arc<Campaign>>,
+    segments: HashMap<SegmentId, Arc<Segment>>,
+    trackers: HashMap<TrackerId, Arc<Tracker>>,
+    tracker_guids: HashMap<String, TrackerId>,
+    triggers: HashMap<TriggerId, Arc<Trigger>>,
+    app_triggers: HashMap<AppId, Vec<TriggerId>>,
+    keys: HashMap<[u8; 32], Arc<ManagementKey>>,
+}
+
+macro_rules! lookup {
+    ($one:ident, $all:ident, $map:ident, $id:ty, $item:ty) => {
+        #[doc = concat!("The ", stringify!($one), " with this number, deleted or not.")]
+        #[must_use]
+        pub fn $one(&self, id: $id) -> Option<&Arc<$item>> {
+            self.$map.get(&id)
+        }
+
+        #[doc = concat!("All of the catalogue's ", stringify!($all), ", deleted or not, by number.")]
+        #[must_use]
+        pub fn $all(&self) -> Vec<&Arc<$item>> {
+            let mut items: Vec<_> = self.$map.values().collect();
+            items.sort_unstable_by_key(|item| item.id);
+            items
+        }
+    };
+}
+
+impl Catalogue {
+    lookup!(app, apps, apps, AppId, App);
+    lookup!(network, networks, networks, NetworkId, Network);
+    lookup!(campaign, campaigns, campaigns, CampaignId, Campaign);
+    lookup!(segment, segments, segments, SegmentId, Segment);
+    lookup!(tracker, trackers, trackers, TrackerId, Tracker);
+    lookup!(trigger, triggers, triggers, TriggerId, Trigger);
+
+    /// The app that senders call `guid`; deleted apps are unknown.
+    #[must_use]
+    pub fn app_by_guid(&self, guid: &str) -> Option<&Arc<App>> {
+        self.apps.get(self.app_guids.get(guid)?).filter(|app| !app.deleted)
+    }
+
+    /// Whether `guid` was ever given to an app, deleted or not.
+    #[must_use]
+    pub fn app_guid_taken(&self, guid: &str) -> bool {
+        self.app_guids.contains_key(guid)
+    }
+
+    /// The tracker that links call `guid`; deleted trackers and those of deleted apps are unknown.
+    #[must_use]
+    pub fn tracker_by_guid(&self, guid: &str) -> Option<&Arc<Tracker>> {
+        let tracker = self.trackers.get(self.tracker_guids.get(guid)?)?;
+        let app_lives = self.apps.get(&tracker.app).is_some_and(|app| !app.deleted);
+        (!tracker.deleted && app_lives).then_some(tracker)
+    }
+
+    /// The triggers of an app that are not deleted, by number.
+    pub fn triggers_of(&self, app: AppId) -> impl Iterator<Item = &Arc<Trigger>> {
+        let ids = self.app_triggers.get(&app).map(Vec::as_slice).unwrap_or_default();
+        ids.iter().filter_map(|id| self.triggers.get(id)).filter(|trigger| !trigger.deleted)
+    }
+
+    /// The key with this SHA-256, unless it was withdrawn.
+    #[must_use]
+    pub fn key_by_hash(&self, hash: &[u8; 32]) -> Option<&Arc<ManagementKey>> {
+        self.keys.get(hash).filter(|key| !key.revoked)
+    }
+
+    /// All management keys.
+    pub fn keys(&self) -> impl Iterator<Item = &Arc<ManagementKey>> {
+        self.keys.values()
+    }
+
+    /// The policy in force for an app.
+    #[must_use]
+    pub fn policy_of(&self, app: &App) -> Policy {
+        self.policy.with(&app.policy)
+    }
+
+    /// Takes a change in. Changes come in the order of their versions.
+    pub fn apply(&mut self, change: Change) {
+        self.version = change.version;
+        match change.entry {
+            Entry::Policy(policy) => self.policy = policy,
+            Entry::App(app) => {
+                self.app_guids.insert(app.guid.clone(), app.id);
+                self.apps.insert(app.id, Arc::new(app));
+            }
+            Entry::Network(network) => {
+                self.networks.insert(network.id, Arc::new(network));
+            }
+            Entry::Campaign(campaign) => {
+                self.campaigns.insert(campaign.id, Arc::new(campaign));
+            }
+            Entry::Segment(segment) => {
+                self.segments.insert(segment.id, Arc::new(segment));
+            }
+            Entry::Tracker(tracker) => {
+                self.tracker_guids.insert(tracker.guid.clone(), tracker.id);
+                self.trackers.insert(tracker.id, Arc::new(tracker));
+            }
+            Entry::Trigger(trigger) => {
+                let ids = self.app_triggers.entry(trigger.app).or_default();
+                if let Err(place) = ids.binary_search(&trigger.id) {
+                    ids.insert(place, trigger.id);
+                }
+                self.triggers.insert(trigger.id, Arc::new(trigger));
+            }
+            Entry::Key(key) => {
+                self.keys.insert(key.hash, Arc::new(key));
+            }
+        }
+    }
+}

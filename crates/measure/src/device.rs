@@ -1,0 +1,108 @@
+//! A device as one app knows it, and what every in-app input says about its device.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AppId, DeviceId, InstallId, Timestamp,
+    attribution::Source,
+    consent::Consent,
+    identifier::{Identifier, JoinKey},
+    platform::Traits,
+};
+
+/// What an install, event or update says about the device it comes from, after consent has been
+/// applied: an identifier that may not be kept is not in here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Stable per app instance; `None` when empty or absent.
+    pub kochava_device_id: Option<String>,
+    /// The usable identifiers.
+    pub identifiers: Vec<Identifier>,
+    /// The address of the device.
+    pub ip: Option<IpAddr>,
+    /// The user agent of the device, decoded; manufactured when none was sent (DECISIONS 20).
+    pub user_agent: Option<String>,
+    /// Its make, from the device version and the user agent.
+    pub traits: Traits,
+    /// What the user allowed.
+    pub consent: Consent,
+    /// The version of the app.
+    pub app_version: Option<String>,
+    /// ISO 3166 country, when the sender or a geo database gave one.
+    pub country: Option<String>,
+}
+
+impl Origin {
+    /// What the device can be looked up by, in the order of DECISIONS 13.
+    #[must_use]
+    pub fn join_keys(&self) -> Vec<JoinKey> {
+        join_keys(self.kochava_device_id.as_deref(), &self.identifiers)
+    }
+}
+
+/// Join keys in the order of DECISIONS 13: `kochava_device_id` first, then idfa, adid, android_id, idfv,
+/// others.
+#[must_use]
+pub fn join_keys(kochava_device_id: Option<&str>, identifiers: &[Identifier]) -> Vec<JoinKey> {
+    let mut ordered: Vec<&Identifier> = identifiers.iter().collect();
+    ordered.sort_by_key(|identifier| identifier.kind.lookup_rank());
+    kochava_device_id
+        .map(|id| JoinKey::KochavaDeviceId(id.to_owned()))
+        .into_iter()
+        .chain(ordered.into_iter().map(JoinKey::from))
+        .collect()
+}
+
+/// A device with its install.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Its identifier in this app.
+    pub id: DeviceId,
+    /// The app that knows it.
+    pub app: AppId,
+    /// The `kochava_device_id`s it has been seen with; the first is the main one, the rest are aliases.
+    pub kochava_ids: Vec<String>,
+    /// Its identifiers, one per kind.
+    pub identifiers: Vec<Identifier>,
+    /// The latest known consent.
+    pub consent: Consent,
+    /// Its make as of the install.
+    pub traits: Traits,
+    /// Its install.
+    pub install: InstallId,
+    /// When the install happened.
+    pub installed: Timestamp,
+    /// When the install was received; held inputs are compared with it (DECISIONS 4).
+    pub install_received: Timestamp,
+    /// Where the install came from, as last decided; `None` is organic.
+    pub source: Option<Source>,
+    /// Identity links by name.
+    pub links: Vec<(String, String)>,
+}
+
+impl Device {
+    /// Everything it can be looked up by.
+    #[must_use]
+    pub fn join_keys(&self) -> Vec<JoinKey> {
+        let kochava = self.kochava_ids.iter().map(|id| JoinKey::KochavaDeviceId(id.clone()));
+        kochava.chain(self.identifiers.iter().map(JoinKey::from)).collect()
+    }
+
+    /// The value of the identifier with the wire name `kind`.
+    #[must_use]
+    pub fn identifier(&self, kind: &str) -> Option<&str> {
+        self.identifiers.iter().find(|id| id.kind.name() == kind).map(|id| id.value.as_str())
+    }
+
+    /// Adds or replaces identity links.
+    pub fn link(&mut self, links: &[(String, String)]) {
+        for (name, value) in links {
+            match self.links.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => known.clone_from(value),
+                None => self.links.push((name.clone(), value.clone())),
+            }
+        }
+    }
+}

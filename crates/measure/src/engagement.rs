@@ -1,0 +1,220 @@
+//! Clicks and impressions (tracking-and-attribution.md sections 2 and 3), and the compact form in which
+//! they wait for an install.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    CampaignId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
+    consent::Att,
+    identifier::{Digest, Fingerprint, IdKind, Identifier},
+    platform::{Os, Traits},
+};
+
+/// A click or an impression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum EngagementKind {
+    /// A click.
+    Click,
+    /// An impression.
+    Impression,
+}
+
+impl EngagementKind {
+    /// `click` or `impression`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Click => "click",
+            Self::Impression => "impression",
+        }
+    }
+}
+
+/// An identifier as a link carries it: in plain text or as a digest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum LinkIdentifier {
+    /// In plain text.
+    Plain(Identifier),
+    /// Hashed; the kind is what the link says it is.
+    Hashed(IdKind, Digest),
+}
+
+impl LinkIdentifier {
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> &IdKind {
+        match self {
+            Self::Plain(identifier) => &identifier.kind,
+            Self::Hashed(kind, _) => kind,
+        }
+    }
+}
+
+/// A click or impression, resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Engagement {
+    /// Click or impression.
+    pub kind: EngagementKind,
+    /// When it happened: receipt, or the link's `click_time` where that is accepted (DECISIONS 1).
+    pub time: Timestamp,
+    /// The tracker whose link it was.
+    pub tracker: TrackerId,
+    /// The tracker's network, campaign and segment as they were then.
+    pub network: NetworkId,
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// The segment.
+    pub segment: SegmentId,
+    /// The usable identifiers.
+    pub identifiers: Vec<LinkIdentifier>,
+    /// The address: parameter first, else the connection.
+    pub ip: Option<IpAddr>,
+    /// The user agent: parameter first, else the connection.
+    pub user_agent: Option<String>,
+    /// The make told by the user agent.
+    pub traits: Traits,
+    /// App Tracking Transparency on the publisher's side.
+    pub att: Att,
+    /// The partner's click id.
+    pub click_id: Option<String>,
+    /// Publisher.
+    pub site_id: Option<String>,
+    /// Sub-publisher.
+    pub sub_site_id: Option<String>,
+    /// Creative.
+    pub creative_id: Option<String>,
+    /// Every other parameter, kept and reported: the last value of each key.
+    pub params: Vec<(String, String)>,
+    /// The query as received, with values that consent forbids removed.
+    pub query: String,
+}
+
+/// The address as modeled matching sees it: IPv4 whole, IPv6 by its /64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct IpKey(pub IpAddr);
+
+impl From<IpAddr> for IpKey {
+    fn from(ip: IpAddr) -> Self {
+        Self(match ip.to_canonical() {
+            IpAddr::V4(v4) => IpAddr::V4(v4),
+            IpAddr::V6(v6) => {
+                let network = u128::from(v6) & (u128::MAX << 64);
+                IpAddr::V6(network.into())
+            }
+        })
+    }
+}
+
+/// What an install and an engagement have to share to be looked at together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum MatchKey {
+    /// A plain identifier.
+    Identifier(Fingerprint),
+    /// The digest of an identifier.
+    Digest(Digest),
+    /// Our own click id, from an install referrer or a landing page.
+    Click(TouchId),
+    /// Address and operating system family.
+    Modeled(IpKey, Os),
+}
+
+/// An engagement as it waits for an install: what a decision needs and no more. Everything else is read
+/// from its fact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Touch {
+    /// Its identifier.
+    pub id: TouchId,
+    /// Click or impression.
+    pub kind: EngagementKind,
+    /// When it happened.
+    pub time: Timestamp,
+    /// When it was received.
+    pub received: Timestamp,
+    /// The tracker.
+    pub tracker: TrackerId,
+    /// The network.
+    pub network: NetworkId,
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// The segment.
+    pub segment: SegmentId,
+    /// The usable identifiers.
+    pub identifiers: Vec<LinkIdentifier>,
+    /// The address.
+    pub ip: Option<IpKey>,
+    /// The make.
+    pub traits: Traits,
+    /// Hash of what it contains: breaks ties whatever the order of arrival (DECISIONS 5).
+    pub content_key: u64,
+}
+
+impl Engagement {
+    /// The compact form.
+    #[must_use]
+    pub fn touch(&self, id: TouchId, received: Timestamp) -> Touch {
+        Touch {
+            id,
+            kind: self.kind,
+            time: self.time,
+            received,
+            tracker: self.tracker,
+            network: self.network,
+            campaign: self.campaign,
+            segment: self.segment,
+            identifiers: self.identifiers.clone(),
+            ip: self.ip.map(IpKey::from),
+            traits: self.traits.clone(),
+            content_key: self.content_key(),
+        }
+    }
+
+    /// The keys under which it is found.
+    #[must_use]
+    pub fn match_keys(&self, id: TouchId) -> Vec<MatchKey> {
+        let mut keys = vec![MatchKey::Click(id)];
+        for identifier in &self.identifiers {
+            keys.push(match identifier {
+                LinkIdentifier::Plain(plain) => MatchKey::Identifier(plain.into()),
+                LinkIdentifier::Hashed(_, digest) => MatchKey::Digest(digest.clone()),
+            });
+        }
+        if let (Some(ip), Some(os)) = (self.ip, &self.traits.os) {
+            keys.push(MatchKey::Modeled(ip.into(), os.clone()));
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    /// Hash of tracker, network, click id, identifiers, address and user agent (DECISIONS 5).
+    #[must_use]
+    pub fn content_key(&self) -> u64 {
+        let mut identifiers: Vec<String> = self
+            .identifiers
+            .iter()
+            .map(|identifier| match identifier {
+                LinkIdentifier::Plain(plain) => format!("{}={}", plain.kind, plain.canonical()),
+                LinkIdentifier::Hashed(kind, digest) => format!("{kind}#{}", digest.as_str()),
+            })
+            .collect();
+        identifiers.sort_unstable();
+        let mut hasher = Sha256::new();
+        let ip = self.ip.map(|ip| ip.to_string());
+        for part in [
+            self.tracker.to_string().as_str(),
+            self.network.to_string().as_str(),
+            self.click_id.as_deref().unwrap_or_default(),
+            identifiers.join(",").as_str(),
+            ip.as_deref().unwrap_or_default(),
+            self.user_agent.as_deref().unwrap_or_default(),
+        ] {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part.as_bytes());
+        }
+        let digest = hasher.finalize();
+        digest.iter().take(8).fold(0, |key, byte| key << 8 | u64::from(*byte))
+    }
+}

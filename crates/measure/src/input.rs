@@ -1,0 +1,193 @@
+//! Inputs, as they enter the one write path, and facts, as they are remembered.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AppId, InputId, InstallId, Timestamp, TriggerId,
+    attribution::Source,
+    engagement::Engagement,
+    event::Event,
+    flag::Flags,
+    install::Install,
+    link::{IdentityLink, Update},
+    postback::Suppression,
+};
+
+/// What came in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Payload {
+    /// A click or an impression.
+    Engagement(Engagement),
+    /// An install.
+    Install(Install),
+    /// An event.
+    Event(Event),
+    /// An update of identifiers.
+    Update(Update),
+    /// An identity link.
+    Link(IdentityLink),
+}
+
+impl Payload {
+    /// The kind as the ledger counts it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Engagement(engagement) => engagement.kind.name(),
+            Self::Install(_) => "install",
+            Self::Event(_) => "event",
+            Self::Update(_) => "update",
+            Self::Link(_) => "identity_link",
+        }
+    }
+}
+
+/// A key that makes a retry count once (DECISIONS 26).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct IdempotencyKey {
+    /// Which kind of key: `header`, `nt_id`, `body` (the bytes themselves, for flagging only), …
+    pub source: String,
+    /// The key.
+    pub key: String,
+}
+
+/// One element, resolved: everything that can differ between two runs has been settled at the edge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Its identifier.
+    pub id: InputId,
+    /// When it was received.
+    pub received: Timestamp,
+    /// Its app.
+    pub app: AppId,
+    /// The catalogue version it was resolved under.
+    pub catalogue: u64,
+    /// The sender's idempotency key.
+    pub key: Option<IdempotencyKey>,
+    /// The first 16 bytes of SHA-256 over the element as received.
+    pub body_hash: [u8; 16],
+    /// The element as received, with what consent forbids removed. Empty for links, whose query is in the
+    /// payload.
+    pub body: String,
+    /// What was odd about it.
+    pub flags: Flags,
+    /// What it says.
+    pub payload: Payload,
+}
+
+/// A pair of trigger and conversion for which nothing was sent, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suppressed {
+    /// The trigger.
+    pub trigger: TriggerId,
+    /// The reason.
+    pub reason: Suppression,
+}
+
+/// Something that an input brought about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// An engagement was stored.
+    Touched {
+        /// Whether the same device had the same kind of engagement with the tracker before.
+        duplicate: bool,
+        /// Pairs for which nothing was sent.
+        suppressed: Vec<Suppressed>,
+    },
+    /// A new install was decided.
+    Installed {
+        /// The install.
+        install: InstallId,
+        /// Where it came from; `None` is organic.
+        source: Option<Source>,
+        /// Pairs for which nothing was sent.
+        suppressed: Vec<Suppressed>,
+    },
+    /// The install was known; the first attribution stands.
+    DuplicateInstall {
+        /// The install that stands.
+        install: InstallId,
+    },
+    /// An install was decided again and the decision changed (DECISIONS 6).
+    Redecided {
+        /// The install.
+        install: InstallId,
+        /// The new revision.
+        revision: u32,
+        /// Where it came from.
+        source: Option<Source>,
+        /// Pairs for which nothing was sent.
+        suppressed: Vec<Suppressed>,
+    },
+    /// An event was joined to an install: this input itself, or one that had been held.
+    EventLinked {
+        /// The event.
+        input: InputId,
+        /// The install.
+        install: InstallId,
+        /// The source that it inherits.
+        source: Option<Source>,
+        /// Pairs for which nothing was sent.
+        suppressed: Vec<Suppressed>,
+    },
+    /// An update or identity link was applied: this input itself, or one that had been held.
+    Applied {
+        /// The update or link.
+        input: InputId,
+        /// The install of the device.
+        install: InstallId,
+    },
+    /// No install is known yet: the input waits (DECISIONS 4).
+    Held {
+        /// Pairs for which nothing was sent, for an event.
+        suppressed: Vec<Suppressed>,
+    },
+}
+
+impl Outcome {
+    /// The suppressed pairs of the outcome.
+    #[must_use]
+    pub fn suppressed(&self) -> &[Suppressed] {
+        match self {
+            Self::Touched { suppressed, .. }
+            | Self::Installed { suppressed, .. }
+            | Self::Redecided { suppressed, .. }
+            | Self::EventLinked { suppressed, .. }
+            | Self::Held { suppressed } => suppressed,
+            Self::DuplicateInstall { .. } | Self::Applied { .. } => &[],
+        }
+    }
+}
+
+/// An input and what it brought about: the unit of the record. Facts are never changed; what becomes of a
+/// held input later is an outcome of the install that released it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    /// The place in the order of commits; the first is 1.
+    pub sequence: u64,
+    /// The input.
+    pub input: Input,
+    /// What it brought about, in order.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// A body that could not be used, kept with the reason (DECISIONS 11).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// Its identifier.
+    pub id: InputId,
+    /// When it was received.
+    pub received: Timestamp,
+    /// The app; `None` is the shared bucket for unknown apps.
+    pub app: Option<AppId>,
+    /// The app as the sender called it.
+    pub app_guid: String,
+    /// The request path.
+    pub path: String,
+    /// The status the sender was answered with.
+    pub status: u16,
+    /// What is wrong with it, for people.
+    pub reason: String,
+    /// The body, identifiers masked.
+    pub body: String,
+}

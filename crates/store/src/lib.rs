@@ -1,0 +1,290 @@
+//! What is remembered.
+//!
+//! [`Store`] speaks in domain operations on batches: the engine asks for the [`Context`] of a batch and
+//! commits what it brought about; the courier leases what is due and settles what became of it; everyone
+//! else reads. Two backends stand behind it, [`Fjall`] on disk and [`Memory`]; both pass the one
+//! conformance suite, [`conformance`], and so must any later one.
+//!
+//! Only `record.rs` and `key.rs` know bytes.
+
+use std::collections::HashMap;
+
+use measure::{
+    AppId, DeliveryId, InputId, InstallId, Timestamp, TouchId, TriggerId,
+    attribution::Decision,
+    catalogue::Change,
+    device::Device,
+    engagement::{MatchKey, Touch},
+    identifier::{DigestLength, JoinKey},
+    input::{Fact, IdempotencyKey, Quarantined},
+    install::InstallRecord,
+    ledger::Tally,
+    postback::{Attempt, Delivery, DeliveryState},
+};
+use thiserror::Error;
+
+/// Why the store could not do what was asked. Every variant says what the caller does next.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The disk is full, failing or gone: answer 503 and try again later; page someone when it lasts.
+    #[error("storage is unavailable: {0}")]
+    Unavailable(String),
+    /// A record cannot be read: do not try again, page someone.
+    #[error("a stored record cannot be read ({0}): the data directory is damaged or from a newer version")]
+    Corrupt(String),
+}
+
+/// What a batch needs to know before it can be decided.
+#[derive(Clone, Debug, Default)]
+pub struct Ask {
+    /// Devices, by what they can be looked up by.
+    pub devices: Vec<(AppId, JoinKey)>,
+    /// Touches: the newest [`measure::policy::TOUCHES_PER_KEY_MAX`] with `time <= until`.
+    pub touches: Vec<(AppId, MatchKey, Timestamp)>,
+    /// Installs that arrived under a match key with an install time of at least this.
+    pub arrivals: Vec<(AppId, MatchKey, Timestamp)>,
+    /// Inputs that wait for an install under a join key.
+    pub held: Vec<(AppId, JoinKey)>,
+    /// Idempotency keys.
+    pub seen: Vec<(AppId, IdempotencyKey)>,
+    /// Installs with their latest decision.
+    pub installs: Vec<(AppId, InstallId)>,
+    /// Modeled wins of touches.
+    pub credits: Vec<(AppId, TouchId)>,
+}
+
+/// What is known about an [`Ask`]; what is not known is absent.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// Devices by what they were asked for.
+    pub devices: HashMap<(AppId, JoinKey), Device>,
+    /// Touches, newest first; the flag says whether there were more than were loaded.
+    pub touches: HashMap<(AppId, MatchKey), (Vec<Touch>, bool)>,
+    /// Installs by match key, newest first.
+    pub arrivals: HashMap<(AppId, MatchKey), Vec<(Timestamp, InstallId)>>,
+    /// Waiting inputs, oldest first.
+    pub held: HashMap<(AppId, JoinKey), Vec<InputId>>,
+    /// Idempotency keys seen within [`measure::policy::IDEMPOTENCY_MS`].
+    pub seen: HashMap<(AppId, IdempotencyKey), Seen>,
+    /// Installs with their latest decision.
+    pub installs: HashMap<(AppId, InstallId), (InstallRecord, Decision)>,
+    /// Installs credited with a touch as modeled.
+    pub credits: HashMap<(AppId, TouchId), Vec<Credit>>,
+}
+
+/// The first input that came with an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Seen {
+    /// That input.
+    pub input: InputId,
+    /// When it was received.
+    pub received: Timestamp,
+    /// The hash of its bytes: the same key with other bytes is a conflict.
+    pub body_hash: [u8; 16],
+}
+
+/// An install credited with a touch as modeled (DECISIONS 19).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Credit {
+    /// The install.
+    pub install: InstallId,
+    /// When it happened: the earliest is the one that may keep a single-use click.
+    pub installed: Timestamp,
+}
+
+/// Everything that one batch brings about: written in one atomic, synced commit or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// The receipt time of the newest input: what is older than its retention before it may be dropped.
+    pub now: Timestamp,
+    /// Facts, in order of their sequence numbers, which go on where the last commit ended.
+    pub facts: Vec<Fact>,
+    /// Devices as they are now.
+    pub devices: Vec<Device>,
+    /// New ways to look up a device (`true`) and ways that no longer hold (`false`).
+    pub device_keys: Vec<(AppId, JoinKey, measure::DeviceId, bool)>,
+    /// Touches under their match keys.
+    pub touches: Vec<(AppId, MatchKey, Touch)>,
+    /// Installs under the match keys that a late engagement could find them by.
+    pub arrivals: Vec<(AppId, MatchKey, Timestamp, InstallId)>,
+    /// New installs.
+    pub installs: Vec<InstallRecord>,
+    /// New decisions and new revisions of old ones; earlier revisions are kept.
+    pub decisions: Vec<Decision>,
+    /// Inputs that wait (`true`) and that no longer do (`false`), under a join key.
+    pub held: Vec<(AppId, JoinKey, InputId, Timestamp, bool)>,
+    /// Idempotency keys.
+    pub seen: Vec<(AppId, IdempotencyKey, Seen)>,
+    /// Modeled wins (`true`) and wins taken back (`false`).
+    pub credits: Vec<(AppId, TouchId, Credit, bool)>,
+    /// Facts that tell of an install: the install's own, its events, links and revisions.
+    pub timeline: Vec<(AppId, InstallId, u64)>,
+    /// Held inputs and the sequence of the fact that released them.
+    pub released: Vec<(InputId, u64)>,
+    /// New deliveries. A delivery whose id exists already is left as it is.
+    pub deliveries: Vec<Delivery>,
+    /// Deliveries that a new decision replaces: those still pending become suppressed, `superseded`, and
+    /// are counted so.
+    pub superseded: Vec<DeliveryId>,
+    /// Event names seen for the first time, and whether an amount came with them.
+    pub event_names: Vec<(AppId, String, EventName)>,
+    /// Lengths of digests seen for the first time on links of an app.
+    pub digest_lengths: Vec<(AppId, DigestLength)>,
+    /// How far the index of device digests has come, for apps whose identity links are hashed.
+    pub digest_indexes: Vec<(AppId, DigestLength, DigestIndex)>,
+    /// Bodies that could not be used.
+    pub quarantine: Vec<Quarantined>,
+    /// Counts to add.
+    pub tally: Tally,
+}
+
+/// An event name on record (DECISIONS 35).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct EventName {
+    /// When it was first seen.
+    pub first_seen: Timestamp,
+    /// Whether events of this name count as revenue.
+    pub is_revenue: bool,
+}
+
+/// How far the devices of an app have been indexed by the digests of their identifiers. The index begins
+/// with the first hashed identity link of the app; an app that never sends one pays nothing for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct DigestIndex {
+    /// The last device indexed; `None` before the first.
+    pub after: Option<measure::DeviceId>,
+    /// Whether every device that was there when the index began has been indexed.
+    pub complete: bool,
+}
+
+/// A delivery taken on by a worker until `until`. Only the holder of the newest fence may settle it.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// The delivery.
+    pub delivery: Delivery,
+    /// Counts the leases of this delivery.
+    pub fence: u64,
+    /// When the lease ends and another worker may take the delivery on.
+    pub until: Timestamp,
+}
+
+/// What became of a leased delivery.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// The fence of the lease.
+    pub fence: u64,
+    /// The attempt that was made; `None` when the target was refused before anything was sent.
+    pub attempt: Option<Attempt>,
+    /// The state it is in now.
+    pub state: DeliveryState,
+    /// Why, for dead and suppressed ones.
+    pub reason: Option<String>,
+    /// When it is due next, for pending ones.
+    pub due: Timestamp,
+}
+
+/// Which deliveries are asked for (DECISIONS 30).
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryQuery {
+    /// Of this app.
+    pub app: Option<AppId>,
+    /// Of this trigger.
+    pub trigger: Option<TriggerId>,
+    /// In this state.
+    pub state: Option<DeliveryState>,
+    /// Of this install.
+    pub install: Option<InstallId>,
+    /// After this one, in descending order of identifiers.
+    pub after: Option<DeliveryId>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// What is remembered, and how it is asked for. Every method blocks; callers in async code move it to a
+/// blocking thread.
+pub trait Store: Send + Sync + 'static {
+    /// What is known about `ask`, as of the last commit.
+    fn context(&self, ask: &Ask) -> Result<Context, StoreError>;
+
+    /// Writes a batch: atomic, and durable when this returns.
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Takes on at most `limit` pending deliveries that are due at `now`, oldest due time first, until
+    /// `until`. A lease that was not settled by then is free again.
+    fn lease(&self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Lease>, StoreError>;
+
+    /// Records what became of leased deliveries, durably, and counts delivered, dead and suppressed ones.
+    /// A settlement with an old fence, or of a delivery that is no longer pending, changes nothing; the
+    /// answer says for each whether it counted.
+    fn settle(&self, settlements: &[Settlement]) -> Result<Vec<bool>, StoreError>;
+
+    /// When the next pending delivery is due or its lease ends; `None` when nothing is pending.
+    fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Records changes of the catalogue, durably, in one commit.
+    fn record(&self, changes: &[Change]) -> Result<(), StoreError>;
+
+    /// Every change of the catalogue, in order.
+    fn changes(&self) -> Result<Vec<Change>, StoreError>;
+
+    /// The sequence number of the last fact; 0 when there is none.
+    fn last_sequence(&self) -> Result<u64, StoreError>;
+
+    /// Facts from `first` on, at most `limit`, in order.
+    fn facts(&self, first: u64, limit: usize) -> Result<Vec<Fact>, StoreError>;
+
+    /// Facts up to and including `last`, at most `limit`, newest first.
+    fn facts_back(&self, last: u64, limit: usize) -> Result<Vec<Fact>, StoreError>;
+
+    /// The fact of an input, and the sequence of the fact that released it if it had been held.
+    fn fact(&self, input: InputId) -> Result<Option<(Fact, Option<u64>)>, StoreError>;
+
+    /// The device that a key leads to.
+    fn device(&self, app: AppId, key: &JoinKey) -> Result<Option<Device>, StoreError>;
+
+    /// Devices of an app in ascending order of identifiers, after `after`, at most `limit`.
+    fn devices(
+        &self,
+        app: AppId,
+        after: Option<measure::DeviceId>,
+        limit: usize,
+    ) -> Result<Vec<Device>, StoreError>;
+
+    /// How far the digest indexes of all apps have come.
+    fn digest_indexes(&self) -> Result<Vec<(AppId, DigestLength, DigestIndex)>, StoreError>;
+
+    /// An install and every revision of its decision, oldest first.
+    fn install(
+        &self,
+        app: AppId,
+        install: InstallId,
+    ) -> Result<Option<(InstallRecord, Vec<Decision>)>, StoreError>;
+
+    /// The sequence numbers of the facts that tell of an install, in order.
+    fn timeline(&self, app: AppId, install: InstallId) -> Result<Vec<u64>, StoreError>;
+
+    /// A delivery.
+    fn delivery(&self, delivery: DeliveryId) -> Result<Option<Delivery>, StoreError>;
+
+    /// Deliveries, newest first.
+    fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError>;
+
+    /// Quarantined bodies of an app (`None`: of unknown apps), newest first, after `after`.
+    fn quarantine(
+        &self,
+        app: Option<AppId>,
+        after: Option<InputId>,
+        limit: usize,
+    ) -> Result<Vec<Quarantined>, StoreError>;
+
+    /// The event names of an app.
+    fn event_names(&self, app: AppId) -> Result<Vec<(String, EventName)>, StoreError>;
+
+    /// The lengths of digests that links of each app have carried.
+    fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength)>, StoreError>;
+
+    /// Every counter as of the last commit.
+    fn tally(&self) -> Result<Tally, StoreError>;
+}
