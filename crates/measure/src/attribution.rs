@@ -1,5 +1,11 @@
 //! Which ad an install came from, and why (tracking-and-attribution.md sections 5 to 8 and 18).
 
+mod decide;
+mod explain;
+mod keys;
+mod matching;
+mod source;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -11,8 +17,13 @@ use crate::{
     policy::{Level, Window},
 };
 
+pub use decide::{Question, decide};
+pub use explain::explain;
+pub use keys::{arrival_keys, horizon, match_keys};
+pub use source::source;
+
 /// On what an engagement and an install were found to belong together. A later class of the ladder is one
-/// more variant here, one arm in `basis_of` and one in `rank`.
+/// more variant here, one arm in `bases` and one in `rank`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Basis {
     /// The same device identifier: its kind, and how the link had hashed it.

@@ -1,0 +1,1 @@
+//! On what an engagement and an install belong together.
