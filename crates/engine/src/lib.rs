@@ -1,1 +1,159 @@
-//! x
+//! The one write path.
+//!
+//! Resolved inputs come in over a bounded queue; one thread gathers those of the last moments into a
+//! batch, loads what they need, asks `measure` what they bring about, and commits it all at once. The
+//! sender is answered after that. Batches form by themselves while the previous one is being written, so
+//! an idle server answers at once and a busy one commits many inputs with one sync.
+
+mod engagement;
+mod event;
+mod install;
+mod link;
+mod machine;
+mod memory;
+mod replay;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::{sync::Arc, thread::JoinHandle};
+
+use measure::{
+    InputId,
+    catalogue::Catalogue,
+    input::{Input, Quarantined},
+};
+use store::{Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
+
+pub use machine::Machine;
+pub use replay::replay;
+
+/// Limits of the write path.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Requests that may wait for a batch; more are refused as [`Answer::Busy`].
+    pub queue_requests_max: usize,
+    /// Elements of one batch: bounds the memory of a commit and the wait of its first sender.
+    pub batch_elements_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { queue_requests_max: 16_384, batch_elements_max: 1_024 }
+    }
+}
+
+/// One element for the record.
+#[derive(Clone, Debug)]
+pub enum Submission {
+    /// An input, with the catalogue it was resolved under.
+    Input(Box<Input>, Arc<Catalogue>),
+    /// A body that could not be used.
+    Quarantine(Box<Quarantined>),
+}
+
+/// What became of a submission. Everything but [`Answer::Busy`] and [`Answer::Unavailable`] is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// On record under this identifier.
+    Accepted(InputId),
+    /// The same key and bytes came before; that input stands and counts once.
+    Repeated(InputId),
+    /// The same key came before with other bytes; this input was not taken.
+    Conflict(InputId),
+    /// In quarantine under this identifier.
+    Quarantined(InputId),
+    /// Too many requests wait already: try again shortly. Nothing was kept.
+    Busy,
+    /// Storage failed: try again later. Nothing was promised.
+    Unavailable,
+}
+
+struct Job {
+    submissions: Vec<Submission>,
+    reply: oneshot::Sender<Vec<Answer>>,
+}
+
+/// A handle to the write path; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} submissions", self.submissions.len())
+    }
+}
+
+fn run_batch(
+    machine: &mut Machine,
+    queue: &mut mpsc::Receiver<Job>,
+    first: Job,
+    options: Options,
+    committed: &impl Fn(),
+) {
+    let mut elements = first.submissions.len();
+    let mut batch = vec![first];
+    while elements < options.batch_elements_max {
+        let Ok(next) = queue.try_recv() else { break };
+        elements += next.submissions.len();
+        batch.push(next);
+    }
+    let (submissions, replies): (Vec<_>, Vec<_>) =
+        batch.into_iter().map(|job| (job.submissions, job.reply)).unzip();
+    let done = machine.process(submissions);
+    for (reply, answers) in replies.into_iter().zip(done.answers) {
+        // A sender that has gone does not undo what is on record.
+        let _gone = reply.send(answers);
+    }
+    if done.created_deliveries {
+        committed();
+    }
+}
+
+impl Engine {
+    /// Starts the writing thread. It ends when every handle is gone and the queue is empty; `committed`
+    /// is called after each commit that created deliveries.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn start(
+        store: Arc<dyn Store>,
+        catalogue: Arc<Catalogue>,
+        options: Options,
+        committed: impl Fn() + Send + 'static,
+    ) -> Result<(Self, JoinHandle<()>), StoreError> {
+        let mut machine = Machine::open(store, catalogue)?;
+        let (jobs, mut queue) = mpsc::channel::<Job>(options.queue_requests_max);
+        let thread = std::thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || {
+                // The digest index grows in the pauses between batches.
+                let mut indexing = machine.index_some_digests();
+                loop {
+                    let first = if indexing { queue.try_recv().ok() } else { queue.blocking_recv() };
+                    match first {
+                        Some(first) => run_batch(&mut machine, &mut queue, first, options, &committed),
+                        None if queue.is_closed() && queue.is_empty() => break,
+                        None => {}
+                    }
+                    indexing = machine.index_some_digests();
+                }
+            })
+            .map_err(|error| StoreError::Unavailable(format!("cannot start the writing thread: {error}")))?;
+        Ok((Self { jobs }, thread))
+    }
+
+    /// Puts the elements of one request on record, in one commit, and says what became of each. The
+    /// answer comes after the commit; dropping the future does not take the request back.
+    pub async fn submit(&self, submissions: Vec<Submission>) -> Vec<Answer> {
+        let elements = submissions.len();
+        let (reply, answers) = oneshot::channel();
+        if self.jobs.try_send(Job { submissions, reply }).is_err() {
+            return vec![Answer::Busy; elements];
+        }
+        answers.await.unwrap_or_else(|_| vec![Answer::Unavailable; elements])
+    }
+}

@@ -288,3 +288,16 @@ pub trait Store: Send + Sync + 'static {
     /// Every counter as of the last commit.
     fn tally(&self) -> Result<Tally, StoreError>;
 }
+
+impl Batch {
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+            && self.quarantine.is_empty()
+            && self.tally.is_empty()
+            && self.device_keys.is_empty()
+            && self.digest_indexes.is_empty()
+            && self.seen.is_empty()
+    }
+}

@@ -6,7 +6,7 @@ use crate::{
     Timestamp,
     engagement::MatchKey,
     identifier::{DigestLength, forms},
-    install::{Install, InstallRecord},
+    install::Install,
     policy::Policy,
 };
 
@@ -47,9 +47,9 @@ pub fn arrival_keys(install: &Install, digest_lengths: &BTreeSet<DigestLength>) 
     match_keys(install, digest_lengths)
 }
 
-/// The latest engagement time that can count for an install: its own time and the allowed clock skew
-/// (DECISIONS 2).
+/// The latest engagement time that can count for an install of the time `installed`: that and the allowed
+/// clock skew (DECISIONS 2).
 #[must_use]
-pub fn horizon(record: &InstallRecord, policy: &Policy) -> Timestamp {
-    record.install.time.plus(policy.clock_skew_ms.max(0))
+pub fn horizon(installed: Timestamp, policy: &Policy) -> Timestamp {
+    installed.plus(policy.clock_skew_ms.max(0))
 }

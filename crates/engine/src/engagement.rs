@@ -1,0 +1,169 @@
+//! Clicks and impressions: remembered under every key that an install could find them by.
+
+use std::collections::BTreeSet;
+
+use measure::{
+    InstallId,
+    attribution::match_keys,
+    engagement::{Engagement, EngagementKind, LinkIdentifier, MatchKey},
+    identifier::Fingerprint,
+    input::{IdempotencyKey, Input, Outcome},
+    postback::{Conversion, TriggerKind, plan},
+};
+use sha2::{Digest as _, Sha256};
+use store::{Seen, StoreError};
+
+use crate::machine::Turn;
+
+/// Installs that one late engagement can have decided again: an import of old clicks behind an address
+/// that thousands share must not stop the write path.
+const LATE_INSTALLS_MAX: usize = 256;
+
+/// What tells that the same device had the same kind of engagement with a tracker before: by its
+/// identifiers, or by address and user agent when it has none.
+pub(crate) fn sighting(engagement: &Engagement) -> IdempotencyKey {
+    let mut hasher = Sha256::new();
+    hasher.update(engagement.kind.name());
+    hasher.update(engagement.tracker.0.to_be_bytes());
+    let mut identifiers: Vec<Vec<u8>> = engagement
+        .identifiers
+        .iter()
+        .map(|identifier| match identifier {
+            LinkIdentifier::Plain(plain) => Fingerprint::from(plain).0.to_vec(),
+            LinkIdentifier::Hashed(_, digest) => digest.as_str().as_bytes().to_vec(),
+        })
+        .collect();
+    identifiers.sort_unstable();
+    if identifiers.is_empty() {
+        let ip = engagement.ip.map(|ip| ip.to_string()).unwrap_or_default();
+        identifiers.push(
+            [ip.as_bytes(), &[0], engagement.user_agent.as_deref().unwrap_or_default().as_bytes()].concat(),
+        );
+    }
+    for identifier in identifiers {
+        hasher.update([0]);
+        hasher.update(identifier);
+    }
+    let digest = hasher.finalize();
+    let key = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    IdempotencyKey { source: "touch".to_owned(), key }
+}
+
+impl Turn<'_, '_> {
+    pub(crate) fn engagement(
+        &mut self,
+        input: &Input,
+        engagement: &Engagement,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let id = input.id.into();
+        let keys = engagement.match_keys(id);
+        let late_for = self.late_for(input, engagement, &keys)?;
+
+        let key = sighting(engagement);
+        let duplicate = self.view.seen(input.app, &key, input.received)?.is_some();
+        if !duplicate {
+            let seen = Seen { input: input.id, received: input.received, body_hash: input.body_hash };
+            self.view.put_seen(input.app, key, seen);
+        }
+        let touch = engagement.touch(id, input.received);
+        self.view.add_engagement(id, engagement.clone());
+        for key in keys {
+            self.view.add_touch(input.app, key, touch.clone());
+        }
+        self.remember_digest_lengths(input, engagement)?;
+
+        let mut outcomes =
+            vec![Outcome::Touched { duplicate, suppressed: self.post_click(input, engagement, duplicate) }];
+        for install in late_for {
+            outcomes.extend(self.redecide(input, install)?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Installs that this engagement came too late for (DECISIONS 3). Only an engagement with a time of
+    /// its own can be late.
+    fn late_for(
+        &mut self,
+        input: &Input,
+        engagement: &Engagement,
+        keys: &[MatchKey],
+    ) -> Result<BTreeSet<InstallId>, StoreError> {
+        if engagement.time >= input.received {
+            return Ok(BTreeSet::new());
+        }
+        let skew = self.horizon(input.app, engagement.time).since(engagement.time);
+        let mut installs = self.view.arrivals(input.app, keys, engagement.time.plus(-skew))?;
+        let new_lengths = engagement.identifiers.iter().any(|identifier| match identifier {
+            LinkIdentifier::Hashed(_, digest) => {
+                let known = self.memory.digest_lengths.get(&input.app);
+                known.is_none_or(|lengths| !lengths.contains(&digest.length()))
+            }
+            LinkIdentifier::Plain(_) => false,
+        });
+        if new_lengths {
+            // Installs of the grace period are not filed under digests of a length that nobody had sent.
+            let recent = self.memory.recent_installs.iter().filter(|(_, app, _)| *app == input.app);
+            installs.extend(recent.map(|(.., install)| *install));
+        }
+        Ok(installs.into_iter().take(LATE_INSTALLS_MAX).collect())
+    }
+
+    fn remember_digest_lengths(&mut self, input: &Input, engagement: &Engagement) -> Result<(), StoreError> {
+        for identifier in &engagement.identifiers {
+            let LinkIdentifier::Hashed(_, digest) = identifier else { continue };
+            let length = digest.length();
+            if !self.memory.digest_lengths.entry(input.app).or_default().insert(length) {
+                continue;
+            }
+            self.view.batch().digest_lengths.push((input.app, length));
+            // From now on installs are filed under such digests; file those of the grace period too.
+            let lengths = BTreeSet::from([length]);
+            let recent: Vec<InstallId> = self
+                .memory
+                .recent_installs
+                .iter()
+                .filter(|(_, app, _)| *app == input.app)
+                .map(|(.., install)| *install)
+                .collect();
+            for install in recent {
+                let Some((record, _)) = self.view.install(input.app, install)? else { continue };
+                for key in match_keys(&record.install, &lengths) {
+                    if matches!(key, MatchKey::Digest(_)) {
+                        self.view.add_arrival(&record, key);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn post_click(
+        &mut self,
+        input: &Input,
+        engagement: &Engagement,
+        duplicate: bool,
+    ) -> Vec<measure::input::Suppressed> {
+        let Some(app) = self.catalogue.app(input.app) else { return Vec::new() };
+        if engagement.kind != EngagementKind::Click {
+            return Vec::new();
+        }
+        let plan = plan(&Conversion {
+            kind: TriggerKind::Click,
+            input: input.id,
+            decided: input.received,
+            revision: 0,
+            app,
+            catalogue: self.catalogue,
+            install: None,
+            installed: None,
+            origin: None,
+            device: None,
+            event: None,
+            click: Some((engagement, input.id.into())),
+            source: None,
+            influencers: &[],
+            duplicate,
+        });
+        self.view.post(input.app, plan)
+    }
+}

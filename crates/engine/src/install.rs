@@ -1,0 +1,422 @@
+//! Installs: the first of a device is decided, later ones are duplicates (tracking-and-attribution.md
+//! section 8, DECISIONS 2, 3, 6, 13, 19).
+
+use std::collections::BTreeSet;
+
+use measure::{
+    InputId, InstallId, NetworkId, Timestamp, TouchId,
+    attribution::{Basis, Decision, LosingReason, Question, Source, decide, match_keys, source},
+    catalogue::App,
+    device::{Device, Origin},
+    flag::Flag,
+    identifier::{Identifier, JoinKey},
+    input::{Input, Outcome, Suppressed},
+    install::{Install, InstallRecord},
+    ledger::{Counter, count},
+    postback::{Conversion, Plan, Suppression, TriggerKind, plan},
+};
+use store::{Credit, StoreError};
+
+use crate::machine::Turn;
+
+/// A decision with what follows from it, before any of it is written.
+struct Verdict {
+    decision: Decision,
+    source: Option<Source>,
+    /// Installs that share the modeled click and came later: they are decided again.
+    sharers: Vec<InstallId>,
+}
+
+impl Turn<'_, '_> {
+    pub(crate) fn install(
+        &mut self,
+        input: &mut Input,
+        install: &Install,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let keys = install.origin.join_keys();
+        if let Some(device) = self.view.device_by(input.app, &keys)? {
+            return self.duplicate_install(input, install, device);
+        }
+        let record = InstallRecord {
+            id: input.id.into(),
+            app: input.app,
+            device: input.id.into(),
+            received: input.received,
+            catalogue: input.catalogue,
+            install: install.clone(),
+            flags: input.flags.clone(),
+        };
+        let verdict = self.decide(&record, 0, input.received)?;
+        let mut device = self.new_device(&record, verdict.source.clone());
+        self.file(&record, &device);
+        let suppressed = self.post_install(&record, &verdict, &device, input.received);
+        let mut outcomes =
+            vec![Outcome::Installed { install: record.id, source: verdict.source.clone(), suppressed }];
+        outcomes.extend(self.release_held(input, &mut device)?);
+        self.view.put_device(device);
+        let class = verdict.decision.class().to_owned();
+        count(&mut self.view.batch().tally, Some(input.app), Counter::Installs(class), 1);
+        self.credit_modeled(&record, &verdict.decision, true)?;
+        self.view.batch().decisions.push(verdict.decision);
+        self.memory.recent_installs.push_back((input.received, input.app, record.id));
+        self.view.add_install(record);
+        for sharer in verdict.sharers {
+            outcomes.extend(self.redecide(input, sharer)?);
+        }
+        Ok(outcomes)
+    }
+
+    fn duplicate_install(
+        &mut self,
+        input: &mut Input,
+        install: &Install,
+        mut device: Device,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let before = device.clone();
+        if let Some(id) = &install.origin.kochava_device_id {
+            let key = JoinKey::KochavaDeviceId(id.clone());
+            match self.view.owner(input.app, &key)? {
+                None => {
+                    device.kochava_ids.push(id.clone());
+                    self.view.add_device_key(input.app, key, device.id);
+                }
+                Some(owner) if owner != device.id => {
+                    input.flags.insert(Flag::IdConflict);
+                }
+                Some(_) => {}
+            }
+        }
+        self.bind(input, &mut device, &install.origin.identifiers)?;
+        self.take_consent(&mut device, &install.origin);
+        device.link(&install.links);
+        let mut outcomes = vec![Outcome::DuplicateInstall { install: device.install }];
+        outcomes.extend(self.release_held(input, &mut device)?);
+        if device != before {
+            self.view.put_device(device);
+        }
+        Ok(outcomes)
+    }
+
+    fn new_device(&self, record: &InstallRecord, source: Option<Source>) -> Device {
+        let origin = &record.install.origin;
+        let mut device = Device {
+            id: record.device,
+            app: record.app,
+            kochava_ids: origin.kochava_device_id.iter().cloned().collect(),
+            identifiers: Vec::new(),
+            consent: origin.consent.clone(),
+            traits: origin.traits.clone(),
+            install: record.id,
+            installed: record.install.time,
+            install_received: record.received,
+            source,
+            links: Vec::new(),
+        };
+        for identifier in &origin.identifiers {
+            if !device.identifiers.iter().any(|known| known.kind == identifier.kind) {
+                device.identifiers.push(identifier.clone());
+            }
+        }
+        device.link(&record.install.links);
+        device
+    }
+
+    /// Files a new install under everything it can be found by later.
+    fn file(&mut self, record: &InstallRecord, device: &Device) {
+        for key in device.join_keys() {
+            self.view.add_device_key(record.app, key, device.id);
+        }
+        for identifier in &device.identifiers {
+            self.index_digests(device, identifier);
+        }
+        for key in self.match_keys(record) {
+            self.view.add_arrival(record, key);
+        }
+    }
+
+    /// Makes the digests of an identifier lead to its device, where the app's links are hashed.
+    fn index_digests(&mut self, device: &Device, identifier: &Identifier) {
+        let lengths: Vec<_> = self.memory.indexed_lengths(device.app).collect();
+        for length in lengths {
+            for (_, digest) in measure::identifier::forms(&identifier.value, length) {
+                self.view.add_device_key(device.app, JoinKey::Digest(digest), device.id);
+            }
+        }
+    }
+
+    fn match_keys(&self, record: &InstallRecord) -> Vec<measure::engagement::MatchKey> {
+        let lengths = self.memory.digest_lengths.get(&record.app);
+        match_keys(&record.install, lengths.unwrap_or(&BTreeSet::new()))
+    }
+
+    /// Binds identifiers to a device, one per kind; what belongs to another device stays there.
+    pub(crate) fn bind(
+        &mut self,
+        input: &mut Input,
+        device: &mut Device,
+        identifiers: &[Identifier],
+    ) -> Result<(), StoreError> {
+        for identifier in identifiers {
+            let key = JoinKey::from(identifier);
+            match self.view.owner(input.app, &key)? {
+                Some(owner) if owner == device.id => {}
+                Some(_) => {
+                    input.flags.insert(Flag::IdConflict);
+                }
+                None if device.identifiers.iter().any(|known| known.kind == identifier.kind) => {
+                    input.flags.insert(Flag::IdConflict);
+                }
+                None => {
+                    device.identifiers.push(identifier.clone());
+                    self.view.add_device_key(input.app, key, device.id);
+                    self.index_digests(device, identifier);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the consent that came with an input. `att: false` also removes the IDFA that is already on
+    /// the device; a missing flag does not (DECISIONS 16).
+    pub(crate) fn take_consent(&mut self, device: &mut Device, origin: &Origin) {
+        let sent = &origin.consent;
+        if sent.att.flag.is_some() {
+            device.consent.att = sent.att.clone();
+        }
+        for (known, new) in [
+            (&mut device.consent.gdpr_applies, sent.gdpr_applies),
+            (&mut device.consent.ad_user_data, sent.ad_user_data),
+            (&mut device.consent.ad_personalization, sent.ad_personalization),
+            (&mut device.consent.limit_tracking, sent.limit_tracking),
+        ] {
+            *known = new.or(*known);
+        }
+        if sent.tc_string.is_some() {
+            device.consent.tc_string.clone_from(&sent.tc_string);
+        }
+        if sent.att.flag == Some(false) {
+            let (idfa, kept) = std::mem::take(&mut device.identifiers)
+                .into_iter()
+                .partition(|identifier| identifier.kind == measure::identifier::IdKind::Idfa);
+            device.identifiers = kept;
+            let removed: Vec<Identifier> = idfa;
+            for identifier in &removed {
+                self.view.remove_device_key(device.app, identifier.into(), device.id);
+                let lengths: Vec<_> = self.memory.indexed_lengths(device.app).collect();
+                for length in lengths {
+                    for (_, digest) in measure::identifier::forms(&identifier.value, length) {
+                        self.view.remove_device_key(device.app, JoinKey::Digest(digest), device.id);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Decides an install on what is known now. Writes nothing.
+    fn decide(
+        &mut self,
+        record: &InstallRecord,
+        revision: u32,
+        decided: Timestamp,
+    ) -> Result<Verdict, StoreError> {
+        let until = self.horizon(record.app, record.install.time);
+        let (mut touches, mut more) = (Vec::new(), false);
+        for key in self.match_keys(record) {
+            let (found, cut) = self.view.touches(record.app, &key, until)?;
+            touches.extend(found);
+            more |= cut;
+        }
+        let mut credited = BTreeSet::new();
+        let mut asked: BTreeSet<TouchId> = BTreeSet::new();
+        let (decision, sharers) = loop {
+            let decision = decide(&Question {
+                record,
+                touches: &touches,
+                more,
+                credited: &credited,
+                catalogue: self.catalogue,
+                revision,
+                decided,
+            });
+            let Some(touch) = modeled_winner(&decision) else { break (decision, Vec::new()) };
+            if !asked.insert(touch) {
+                break (decision, self.later_sharers(record, touch)?);
+            }
+            // The first of several installs keeps a single-use click; the others are flagged or go on
+            // without it (DECISIONS 19).
+            let credits = self.view.credits(record.app, touch)?;
+            let mine = (record.install.time, record.id);
+            if credits.iter().any(|credit| (credit.installed, credit.install) < mine) {
+                credited.insert(touch);
+            }
+        };
+        let source = match decision.winner() {
+            None => None,
+            Some(winner) => {
+                let engagement = match winner.touch {
+                    Some(touch) => self.view.engagement(touch)?,
+                    None => None,
+                };
+                Some(source(winner, engagement.as_ref(), record.install.search_ads.as_ref()))
+            }
+        };
+        Ok(Verdict { decision, source, sharers })
+    }
+
+    fn later_sharers(
+        &mut self,
+        record: &InstallRecord,
+        touch: TouchId,
+    ) -> Result<Vec<InstallId>, StoreError> {
+        let credits = self.view.credits(record.app, touch)?;
+        let mine = (record.install.time, record.id);
+        let later = credits.into_iter().filter(|credit| (credit.installed, credit.install) > mine);
+        Ok(later.map(|credit| credit.install).collect())
+    }
+
+    fn credit_modeled(
+        &mut self,
+        record: &InstallRecord,
+        decision: &Decision,
+        given: bool,
+    ) -> Result<(), StoreError> {
+        let Some(touch) = modeled_winner(decision) else { return Ok(()) };
+        let credit = Credit { install: record.id, installed: record.install.time };
+        self.view.credit(record.app, touch, credit, given)
+    }
+
+    /// Decides a committed install again. Nothing comes of it unless the decision changes; a new winner
+    /// takes over the device and the postbacks (DECISIONS 3 and 6).
+    pub(crate) fn redecide(&mut self, cause: &Input, install: InstallId) -> Result<Vec<Outcome>, StoreError> {
+        let mut outcomes = Vec::new();
+        let mut queue = vec![install];
+        let mut done = BTreeSet::new();
+        while let Some(install) = queue.pop() {
+            if !done.insert(install) {
+                continue;
+            }
+            let Some((record, old)) = self.view.install(cause.app, install)? else { continue };
+            let verdict = self.decide(&record, old.revision + 1, cause.received)?;
+            if same_decision(&old, &verdict.decision) {
+                continue;
+            }
+            let winner_changed = winner_of(&old) != winner_of(&verdict.decision);
+            self.credit_modeled(&record, &old, false)?;
+            self.credit_modeled(&record, &verdict.decision, true)?;
+            queue.extend(&verdict.sharers);
+            if winner_changed && let Some(touch) = modeled_winner(&old) {
+                // Whoever shared the old click may be its only holder now.
+                queue.extend(self.view.credits(cause.app, touch)?.into_iter().map(|credit| credit.install));
+            }
+            let mut suppressed = Vec::new();
+            if winner_changed {
+                suppressed = self.replace_winner(cause, &record, &old, &verdict)?;
+            }
+            outcomes.push(Outcome::Redecided {
+                install,
+                revision: verdict.decision.revision,
+                source: verdict.source.clone(),
+                suppressed,
+            });
+            self.view.batch().decisions.push(verdict.decision);
+        }
+        Ok(outcomes)
+    }
+
+    fn replace_winner(
+        &mut self,
+        cause: &Input,
+        record: &InstallRecord,
+        old: &Decision,
+        verdict: &Verdict,
+    ) -> Result<Vec<Suppressed>, StoreError> {
+        let keys = record.install.origin.join_keys();
+        let mut suppressed = Vec::new();
+        if let Some(mut device) = self.view.device_by(record.app, &keys)? {
+            device.source.clone_from(&verdict.source);
+            let plan = self.plan_install(record, verdict, &device, cause.received);
+            let kept: Vec<_> = plan
+                .suppressed
+                .iter()
+                .filter(|pair| pair.reason == Suppression::Duplicate)
+                .map(|pair| pair.trigger)
+                .collect();
+            self.view.supersede(record.id, &kept)?;
+            suppressed = self.view.post(record.app, plan);
+            self.view.put_device(device);
+        }
+        let tally = &mut self.view.batch().tally;
+        count(tally, Some(record.app), Counter::Installs(old.class().to_owned()), -1);
+        count(tally, Some(record.app), Counter::Installs(verdict.decision.class().to_owned()), 1);
+        Ok(suppressed)
+    }
+
+    fn post_install(
+        &mut self,
+        record: &InstallRecord,
+        verdict: &Verdict,
+        device: &Device,
+        decided: Timestamp,
+    ) -> Vec<Suppressed> {
+        let plan = self.plan_install(record, verdict, device, decided);
+        self.view.post(record.app, plan)
+    }
+
+    fn plan_install(
+        &self,
+        record: &InstallRecord,
+        verdict: &Verdict,
+        device: &Device,
+        decided: Timestamp,
+    ) -> Plan {
+        let Some(app) = self.app(record) else { return Plan::default() };
+        plan(&Conversion {
+            kind: TriggerKind::Install,
+            input: InputId::from(record.id),
+            decided,
+            revision: verdict.decision.revision,
+            app,
+            catalogue: self.catalogue,
+            install: Some(record.id),
+            installed: Some(record.install.time),
+            origin: Some(&record.install.origin),
+            device: Some(device),
+            event: None,
+            click: None,
+            source: verdict.source.as_ref(),
+            influencers: &influencers(&verdict.decision),
+            duplicate: false,
+        })
+    }
+
+    fn app(&self, record: &InstallRecord) -> Option<&App> {
+        self.catalogue.app(record.app).map(AsRef::as_ref)
+    }
+}
+
+/// The touch of a modeled win.
+fn modeled_winner(decision: &Decision) -> Option<TouchId> {
+    decision.winner().filter(|winner| winner.basis == Basis::Modeled).and_then(|winner| winner.touch)
+}
+
+fn winner_of(decision: &Decision) -> Option<(Option<TouchId>, &Basis)> {
+    decision.winner().map(|winner| (winner.touch, &winner.basis))
+}
+
+/// Networks that were eligible but lost.
+fn influencers(decision: &Decision) -> Vec<NetworkId> {
+    let beaten = |lost| matches!(lost, Some(LosingReason::LowerClass | LosingReason::OlderClick));
+    decision
+        .candidates
+        .iter()
+        .filter(|candidate| beaten(candidate.lost))
+        .map(|candidate| candidate.network)
+        .collect()
+}
+
+fn same_decision(old: &Decision, new: &Decision) -> bool {
+    old.candidates == new.candidates
+        && old.ambiguous == new.ambiguous
+        && old.flags == new.flags
+        && old.more == new.more
+}

@@ -1,0 +1,132 @@
+//! Updates and identity links, and the inputs that wait for an install
+//! (ingest.md sections 5 and 6, DECISIONS 4, 13, 16).
+
+use std::collections::BTreeSet;
+
+use measure::{
+    device::{Device, Origin},
+    identifier::JoinKey,
+    input::{Input, Outcome, Payload},
+    link::{IdentityLink, Update},
+};
+use store::{DigestIndex, StoreError};
+
+use crate::machine::Turn;
+
+impl Turn<'_, '_> {
+    pub(crate) fn update(&mut self, input: &mut Input, update: &Update) -> Result<Vec<Outcome>, StoreError> {
+        let key = JoinKey::KochavaDeviceId(update.kochava_device_id.clone());
+        let Some(mut device) = self.view.device_by(input.app, std::slice::from_ref(&key))? else {
+            self.view.hold(input.app, key, input.id, input.received)?;
+            return Ok(vec![Outcome::Held { suppressed: Vec::new() }]);
+        };
+        self.apply_update(input, update, &mut device)?;
+        let install = device.install;
+        self.view.put_device(device);
+        Ok(vec![Outcome::Applied { input: input.id, install }])
+    }
+
+    fn apply_update(
+        &mut self,
+        input: &mut Input,
+        update: &Update,
+        device: &mut Device,
+    ) -> Result<(), StoreError> {
+        let origin = Origin { consent: update.consent.clone(), ..Origin::default() };
+        self.take_consent(device, &origin);
+        self.bind(input, device, &update.identifiers)
+    }
+
+    pub(crate) fn link(&mut self, input: &Input, link: &IdentityLink) -> Result<Vec<Outcome>, StoreError> {
+        let keys = link.join_keys();
+        if let Some(mut device) = self.view.device_by(input.app, &keys)? {
+            device.link(&link.links);
+            let install = device.install;
+            self.view.put_device(device);
+            return Ok(vec![Outcome::Applied { input: input.id, install }]);
+        }
+        for key in keys {
+            if let JoinKey::Digest(digest) = &key {
+                let place = (input.app, digest.length());
+                if !self.memory.digest_indexes.contains_key(&place) {
+                    // The first hashed link of the app: from now on devices are found by such digests.
+                    let index = DigestIndex { after: None, complete: false };
+                    self.memory.digest_indexes.insert(place, index);
+                    self.view.batch().digest_indexes.push((place.0, place.1, index));
+                }
+            }
+            self.view.hold(input.app, key, input.id, input.received)?;
+        }
+        Ok(vec![Outcome::Held { suppressed: Vec::new() }])
+    }
+
+    /// Links what waited for a device. What waited longer than `ingest.hold` stays without an install.
+    pub(crate) fn release_held(
+        &mut self,
+        cause: &mut Input,
+        device: &mut Device,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let app = device.app;
+        let mut keys = device.join_keys();
+        let lengths: Vec<_> = self.memory.indexed_lengths(app).collect();
+        for identifier in &device.identifiers {
+            for length in &lengths {
+                let digests = measure::identifier::forms(&identifier.value, *length);
+                keys.extend(digests.into_iter().map(|(_, digest)| JoinKey::Digest(digest)));
+            }
+        }
+        let mut waiting = BTreeSet::new();
+        for key in &keys {
+            waiting.extend(self.view.held(app, key)?);
+        }
+        let hold = self
+            .catalogue
+            .app(app)
+            .map_or(self.catalogue.policy, |app| self.catalogue.policy_of(app))
+            .hold_ms;
+        let mut outcomes = Vec::new();
+        for id in waiting {
+            let Some(fact) = self.view.fact(id)? else { continue };
+            let mut held = fact.input;
+            for key in held_keys(&held.payload) {
+                self.view.release(app, key, id, held.received);
+            }
+            if device.install_received.since(held.received) > hold {
+                continue;
+            }
+            let outcome = match held.payload.clone() {
+                Payload::Event(event) => {
+                    self.take_consent(device, &event.origin);
+                    let suppressed = self.post_event(&held, &event, Some(device), 1, cause);
+                    Outcome::EventLinked {
+                        input: id,
+                        install: device.install,
+                        source: device.source.clone(),
+                        suppressed,
+                    }
+                }
+                Payload::Update(update) => {
+                    self.apply_update(&mut held, &update, device)?;
+                    Outcome::Applied { input: id, install: device.install }
+                }
+                Payload::Link(link) => {
+                    device.link(&link.links);
+                    Outcome::Applied { input: id, install: device.install }
+                }
+                Payload::Engagement(_) | Payload::Install(_) => continue,
+            };
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
+}
+
+/// The keys under which an input waits.
+fn held_keys(payload: &Payload) -> Vec<JoinKey> {
+    match payload {
+        Payload::Event(event) => event.origin.join_keys(),
+        Payload::Update(update) => vec![JoinKey::KochavaDeviceId(update.kochava_device_id.clone())],
+        Payload::Link(link) => link.join_keys(),
+        Payload::Engagement(_) | Payload::Install(_) => Vec::new(),
+    }
+}

@@ -1,0 +1,327 @@
+//! One batch after another, without threads: the engine's core, also used to replay the record.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use measure::{
+    AppId, Timestamp,
+    attribution::{horizon, match_keys},
+    catalogue::Catalogue,
+    flag::Flag,
+    identifier::{DigestLength, JoinKey, forms},
+    input::{IdempotencyKey, Input, Outcome, Payload, Quarantined},
+    ledger::{Counter, count},
+    policy::POSSIBLE_DUPLICATE_MS,
+};
+use store::{Ask, DigestIndex, Seen, Store, StoreError};
+
+use crate::{Answer, Submission, memory::Memory, view::View};
+
+/// The source of idempotency keys that are the bytes of an event: they only flag.
+const BODY: &str = "body";
+/// Devices added to a digest index in one commit.
+const INDEX_STEP_DEVICES: usize = 500;
+
+/// Decides and commits, batch by batch.
+pub struct Machine {
+    store: Arc<dyn Store>,
+    catalogue: Arc<Catalogue>,
+    memory: Memory,
+    next_sequence: u64,
+    /// Set by a failed commit: what is in memory may be ahead of the store.
+    stale: bool,
+}
+
+/// What became of a batch.
+pub struct Done {
+    /// The answers, request by request.
+    pub answers: Vec<Vec<Answer>>,
+    /// Whether there is something new for the courier.
+    pub created_deliveries: bool,
+}
+
+/// One input being decided.
+pub(crate) struct Turn<'t, 's> {
+    pub view: &'t mut View<'s>,
+    pub memory: &'t mut Memory,
+    pub catalogue: &'t Catalogue,
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine").field("next_sequence", &self.next_sequence).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Done {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Done").field("answers", &self.answers).finish_non_exhaustive()
+    }
+}
+
+impl Machine {
+    /// Takes up where the last commit ended. The catalogue serves until an input brings a newer one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn open(store: Arc<dyn Store>, catalogue: Arc<Catalogue>) -> Result<Self, StoreError> {
+        let memory = Memory::load(store.as_ref())?;
+        let next_sequence = store.last_sequence()? + 1;
+        Ok(Self { store, catalogue, memory, next_sequence, stale: false })
+    }
+
+    /// Decides and commits the elements of several requests, all in one commit.
+    pub fn process(&mut self, requests: Vec<Vec<Submission>>) -> Done {
+        let sizes: Vec<usize> = requests.iter().map(Vec::len).collect();
+        match self.decide_and_commit(requests) {
+            Ok(done) => done,
+            Err(error) => {
+                tracing::error!(%error, "a batch could not be committed");
+                self.stale = true;
+                let answers = sizes.into_iter().map(|size| vec![Answer::Unavailable; size]).collect();
+                Done { answers, created_deliveries: false }
+            }
+        }
+    }
+
+    fn decide_and_commit(&mut self, requests: Vec<Vec<Submission>>) -> Result<Done, StoreError> {
+        self.refresh()?;
+        let store = self.store.clone();
+        let mut view = View::open(store.as_ref(), self.next_sequence, &ask(&requests, &self.memory))?;
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            let mut of_request = Vec::with_capacity(request.len());
+            for submission in request {
+                of_request.push(match submission {
+                    Submission::Quarantine(body) => quarantine(&mut view, *body),
+                    Submission::Input(input, catalogue) => {
+                        let memory = &mut self.memory;
+                        let answer = Turn { view: &mut view, memory, catalogue: &catalogue }.take(*input)?;
+                        if catalogue.version > self.catalogue.version {
+                            self.catalogue = catalogue;
+                        }
+                        answer
+                    }
+                });
+            }
+            answers.push(of_request);
+        }
+        let created_deliveries = self.commit(view)?;
+        Ok(Done { answers, created_deliveries })
+    }
+
+    /// Reads again what a failed commit may have left in doubt.
+    fn refresh(&mut self) -> Result<(), StoreError> {
+        if self.stale {
+            self.memory = Memory::load(self.store.as_ref())?;
+            self.next_sequence = self.store.last_sequence()? + 1;
+            self.stale = false;
+        }
+        Ok(())
+    }
+
+    /// Commits what a view has brought about and says whether there are deliveries in it.
+    fn commit(&mut self, view: View<'_>) -> Result<bool, StoreError> {
+        let next_sequence = view.sequence();
+        let batch = view.into_batch();
+        if batch.is_empty() {
+            return Ok(false);
+        }
+        self.store.commit(&batch)?;
+        self.memory.forget(batch.now);
+        self.next_sequence = next_sequence;
+        Ok(!batch.deliveries.is_empty())
+    }
+
+    /// Adds some devices to a digest index that is not complete yet and links what was waiting for them.
+    /// The answer is whether there was something to do and it was done.
+    pub fn index_some_digests(&mut self) -> bool {
+        let next = self.memory.digest_indexes.iter().find(|(_, index)| !index.complete);
+        let Some((&(app, length), &index)) = next else { return false };
+        match self.index_step(app, length, index) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%error, "the digest index of an app could not be extended");
+                self.stale = true;
+                false
+            }
+        }
+    }
+
+    fn index_step(&mut self, app: AppId, length: DigestLength, index: DigestIndex) -> Result<(), StoreError> {
+        self.refresh()?;
+        let store = self.store.clone();
+        let mut view = View::open(store.as_ref(), self.next_sequence, &Ask::default())?;
+        let devices = store.devices(app, index.after, INDEX_STEP_DEVICES)?;
+        let index = DigestIndex {
+            after: devices.last().map(|device| device.id).or(index.after),
+            complete: devices.len() < INDEX_STEP_DEVICES,
+        };
+        for mut device in devices {
+            let mut waiting = BTreeSet::new();
+            for identifier in &device.identifiers {
+                for (_, digest) in forms(&identifier.value, length) {
+                    let key = JoinKey::Digest(digest);
+                    waiting.extend(view.held(app, &key)?);
+                    view.add_device_key(app, key, device.id);
+                }
+            }
+            for id in waiting {
+                let Some(fact) = view.fact(id)? else { continue };
+                let mut input = fact.input;
+                let catalogue = self.catalogue.clone();
+                let mut turn = Turn { view: &mut view, memory: &mut self.memory, catalogue: &catalogue };
+                let outcomes = turn.release_held(&mut input, &mut device)?;
+                turn.follow(&input, &outcomes);
+                view.record_again(input, outcomes);
+                view.put_device(device.clone());
+            }
+        }
+        self.memory.digest_indexes.insert((app, length), index);
+        view.batch().digest_indexes.push((app, length, index));
+        self.commit(view)?;
+        Ok(())
+    }
+}
+
+fn quarantine(view: &mut View<'_>, body: Quarantined) -> Answer {
+    let batch = view.batch();
+    batch.now = batch.now.max(body.received);
+    count(&mut batch.tally, body.app, Counter::Quarantined, 1);
+    let id = body.id;
+    batch.quarantine.push(body);
+    Answer::Quarantined(id)
+}
+
+/// What the inputs of a batch need to know, so that it is loaded in one go. What is missed here is loaded
+/// when it is needed.
+fn ask(requests: &[Vec<Submission>], memory: &Memory) -> Ask {
+    let mut ask = Ask::default();
+    let none = BTreeSet::new();
+    for submission in requests.iter().flatten() {
+        let Submission::Input(input, catalogue) = submission else { continue };
+        let app = input.app;
+        if let Some(key) = &input.key {
+            ask.seen.push((app, key.clone()));
+        }
+        let join_keys = match &input.payload {
+            Payload::Engagement(engagement) => {
+                ask.seen.push((app, crate::engagement::sighting(engagement)));
+                continue;
+            }
+            Payload::Install(install) => {
+                let Some(owner) = catalogue.app(app) else { continue };
+                let until = horizon(install.time, &catalogue.policy_of(owner));
+                let lengths = memory.digest_lengths.get(&app).unwrap_or(&none);
+                ask.touches.extend(match_keys(install, lengths).into_iter().map(|key| (app, key, until)));
+                let keys = install.origin.join_keys();
+                ask.held.extend(keys.iter().map(|key| (app, key.clone())));
+                keys
+            }
+            Payload::Event(event) => {
+                if input.key.is_none() {
+                    ask.seen.push((app, body_key(input)));
+                }
+                event.origin.join_keys()
+            }
+            Payload::Update(update) => {
+                let identifiers = update.identifiers.iter().map(JoinKey::from);
+                identifiers.chain([JoinKey::KochavaDeviceId(update.kochava_device_id.clone())]).collect()
+            }
+            Payload::Link(link) => link.join_keys(),
+        };
+        ask.devices.extend(join_keys.into_iter().map(|key| (app, key)));
+    }
+    ask.touches.sort_unstable_by(|a, b| (a.0, &a.1, a.2).cmp(&(b.0, &b.1, b.2)));
+    // One bound per key: a second one is loaded when its turn comes.
+    ask.touches.dedup_by(|a, b| (a.0, &a.1) == (b.0, &b.1));
+    ask
+}
+
+fn body_key(input: &Input) -> IdempotencyKey {
+    let key = input.body_hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    IdempotencyKey { source: BODY.to_owned(), key }
+}
+
+impl Turn<'_, '_> {
+    /// Decides one input and puts it on record.
+    pub(crate) fn take(&mut self, mut input: Input) -> Result<Answer, StoreError> {
+        let seen = Seen { input: input.id, received: input.received, body_hash: input.body_hash };
+        if let Some(key) = &input.key
+            && let Some(first) = self.view.seen(input.app, key, input.received)?
+        {
+            return Ok(if first.body_hash == input.body_hash {
+                Answer::Repeated(first.input)
+            } else {
+                Answer::Conflict(first.input)
+            });
+        }
+        // The payload is taken out while it is decided, so that flags can be added to its input.
+        let outcomes = match input.payload.clone() {
+            Payload::Engagement(engagement) => self.engagement(&input, &engagement)?,
+            Payload::Install(install) => self.install(&mut input, &install)?,
+            Payload::Event(event) => {
+                if input.key.is_none() {
+                    self.flag_possible_duplicate(&mut input, &seen)?;
+                }
+                self.event(&mut input, &event)?
+            }
+            Payload::Update(update) => self.update(&mut input, &update)?,
+            Payload::Link(link) => self.link(&input, &link)?,
+        };
+        if let Some(key) = &input.key {
+            self.view.put_seen(input.app, key.clone(), seen);
+        }
+        let id = input.id;
+        self.follow(&input, &outcomes);
+        self.view.record(input, outcomes);
+        Ok(Answer::Accepted(id))
+    }
+
+    /// Flags an event whose bytes came within the last minutes (ingest.md section 19): it is kept.
+    fn flag_possible_duplicate(&mut self, input: &mut Input, seen: &Seen) -> Result<(), StoreError> {
+        let key = body_key(input);
+        if let Some(first) = self.view.seen(input.app, &key, input.received)?
+            && input.received.since(first.received) <= POSSIBLE_DUPLICATE_MS
+        {
+            input.flags.insert(Flag::PossibleDuplicate);
+        }
+        self.view.put_seen(input.app, key, seen.clone());
+        Ok(())
+    }
+
+    /// Files the outcomes of an input where they are looked for: with their install, and with the held
+    /// inputs that they released.
+    fn follow(&mut self, input: &Input, outcomes: &[Outcome]) {
+        let sequence = self.view.sequence();
+        for outcome in outcomes {
+            let install = match outcome {
+                Outcome::Installed { install, .. }
+                | Outcome::DuplicateInstall { install }
+                | Outcome::Redecided { install, .. }
+                | Outcome::EventLinked { install, .. }
+                | Outcome::Applied { install, .. } => *install,
+                Outcome::Touched { .. } | Outcome::Held { .. } => continue,
+            };
+            let entry = (input.app, install, sequence);
+            if self.view.batch().timeline.last() != Some(&entry) {
+                self.view.batch().timeline.push(entry);
+            }
+            if let Outcome::EventLinked { input: linked, .. } | Outcome::Applied { input: linked, .. } =
+                outcome
+                && *linked != input.id
+            {
+                self.view.batch().released.push((*linked, sequence));
+            }
+            if matches!(outcome, Outcome::EventLinked { .. }) {
+                count(&mut self.view.batch().tally, Some(input.app), Counter::EventsLinked, 1);
+            }
+        }
+    }
+
+    /// The time bound for the engagements of an install.
+    pub(crate) fn horizon(&self, app: AppId, time: Timestamp) -> Timestamp {
+        let policy =
+            self.catalogue.app(app).map_or(self.catalogue.policy, |app| self.catalogue.policy_of(app));
+        horizon(time, &policy)
+    }
+}

@@ -1,0 +1,81 @@
+//! What the engine keeps in memory between batches: small sets that would otherwise be read for every
+//! input. All of it is rebuilt from the store at start and after a failed commit.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+
+use measure::{
+    AppId, InstallId, Timestamp,
+    identifier::DigestLength,
+    input::{Outcome, Payload},
+    policy::LATE_GRACE_MS,
+};
+use store::{DigestIndex, Store, StoreError};
+
+/// Event names recorded per app; further ones are kept on their events but not listed.
+pub(crate) const EVENT_NAMES_MAX: usize = 10_000;
+/// Facts read back at start to find the installs of the last grace period.
+const FACTS_AT_START_MAX: usize = 100_000;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory {
+    /// Lengths of digests that links of an app have carried (DECISIONS 18).
+    pub digest_lengths: HashMap<AppId, BTreeSet<DigestLength>>,
+    /// Digest indexes of devices.
+    pub digest_indexes: BTreeMap<(AppId, DigestLength), DigestIndex>,
+    /// Event names on record, for apps that have been asked for.
+    pub event_names: HashMap<AppId, HashSet<String>>,
+    /// Installs received within the grace for late engagements, oldest first.
+    pub recent_installs: VecDeque<(Timestamp, AppId, InstallId)>,
+}
+
+impl Memory {
+    pub(crate) fn load(store: &dyn Store) -> Result<Self, StoreError> {
+        let mut memory = Self::default();
+        for (app, length) in store.digest_lengths()? {
+            memory.digest_lengths.entry(app).or_default().insert(length);
+        }
+        for (app, length, index) in store.digest_indexes()? {
+            memory.digest_indexes.insert((app, length), index);
+        }
+        memory.recent_installs = recent_installs(store)?;
+        Ok(memory)
+    }
+
+    /// Forgets installs that are past the grace at `now`.
+    pub(crate) fn forget(&mut self, now: Timestamp) {
+        while self.recent_installs.front().is_some_and(|(received, ..)| now.since(*received) > LATE_GRACE_MS)
+        {
+            self.recent_installs.pop_front();
+        }
+    }
+
+    /// The lengths whose device index of `app` has begun.
+    pub(crate) fn indexed_lengths(&self, app: AppId) -> impl Iterator<Item = DigestLength> + '_ {
+        self.digest_indexes.keys().filter(move |(owner, _)| *owner == app).map(|(_, length)| *length)
+    }
+}
+
+fn recent_installs(store: &dyn Store) -> Result<VecDeque<(Timestamp, AppId, InstallId)>, StoreError> {
+    let mut found = VecDeque::new();
+    let mut last = store.last_sequence()?;
+    let (mut newest, mut read) = (None, 0);
+    while last > 0 && read < FACTS_AT_START_MAX {
+        let facts = store.facts_back(last, 1_000)?;
+        let Some(oldest) = facts.last() else { break };
+        let newest =
+            *newest.get_or_insert(facts.first().map_or(oldest.input.received, |fact| fact.input.received));
+        last = oldest.sequence.saturating_sub(1);
+        read += facts.len();
+        let done = newest.since(oldest.input.received) > LATE_GRACE_MS;
+        for fact in facts {
+            let is_new = matches!(fact.outcomes.first(), Some(Outcome::Installed { .. }));
+            if is_new && matches!(fact.input.payload, Payload::Install(_)) {
+                found.push_front((fact.input.received, fact.input.app, fact.input.id.into()));
+            }
+        }
+        if done {
+            break;
+        }
+    }
+    Ok(found)
+}

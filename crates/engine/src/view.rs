@@ -1,0 +1,378 @@
+//! What is known while a batch is being decided: the last commit, with what the batch has brought about
+//! so far on top. Later inputs of a batch see earlier ones as if they had been committed, so the cut into
+//! batches never shows in a decision.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use measure::{
+    AppId, DeviceId, InputId, InstallId, Timestamp, TouchId, TriggerId,
+    attribution::Decision,
+    device::Device,
+    engagement::{Engagement, MatchKey, Touch},
+    identifier::JoinKey,
+    input::{Fact, IdempotencyKey, Input, Outcome, Payload, Suppressed},
+    install::InstallRecord,
+    ledger::{Counter, count},
+    policy::{IDEMPOTENCY_MS, TOUCHES_PER_KEY_MAX},
+    postback::{DeliveryState, Plan, Suppression},
+};
+use store::{Ask, Batch, Context, Credit, DeliveryQuery, Seen, Store, StoreError};
+
+type Touches = (Timestamp, Vec<Touch>, bool);
+
+pub(crate) struct View<'s> {
+    store: &'s dyn Store,
+    device_of: HashMap<(AppId, JoinKey), Option<DeviceId>>,
+    devices: HashMap<DeviceId, Device>,
+    changed: BTreeSet<DeviceId>,
+    touches: HashMap<(AppId, MatchKey), Touches>,
+    new_touches: HashMap<(AppId, MatchKey), Vec<Touch>>,
+    new_arrivals: HashMap<(AppId, MatchKey), Vec<(Timestamp, InstallId)>>,
+    new_installs: HashMap<InstallId, usize>,
+    held: HashMap<(AppId, JoinKey), Vec<InputId>>,
+    seen: HashMap<(AppId, IdempotencyKey), Option<Seen>>,
+    credits: HashMap<(AppId, TouchId), Vec<Credit>>,
+    new_engagements: HashMap<TouchId, Engagement>,
+    new_facts: HashMap<InputId, usize>,
+    next_sequence: u64,
+    batch: Batch,
+}
+
+impl<'s> View<'s> {
+    /// A view on the last commit, with everything `ask` names loaded in one go.
+    pub(crate) fn open(store: &'s dyn Store, next_sequence: u64, ask: &Ask) -> Result<Self, StoreError> {
+        let mut view = Self {
+            store,
+            device_of: HashMap::new(),
+            devices: HashMap::new(),
+            changed: BTreeSet::new(),
+            touches: HashMap::new(),
+            new_touches: HashMap::new(),
+            new_arrivals: HashMap::new(),
+            new_installs: HashMap::new(),
+            held: HashMap::new(),
+            seen: HashMap::new(),
+            credits: HashMap::new(),
+            new_engagements: HashMap::new(),
+            new_facts: HashMap::new(),
+            next_sequence,
+            batch: Batch::default(),
+        };
+        view.load(ask)?;
+        Ok(view)
+    }
+
+    fn load(&mut self, ask: &Ask) -> Result<(), StoreError> {
+        let Context { devices, touches, held, seen, credits, .. } = self.store.context(ask)?;
+        for key in &ask.devices {
+            let found = devices.get(key).map(|device| device.id);
+            self.device_of.entry(key.clone()).or_insert(found);
+        }
+        for (_, device) in devices {
+            self.devices.entry(device.id).or_insert(device);
+        }
+        for (app, key, until) in &ask.touches {
+            let place = (*app, key.clone());
+            let (loaded, more) = touches.get(&place).cloned().unwrap_or_default();
+            self.touches.insert(place, (*until, loaded, more));
+        }
+        for key in &ask.held {
+            self.held.entry(key.clone()).or_insert_with(|| held.get(key).cloned().unwrap_or_default());
+        }
+        for key in &ask.seen {
+            self.seen.entry(key.clone()).or_insert_with(|| seen.get(key).cloned());
+        }
+        for key in &ask.credits {
+            self.credits.entry(*key).or_insert_with(|| credits.get(key).cloned().unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    // ---- reading
+
+    /// The device that the first of `keys` with a hit leads to (DECISIONS 13).
+    pub(crate) fn device_by(&mut self, app: AppId, keys: &[JoinKey]) -> Result<Option<Device>, StoreError> {
+        for key in keys {
+            if let Some(id) = self.owner(app, key)? {
+                return Ok(self.devices.get(&id).cloned());
+            }
+        }
+        Ok(None)
+    }
+
+    /// The device that `key` belongs to.
+    pub(crate) fn owner(&mut self, app: AppId, key: &JoinKey) -> Result<Option<DeviceId>, StoreError> {
+        let place = (app, key.clone());
+        if !self.device_of.contains_key(&place) {
+            self.load(&Ask { devices: vec![place.clone()], ..Ask::default() })?;
+        }
+        Ok(self.device_of.get(&place).copied().flatten())
+    }
+
+    /// The newest touches under `key` that are not later than `until`, and whether there are more.
+    pub(crate) fn touches(
+        &mut self,
+        app: AppId,
+        key: &MatchKey,
+        until: Timestamp,
+    ) -> Result<(Vec<Touch>, bool), StoreError> {
+        let place = (app, key.clone());
+        if self.touches.get(&place).is_none_or(|(loaded_until, ..)| *loaded_until != until) {
+            self.load(&Ask { touches: vec![(app, key.clone(), until)], ..Ask::default() })?;
+        }
+        let (mut touches, mut more) =
+            self.touches.get(&place).map(|(_, touches, more)| (touches.clone(), *more)).unwrap_or_default();
+        if let Some(new) = self.new_touches.get(&place) {
+            touches.extend(new.iter().filter(|touch| touch.time <= until).cloned());
+            touches.sort_by_key(|touch| std::cmp::Reverse((touch.time, touch.content_key, touch.id)));
+            more |= touches.len() > TOUCHES_PER_KEY_MAX;
+            touches.truncate(TOUCHES_PER_KEY_MAX);
+        }
+        Ok((touches, more))
+    }
+
+    /// Installs of at least `since` that a late engagement with one of `keys` could belong to, as of the
+    /// last commit and in this batch.
+    pub(crate) fn arrivals(
+        &self,
+        app: AppId,
+        keys: &[MatchKey],
+        since: Timestamp,
+    ) -> Result<BTreeSet<InstallId>, StoreError> {
+        let ask =
+            Ask { arrivals: keys.iter().map(|key| (app, key.clone(), since)).collect(), ..Ask::default() };
+        let known = self.store.context(&ask)?.arrivals;
+        let new = keys.iter().filter_map(|key| self.new_arrivals.get(&(app, key.clone()))).flatten().copied();
+        let installs = known.into_values().flatten().chain(new);
+        Ok(installs.filter(|(installed, _)| *installed >= since).map(|(_, install)| install).collect())
+    }
+
+    /// An install with its latest decision.
+    pub(crate) fn install(
+        &self,
+        app: AppId,
+        install: InstallId,
+    ) -> Result<Option<(InstallRecord, Decision)>, StoreError> {
+        let newest = self.batch.decisions.iter().rev().find(|decision| decision.install == install).cloned();
+        if let Some(record) =
+            self.new_installs.get(&install).and_then(|place| self.batch.installs.get(*place))
+        {
+            return Ok(newest.map(|decision| (record.clone(), decision)));
+        }
+        let found = self.store.install(app, install)?;
+        Ok(found.and_then(|(record, mut decisions)| Some((record, newest.or(decisions.pop())?))))
+    }
+
+    /// Inputs that wait under `key`.
+    pub(crate) fn held(&mut self, app: AppId, key: &JoinKey) -> Result<Vec<InputId>, StoreError> {
+        let place = (app, key.clone());
+        if !self.held.contains_key(&place) {
+            self.load(&Ask { held: vec![place.clone()], ..Ask::default() })?;
+        }
+        Ok(self.held.get(&place).cloned().unwrap_or_default())
+    }
+
+    /// The first input that came with `key` within the time that keys are remembered.
+    pub(crate) fn seen(
+        &mut self,
+        app: AppId,
+        key: &IdempotencyKey,
+        now: Timestamp,
+    ) -> Result<Option<Seen>, StoreError> {
+        let place = (app, key.clone());
+        if !self.seen.contains_key(&place) {
+            self.load(&Ask { seen: vec![place.clone()], ..Ask::default() })?;
+        }
+        let seen = self.seen.get(&place).cloned().flatten();
+        Ok(seen.filter(|seen| now.since(seen.received) <= IDEMPOTENCY_MS))
+    }
+
+    /// The installs credited with a touch as modeled.
+    pub(crate) fn credits(&mut self, app: AppId, touch: TouchId) -> Result<Vec<Credit>, StoreError> {
+        let place = (app, touch);
+        if !self.credits.contains_key(&place) {
+            self.load(&Ask { credits: vec![place], ..Ask::default() })?;
+        }
+        Ok(self.credits.get(&place).cloned().unwrap_or_default())
+    }
+
+    /// The fact of an input, committed or of this batch.
+    pub(crate) fn fact(&self, input: InputId) -> Result<Option<Fact>, StoreError> {
+        match self.new_facts.get(&input) {
+            Some(place) => Ok(self.batch.facts.get(*place).cloned()),
+            None => Ok(self.store.fact(input)?.map(|(fact, _)| fact)),
+        }
+    }
+
+    /// The whole engagement behind a touch.
+    pub(crate) fn engagement(&self, touch: TouchId) -> Result<Option<Engagement>, StoreError> {
+        if let Some(engagement) = self.new_engagements.get(&touch) {
+            return Ok(Some(engagement.clone()));
+        }
+        Ok(self.fact(touch.into())?.and_then(|fact| match fact.input.payload {
+            Payload::Engagement(engagement) => Some(engagement),
+            _ => None,
+        }))
+    }
+
+    /// The event names of an app on record.
+    pub(crate) fn event_names(&self, app: AppId) -> Result<HashSet<String>, StoreError> {
+        Ok(self.store.event_names(app)?.into_iter().map(|(name, _)| name).collect())
+    }
+
+    // ---- bringing about
+
+    /// The place of the fact that is being decided.
+    pub(crate) const fn sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// Puts the input and what it brought about on record.
+    pub(crate) fn record(&mut self, input: Input, outcomes: Vec<Outcome>) {
+        count(&mut self.batch.tally, Some(input.app), Counter::Accepted(input.payload.kind().to_owned()), 1);
+        self.record_again(input, outcomes);
+    }
+
+    /// Puts a further fact of an input on record: it counts as an input once.
+    pub(crate) fn record_again(&mut self, input: Input, outcomes: Vec<Outcome>) {
+        self.batch.now = self.batch.now.max(input.received);
+        self.new_facts.insert(input.id, self.batch.facts.len());
+        self.batch.facts.push(Fact { sequence: self.next_sequence, input, outcomes });
+        self.next_sequence += 1;
+    }
+
+    /// Keeps a device as it is now.
+    pub(crate) fn put_device(&mut self, device: Device) {
+        self.changed.insert(device.id);
+        self.devices.insert(device.id, device);
+    }
+
+    /// Makes `key` lead to `device`.
+    pub(crate) fn add_device_key(&mut self, app: AppId, key: JoinKey, device: DeviceId) {
+        self.device_of.insert((app, key.clone()), Some(device));
+        self.batch.device_keys.push((app, key, device, true));
+    }
+
+    /// Makes `key` lead nowhere.
+    pub(crate) fn remove_device_key(&mut self, app: AppId, key: JoinKey, device: DeviceId) {
+        self.device_of.insert((app, key.clone()), None);
+        self.batch.device_keys.push((app, key, device, false));
+    }
+
+    pub(crate) fn add_engagement(&mut self, touch: TouchId, engagement: Engagement) {
+        self.new_engagements.insert(touch, engagement);
+    }
+
+    pub(crate) fn add_touch(&mut self, app: AppId, key: MatchKey, touch: Touch) {
+        self.new_touches.entry((app, key.clone())).or_default().push(touch.clone());
+        self.batch.touches.push((app, key, touch));
+    }
+
+    pub(crate) fn add_install(&mut self, record: InstallRecord) {
+        self.new_installs.insert(record.id, self.batch.installs.len());
+        self.batch.installs.push(record);
+    }
+
+    /// Files an install under a key that a late engagement could find it by.
+    pub(crate) fn add_arrival(&mut self, record: &InstallRecord, key: MatchKey) {
+        let arrival = (record.install.time, record.id);
+        self.new_arrivals.entry((record.app, key.clone())).or_default().push(arrival);
+        self.batch.arrivals.push((record.app, key, record.install.time, record.id));
+    }
+
+    pub(crate) fn hold(
+        &mut self,
+        app: AppId,
+        key: JoinKey,
+        input: InputId,
+        received: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.held(app, &key)?;
+        self.held.entry((app, key.clone())).or_default().push(input);
+        self.batch.held.push((app, key, input, received, true));
+        Ok(())
+    }
+
+    pub(crate) fn release(&mut self, app: AppId, key: JoinKey, input: InputId, received: Timestamp) {
+        if let Some(waiting) = self.held.get_mut(&(app, key.clone())) {
+            waiting.retain(|held| *held != input);
+        }
+        self.batch.held.push((app, key, input, received, false));
+    }
+
+    pub(crate) fn put_seen(&mut self, app: AppId, key: IdempotencyKey, seen: Seen) {
+        self.seen.insert((app, key.clone()), Some(seen.clone()));
+        self.batch.seen.push((app, key, seen));
+    }
+
+    /// Credits an install with a touch as modeled (`true`), or takes the credit back.
+    pub(crate) fn credit(
+        &mut self,
+        app: AppId,
+        touch: TouchId,
+        credit: Credit,
+        given: bool,
+    ) -> Result<(), StoreError> {
+        self.credits(app, touch)?;
+        let credits = self.credits.entry((app, touch)).or_default();
+        credits.retain(|known| known.install != credit.install);
+        if given {
+            credits.push(credit);
+        }
+        self.batch.credits.push((app, touch, credit, given));
+        Ok(())
+    }
+
+    /// Puts a plan in the outbox and on the ledger; the answer is its suppressed pairs.
+    pub(crate) fn post(&mut self, app: AppId, plan: Plan) -> Vec<Suppressed> {
+        let tally = &mut self.batch.tally;
+        let created = i64::try_from(plan.deliveries.len()).unwrap_or(i64::MAX);
+        let suppressed = i64::try_from(plan.suppressed.len()).unwrap_or(i64::MAX);
+        if created + suppressed > 0 {
+            count(tally, Some(app), Counter::Due, created + suppressed);
+        }
+        if created > 0 {
+            count(tally, Some(app), Counter::Created, created);
+        }
+        for pair in &plan.suppressed {
+            count(tally, Some(app), Counter::Suppressed(pair.reason.name().to_owned()), 1);
+        }
+        self.batch.deliveries.extend(plan.deliveries);
+        plan.suppressed
+    }
+
+    /// Withdraws what is still pending of the postbacks of an install's earlier revisions, except those
+    /// of triggers that are not told of corrections: they get the first word or none (DECISIONS 6).
+    pub(crate) fn supersede(&mut self, install: InstallId, kept: &[TriggerId]) -> Result<(), StoreError> {
+        for delivery in &mut self.batch.deliveries {
+            let replaced = delivery.conversion == install.into() && !kept.contains(&delivery.trigger);
+            if replaced && delivery.state == DeliveryState::Pending {
+                let reason = Suppression::Superseded.name().to_owned();
+                delivery.state = DeliveryState::Suppressed;
+                delivery.reason = Some(reason.clone());
+                count(&mut self.batch.tally, Some(delivery.app), Counter::Withdrawn, 1);
+                count(&mut self.batch.tally, Some(delivery.app), Counter::Suppressed(reason), 1);
+            }
+        }
+        let query = DeliveryQuery { install: Some(install), limit: usize::MAX, ..DeliveryQuery::default() };
+        let replaced =
+            self.store.deliveries(&query)?.into_iter().filter(|delivery| {
+                delivery.conversion == install.into() && !kept.contains(&delivery.trigger)
+            });
+        self.batch.superseded.extend(replaced.map(|delivery| delivery.id));
+        Ok(())
+    }
+
+    /// The batch so far, for what needs no view of its own.
+    pub(crate) const fn batch(&mut self) -> &mut Batch {
+        &mut self.batch
+    }
+
+    /// Everything that was brought about.
+    pub(crate) fn into_batch(mut self) -> Batch {
+        for id in &self.changed {
+            self.batch.devices.extend(self.devices.get(id).cloned());
+        }
+        self.batch
+    }
+}
