@@ -1,0 +1,66 @@
+//! What the world sends: installs, events, updates and identity links, clicks and impressions.
+//!
+//! Every element received ends in exactly one of accepted, refused and quarantined (DECISIONS 9); the
+//! answers of this module say which.
+
+mod answer;
+mod link;
+mod limit;
+mod s2s;
+
+use std::net::SocketAddr;
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+
+use crate::site::Site;
+
+pub use limit::AppLimits;
+
+/// The address that a connection came from.
+type Peer = axum::extract::ConnectInfo<SocketAddr>;
+
+/// The public routes.
+pub fn routes() -> Router<Site> {
+    Router::new()
+        .route("/track/json", post(s2s::track_json))
+        .route("/track/json/", post(s2s::track_json))
+        .route("/v1/cpi/identityLink.php", post(s2s::identity_link))
+        .route("/v1/cpi/identityLink.php/", post(s2s::identity_link))
+        .route("/v1/cpi/click", get(link::click))
+        .route("/v1/cpi/click/", get(link::click))
+        .route("/track/impression", get(link::impression))
+        .route("/track/impression/", get(link::impression))
+        .layer(axum::middleware::from_fn(open_to_browsers))
+}
+
+/// Browsers may call from any page (ingest.md section 18): the preflight is answered here, and every
+/// answer, errors included, allows any origin.
+async fn open_to_browsers(request: Request, next: Next) -> Response {
+    let mut response = if request.method() == Method::OPTIONS {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST, OPTIONS"));
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            HeaderValue::from_static("content-type, idempotency-key"),
+        );
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+        response
+    } else {
+        next.run(request).await
+    };
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+/// The text of a header; `None` when it is absent or not text.
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}

@@ -1,0 +1,190 @@
+//! Tracking links: `GET /v1/cpi/click` and `GET /track/impression`
+//! (tracking-and-attribution.md sections 2 to 4, DECISIONS 1 and 10).
+
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use engine::{Answer, Submission};
+use measure::{
+    catalogue::{App, Tracker},
+    engagement::EngagementKind,
+    flag::Flag,
+    input::{IdempotencyKey, Input, Payload},
+};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use wire::link::{Link, LinkEdge};
+
+use super::{
+    Peer,
+    answer::{refusal, with_inputs},
+    text,
+};
+use crate::{clock, site::Site};
+
+/// A transparent picture of one pixel.
+const PIXEL: &[u8] = &[
+    0x47, 0x49, 0x46, 0x38, 0x39, 0x61, 0x01, 0x00, 0x01, 0x00, 0x80, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x21, 0xf9, 0x04, 0x01, 0x00, 0x00, 0x00, 0x00, 0x2c, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x01, 0x00,
+    0x00, 0x02, 0x01, 0x44, 0x00, 0x3b,
+];
+
+const UNKNOWN_TRACKER: &str = "<!doctype html><title>Unknown link</title>\
+    <p>This link leads nowhere: its campaign_id is not known here, or its tracker was deleted.</p>";
+
+pub(super) async fn click(
+    State(site): State<Site>,
+    peer: Peer,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let query = query.unwrap_or_default();
+    let link = wire::link::read(&query);
+    let Some((input, tracker, app)) = read(&site, &peer, &headers, &link, EngagementKind::Click) else {
+        return unknown_tracker(&site);
+    };
+    let id = input.id;
+    let catalogue = site.catalogue.current();
+    let received = site.ledger.receive(1);
+    let commit = site.engine.submit(vec![Submission::Input(Box::new(input), catalogue)]);
+    if link.is_server_call() {
+        let answer = first(commit.await);
+        received.settle(usize::from(!is_kept(&answer)));
+        return match answer {
+            Answer::Accepted(id) | Answer::Repeated(id) => {
+                with_inputs(Json(json!({ "success": "1" })).into_response(), &[id])
+            }
+            answer => not_kept(&answer),
+        };
+    }
+    let redirect = redirect(link.destination(&tracker, &app, id.into()));
+    match tokio::time::timeout(site.config.commit_wait(), commit).await {
+        Ok(answers) => {
+            let answer = first(answers);
+            received.settle(usize::from(!is_kept(&answer)));
+            // A person is waiting: the way to the store stays open even when the click could not be kept.
+            // It is counted as refused and carries no input id.
+            if is_kept(&answer) { with_inputs(redirect, &[id]) } else { redirect }
+        }
+        Err(_elapsed) => {
+            received.redirect_unconfirmed();
+            with_inputs(redirect, &[id])
+        }
+    }
+}
+
+pub(super) async fn impression(
+    State(site): State<Site>,
+    peer: Peer,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let query = query.unwrap_or_default();
+    let link = wire::link::read(&query);
+    let Some((input, ..)) = read(&site, &peer, &headers, &link, EngagementKind::Impression) else {
+        return unknown_tracker(&site);
+    };
+    let catalogue = site.catalogue.current();
+    let received = site.ledger.receive(1);
+    let answer = first(site.engine.submit(vec![Submission::Input(Box::new(input), catalogue)]).await);
+    received.settle(usize::from(!is_kept(&answer)));
+    match answer {
+        Answer::Accepted(id) | Answer::Repeated(id) => {
+            let mut response = PIXEL.into_response();
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("image/gif"));
+            with_inputs(no_store(response), &[id])
+        }
+        answer => not_kept(&answer),
+    }
+}
+
+/// The engagement that a link stands for; `None` when its tracker is unknown.
+fn read(
+    site: &Site,
+    peer: &Peer,
+    headers: &HeaderMap,
+    link: &Link,
+    kind: EngagementKind,
+) -> Option<(Input, std::sync::Arc<Tracker>, std::sync::Arc<App>)> {
+    let received = clock::now();
+    let catalogue = site.catalogue.current();
+    let tracker = catalogue.tracker_by_guid(link.tracker_guid()?)?;
+    let app = catalogue.app(tracker.app)?;
+    let edge = LinkEdge {
+        received,
+        ip: site.edge.client_ip(peer.0.ip(), headers),
+        user_agent: text(headers, "user-agent"),
+        accept_click_time: catalogue.policy_of(app).accept_click_time,
+        traits_of: &|user_agent| site.edge.traits_of(user_agent),
+    };
+    let (engagement, mut flags) = link.engagement(kind, tracker, app, &edge);
+    if engagement.identifiers.is_empty() {
+        flags.insert(Flag::NoIdentifier);
+    }
+    let key = text(headers, "idempotency-key").filter(|key| !key.is_empty());
+    let mut body_hash = [0; 16];
+    for (to, from) in body_hash.iter_mut().zip(Sha256::digest(&engagement.query)) {
+        *to = from;
+    }
+    let input = Input {
+        id: clock::new_id(received),
+        received,
+        app: app.id,
+        catalogue: catalogue.version,
+        key: key.map(|key| IdempotencyKey { source: "header".to_owned(), key: key.to_owned() }),
+        body_hash,
+        body: String::new(),
+        flags,
+        payload: Payload::Engagement(engagement),
+    };
+    Some((input, tracker.clone(), app.clone()))
+}
+
+fn first(answers: Vec<Answer>) -> Answer {
+    answers.into_iter().next().unwrap_or(Answer::Unavailable)
+}
+
+const fn is_kept(answer: &Answer) -> bool {
+    matches!(answer, Answer::Accepted(_) | Answer::Repeated(_))
+}
+
+fn not_kept(answer: &Answer) -> Response {
+    match answer {
+        Answer::Conflict(first) => {
+            refusal(409, &format!("the same idempotency key came with another link before, as {first}"))
+        }
+        Answer::Busy => refusal(503, "too many requests are waiting: come again"),
+        _ => refusal(503, "storage is unavailable: send the same call again"),
+    }
+}
+
+fn unknown_tracker(site: &Site) -> Response {
+    site.ledger.refuse(404, "");
+    let mut response = (StatusCode::NOT_FOUND, UNKNOWN_TRACKER).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    no_store(response)
+}
+
+/// 302 to the destination; without a usable one there is only the answer that the click was counted.
+fn redirect(destination: Option<String>) -> Response {
+    let location = destination.and_then(|destination| HeaderValue::from_str(&destination).ok());
+    let Some(location) = location else {
+        let page = "<!doctype html><title>Thank you</title><p>This link has no destination.</p>";
+        let mut response = page.into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        return no_store(response);
+    };
+    let mut response = StatusCode::FOUND.into_response();
+    response.headers_mut().insert(header::LOCATION, location);
+    no_store(response)
+}
+
+fn no_store(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer"));
+    response
+}
