@@ -74,6 +74,8 @@ flags! {
     AuthBad => "auth:bad",
     /// Personal advertising was limited on the device.
     LimitAdTracking => "limit_ad_tracking",
+    /// Modeled matches were in question on iOS 14+ without ATT consent (DECISIONS 17).
+    AttNoConsent => "att_no_consent",
 }
 
 impl fmt::Display for Flag {

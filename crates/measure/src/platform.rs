@@ -71,6 +71,26 @@ impl Traits {
         self.os_version.as_deref()?.split('.').next()?.trim().parse().ok()
     }
 
+    /// Whether both may be one device, as modeled matching sees it (tracking-and-attribution.md section 5):
+    /// the same family, known on both sides, and neither version nor model against it.
+    #[must_use]
+    pub fn resembles(&self, other: &Self) -> bool {
+        self.os.is_some()
+            && self.os == other.os
+            && versions_agree(self.told_version(), other.told_version())
+            && models_agree(self.model.as_deref(), other.model.as_deref())
+    }
+
+    /// The version, unless it is the one that browsers with a reduced user agent give for every Android
+    /// device: 10, together with a model that says nothing.
+    fn told_version(&self) -> Option<&str> {
+        let version = self.os_version.as_deref()?;
+        let frozen = self.os == Some(Os::Android)
+            && self.os_major() == Some(10)
+            && self.model.as_deref().is_none_or(says_nothing);
+        (!frozen).then_some(version)
+    }
+
     /// `iOS 17.5.1`, as far as known; empty when nothing is.
     #[must_use]
     pub fn os_text(&self) -> String {
@@ -81,4 +101,87 @@ impl Traits {
             (None, None) => String::new(),
         }
     }
+}
+
+/// Whether two versions agree in every number that both have: `17.5` and `17.5.1` do.
+fn versions_agree(one: Option<&str>, other: Option<&str>) -> bool {
+    let numbers = |version: Option<&str>| {
+        let parts: Vec<u32> = version
+            .unwrap_or_default()
+            .split(['.', '_'])
+            .map_while(|part| part.trim().parse().ok())
+            .collect();
+        parts
+    };
+    numbers(one).iter().zip(&numbers(other)).all(|(one, other)| one == other)
+}
+
+/// Whether two models may be one. Upper and lower case and separators make no difference, nor does a
+/// maker's name in front: `Samsung SM-S918B` is `SM-S918B`.
+fn models_agree(one: Option<&str>, other: Option<&str>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else { return true };
+    if says_nothing(one) || says_nothing(other) {
+        return true;
+    }
+    let (one, other) = (words(one), words(other));
+    match (apple(&one), apple(&other)) {
+        (Some((family, one)), Some((other_family, other))) => {
+            family == other_family && (one.is_none() || other.is_none() || one == other)
+        }
+        _ => {
+            let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+            long.len() - short.len() <= 1 && long.ends_with(&short)
+        }
+    }
+}
+
+/// Whether a model is a word that stands for many.
+fn says_nothing(model: &str) -> bool {
+    const NOTHING: [&str; 16] = [
+        "",
+        "k",
+        "android",
+        "device",
+        "generic",
+        "mobile",
+        "other",
+        "phone",
+        "smartphone",
+        "tablet",
+        "unknown",
+        "feature phone",
+        "generic android",
+        "generic feature phone",
+        "generic smartphone",
+        "generic tablet",
+    ];
+    NOTHING.contains(&words(model).join(" ").as_str())
+}
+
+/// The letters and digits of a model, in lower case, between whatever separates them.
+fn words(model: &str) -> Vec<String> {
+    model
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect()
+}
+
+/// An Apple model as its family and, when it is told, its number: `iPhone` is any iPhone, `iPhone15,2` a
+/// certain one. A trade name such as `iPhone 14 Pro` tells the family only.
+fn apple(words: &[String]) -> Option<(&'static str, Option<String>)> {
+    const FAMILIES: [&str; 4] = ["iphone", "ipad", "ipod", "appletv"];
+    let joined = words.concat();
+    let family = FAMILIES.into_iter().find(|family| joined.starts_with(family))?;
+    let number = match words {
+        [first, second] if first.strip_prefix(family).is_some_and(is_number) && is_number(second) => {
+            Some(format!("{first},{second}"))
+        }
+        _ => None,
+    };
+    Some((family, number))
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -30,6 +30,18 @@ pub enum Window {
     Seconds(u32),
 }
 
+impl Window {
+    /// Whether an engagement `age_ms` milliseconds before the install lies inside: whole seconds are
+    /// compared, so that the last one counts to its end (tracking-and-attribution.md section 6).
+    #[must_use]
+    pub const fn covers(self, age_ms: i64) -> bool {
+        match self {
+            Self::Disabled => false,
+            Self::Seconds(seconds) => age_ms.div_euclid(SECOND_MS) <= seconds as i64,
+        }
+    }
+}
+
 /// Windows set at one level; `None` leaves the choice to the next one
 /// (tracking-and-attribution.md section 6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,8 +83,11 @@ impl Level {
     }
 }
 
+/// How a window is read from [`Windows`], and the seconds that stand where nobody set it.
+pub type WindowSetting = (fn(&Windows) -> Option<Window>, u32);
+
 /// The default windows: 30 days, 7 days, 1 day, 1 day.
-pub const DEFAULT_WINDOWS: [(fn(&Windows) -> Option<Window>, u32); 4] = [
+pub const DEFAULT_WINDOWS: [WindowSetting; 4] = [
     (|windows| windows.click_device, 30 * 86_400),
     (|windows| windows.click_modeled, 7 * 86_400),
     (|windows| windows.impression_device, 86_400),

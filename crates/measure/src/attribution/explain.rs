@@ -1,10 +1,188 @@
 //! A decision in plain sentences.
 
-use crate::{attribution::Decision, catalogue::Catalogue};
+use crate::{
+    attribution::{Basis, Candidate, Decision, LosingReason},
+    catalogue::{APPLE_SEARCH_ADS, Catalogue},
+    engagement::EngagementKind,
+    flag::Flag,
+    policy::{Level, Window},
+    time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS},
+};
 
-/// The decision in plain sentences, names taken from the catalogue: the winner and why, then each loser
-/// with its one reason, its age and its window.
+/// The decision in plain sentences, names taken from the catalogue: the winner and why, or that the
+/// install is organic, then each loser with its one reason, its age and its window, best class and latest
+/// first, then what was odd.
 #[must_use]
-pub fn explain(decision: &Decision, _catalogue: &Catalogue) -> Vec<String> {
-    vec![decision.class().to_owned()]
+pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
+    let mut sentences = Vec::new();
+    match decision.winner() {
+        Some(winner) => {
+            sentences.push(format!(
+                "The install is attributed to {}, because {}.",
+                engagement(winner, catalogue),
+                because(winner)
+            ));
+            sentences.push(format!(
+                "The match is of class {}, place {} in the order of classes, and lies inside {}.",
+                winner.basis.class(),
+                winner.rank,
+                window(winner)
+            ));
+        }
+        None if decision.candidates.is_empty() => {
+            sentences.push("The install is organic: no click or impression before it matches it.".to_owned());
+        }
+        None => sentences.push(
+            "The install is organic: nothing that was found could be credited. The nearest misses follow."
+                .to_owned(),
+        ),
+    }
+    let losers = decision.candidates.iter().filter_map(|candidate| Some((candidate, candidate.lost?)));
+    sentences.extend(losers.map(|(loser, reason)| {
+        format!(
+            "Not credited: {}, matched by {}: {} ({reason}).",
+            engagement(loser, catalogue),
+            loser.basis.class(),
+            why_lost(loser, reason)
+        )
+    }));
+    if decision.ambiguous {
+        sentences.push(
+            "Another network had an equally likely claim: the latest engagement was taken, and the decision is \
+             marked as ambiguous."
+                .to_owned(),
+        );
+    }
+    sentences.extend(decision.flags.iter().filter_map(|flag| oddity(*flag)).map(str::to_owned));
+    if decision.more {
+        sentences.push("There were more engagements than are listed here.".to_owned());
+    }
+    sentences
+}
+
+/// `a click of Acme (tracker Spring, campaign Launch), 2 hours before the install`.
+fn engagement(candidate: &Candidate, catalogue: &Catalogue) -> String {
+    let network = catalogue.network(candidate.network).map(|network| network.name.clone());
+    let network = network.unwrap_or_else(|| match candidate.network {
+        APPLE_SEARCH_ADS => "Apple Search Ads".to_owned(),
+        id => format!("network {id}"),
+    });
+    let tracker = candidate.tracker.map(|id| {
+        let name = catalogue.tracker(id).map(|tracker| tracker.name.clone());
+        format!("tracker {}", name.unwrap_or_else(|| id.to_string()))
+    });
+    let campaign = candidate.campaign.map(|id| {
+        let name = catalogue.campaign(id).map(|campaign| campaign.name.clone());
+        format!("campaign {}", name.unwrap_or_else(|| id.to_string()))
+    });
+    let places: Vec<String> = tracker.into_iter().chain(campaign).collect();
+    let places = if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
+    let kind = match candidate.kind {
+        EngagementKind::Click => "a click",
+        EngagementKind::Impression => "an impression",
+    };
+    let when = match candidate.age_ms {
+        0 => "at the time of the install".to_owned(),
+        age_ms => format!("{} before the install", span(age_ms)),
+    };
+    format!("{kind} of {network}{places}, {when}")
+}
+
+fn because(winner: &Candidate) -> String {
+    match &winner.basis {
+        Basis::Identifier { kind, form: None } => format!("both carry the same {kind}"),
+        Basis::Identifier { kind, form: Some(form) } => {
+            format!("it carries the {kind} of the device, hashed as {form}")
+        }
+        Basis::InstallReferrer => "its click id came back in the install referrer".to_owned(),
+        Basis::LandingPage => "its click id came back from the landing page".to_owned(),
+        Basis::AppleSearchAds => "Apple says so".to_owned(),
+        Basis::Modeled => "it came from the same address and a device that looks alike".to_owned(),
+    }
+}
+
+fn why_lost(loser: &Candidate, reason: LosingReason) -> String {
+    match reason {
+        LosingReason::OutsideWindow => match loser.window {
+            Window::Disabled => format!("this class is switched off {}", by(loser.window_from)),
+            Window::Seconds(_) => format!("it lies outside {}", window(loser)),
+        },
+        LosingReason::LowerClass => "an engagement of a better class won".to_owned(),
+        LosingReason::OlderClick => "a later engagement of an equal class won".to_owned(),
+        LosingReason::IdentifierMismatch => "it carries the identifier of another device".to_owned(),
+        LosingReason::PlatformMismatch => {
+            "operating system, version or model differ, or the system is not known".to_owned()
+        }
+        LosingReason::AttNoConsent => {
+            "the user did not allow tracking, and the app allows no modeled matches without it".to_owned()
+        }
+        LosingReason::Late => "it came in more than ten minutes after the install".to_owned(),
+        LosingReason::AlreadyCredited => {
+            "another install was credited with it, and the app allows that once".to_owned()
+        }
+        LosingReason::CarriedIdentifier => {
+            "it carries an identifier that the install does not tell, and such engagements are not modeled"
+                .to_owned()
+        }
+    }
+}
+
+/// `the window of 7 days, set by the network`.
+fn window(candidate: &Candidate) -> String {
+    let length = match candidate.window {
+        Window::Disabled => "no length".to_owned(),
+        Window::Seconds(seconds) => span(i64::from(seconds) * SECOND_MS),
+    };
+    format!("the window of {length}, set {}", by(candidate.window_from))
+}
+
+fn by(level: Level) -> &'static str {
+    match level {
+        Level::Tracker => "by the tracker",
+        Level::Network => "by the network",
+        Level::App => "by the app",
+        Level::Default => "by default",
+    }
+}
+
+/// What a flag of a decision means, for those that say more than the sentences before.
+const fn oddity(flag: Flag) -> Option<&'static str> {
+    match flag {
+        Flag::ClockSkew => Some(
+            "By its own time the engagement happened just after the install; it arrived before it, so the \
+             clocks disagree, and it counts as of the same moment.",
+        ),
+        Flag::DateManufactured => Some("Apple gave no click date, so the time of the install stands for it."),
+        Flag::SharedClick => Some(
+            "An earlier install was credited with the same engagement: one of the two may be a neighbour.",
+        ),
+        Flag::DoubleHash => Some("The identifier was hashed twice, which is unusual."),
+        Flag::AttNoConsent => Some(
+            "The device asks for tracking (iOS 14 or later) and the user did not allow it, so modeled matches \
+             depend on the app's setting attribution.modeled_without_att.",
+        ),
+        _ => None,
+    }
+}
+
+/// The two largest units of a span: `2 days 5 hours`, `40 seconds`; `less than a second`.
+fn span(ms: i64) -> String {
+    const UNITS: [(i64, &str); 4] =
+        [(DAY_MS, "day"), (HOUR_MS, "hour"), (MINUTE_MS, "minute"), (SECOND_MS, "second")];
+    let mut rest = ms;
+    let mut parts = Vec::new();
+    for (size, name) in UNITS {
+        let count = rest / size;
+        rest %= size;
+        match count {
+            0 if parts.is_empty() => continue,
+            0 => break,
+            1 => parts.push(format!("1 {name}")),
+            _ => parts.push(format!("{count} {name}s")),
+        }
+        if parts.len() == 2 {
+            break;
+        }
+    }
+    if parts.is_empty() { "less than a second".to_owned() } else { parts.join(" ") }
 }

@@ -1,1 +1,143 @@
-//! On what an engagement and an install belong together.
+//! On what an engagement and an install belong together
+//! (tracking-and-attribution.md sections 5, 7, 10; DECISIONS 17 to 19).
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::{
+    attribution::{Basis, LosingReason},
+    engagement::{EngagementKind, IpKey, LinkIdentifier, Touch},
+    identifier::{Digest, Form, IdKind, Identifier, forms},
+    install::{ClickReferenceKind, Install},
+};
+
+/// From which iOS version on App Tracking Transparency has to be asked for.
+const ATT_SINCE: u32 = 14;
+
+/// The place of a class in the ladder of section 5; 1 is best. The numbers that are left out belong to
+/// classes still to come.
+pub(super) const fn rank(kind: EngagementKind, basis: &Basis) -> u8 {
+    match (kind, basis.is_deterministic()) {
+        (EngagementKind::Click, true) => 1,
+        (EngagementKind::Click, false) => 2,
+        (EngagementKind::Impression, true) => 5,
+        (EngagementKind::Impression, false) => 6,
+    }
+}
+
+/// An install as engagements are compared with it.
+pub(super) struct Matcher<'a> {
+    install: &'a Install,
+    /// Its identifiers with their canonical values.
+    identifiers: Vec<(&'a Identifier, String)>,
+    /// Its identifiers by every digest that the engagements at hand could carry.
+    digests: HashMap<Digest, (&'a Identifier, Form)>,
+    ip: Option<IpKey>,
+}
+
+impl<'a> Matcher<'a> {
+    pub(super) fn new(install: &'a Install, touches: &[Touch]) -> Self {
+        let lengths: BTreeSet<_> = touches
+            .iter()
+            .flat_map(|touch| &touch.identifiers)
+            .filter_map(|identifier| match identifier {
+                LinkIdentifier::Plain(_) => None,
+                LinkIdentifier::Hashed(_, digest) => Some(digest.length()),
+            })
+            .collect();
+        let mut digests = HashMap::new();
+        for identifier in &install.origin.identifiers {
+            for &length in &lengths {
+                for (form, digest) in forms(&identifier.value, length) {
+                    digests.entry(digest).or_insert((identifier, form));
+                }
+            }
+        }
+        Self {
+            install,
+            identifiers: install.origin.identifiers.iter().map(|id| (id, id.canonical())).collect(),
+            digests,
+            ip: install.origin.ip.map(IpKey::from),
+        }
+    }
+
+    /// Everything on which a touch matches, the best first. The flag says that an identifier was hashed
+    /// twice.
+    pub(super) fn bases(&self, touch: &Touch) -> Vec<(Basis, bool)> {
+        let certain = self.same_identifier(touch).or_else(|| Some((self.named_click(touch)?, false)));
+        let likely = self.same_address(touch).then_some((Basis::Modeled, false));
+        certain.into_iter().chain(likely).collect()
+    }
+
+    /// What stands against a match on `basis`, whenever it happened.
+    pub(super) fn obstacle(&self, touch: &Touch, basis: &Basis, without_att: bool) -> Option<LosingReason> {
+        if basis.is_deterministic() {
+            return None;
+        }
+        let traits = &self.install.origin.traits;
+        let carries = !touch.identifiers.is_empty();
+        if carries && self.same_identifier(touch).is_none() && self.shares_a_kind(touch) {
+            Some(LosingReason::IdentifierMismatch)
+        } else if !traits.resembles(&touch.traits) {
+            Some(LosingReason::PlatformMismatch)
+        } else if carries {
+            Some(LosingReason::CarriedIdentifier)
+        } else if !without_att && self.lacks_att() {
+            Some(LosingReason::AttNoConsent)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the device had to ask for tracking and the user did not allow it (DECISIONS 17). An unknown
+    /// version counts as one that has to ask, as for the IDFA.
+    pub(super) fn lacks_att(&self) -> bool {
+        let origin = &self.install.origin;
+        origin.traits.os.as_ref().is_some_and(|os| os.is_apple_mobile())
+            && origin.traits.os_major().is_none_or(|major| major >= ATT_SINCE)
+            && origin.consent.att.flag != Some(true)
+    }
+
+    /// The identifier that both have: a plain one before a hashed one, a single hash before a double one,
+    /// then in the order of look-ups.
+    fn same_identifier(&self, touch: &Touch) -> Option<(Basis, bool)> {
+        let found = touch.identifiers.iter().filter_map(|identifier| match identifier {
+            LinkIdentifier::Plain(plain) => {
+                let canonical = plain.canonical();
+                self.identifiers
+                    .iter()
+                    .find(|(own, value)| own.kind == plain.kind && *value == canonical)
+                    .map(|(own, _)| (*own, None))
+            }
+            // A digest proves itself, whatever kind the link says it is.
+            LinkIdentifier::Hashed(_, digest) => {
+                self.digests.get(digest).map(|(own, form)| (*own, Some(*form)))
+            }
+        });
+        let best = found.min_by_key(|(own, form)| {
+            (form.is_some_and(|form| form.is_double()), *form, own.kind.lookup_rank(), own.kind.clone())
+        });
+        best.map(|(own, form)| {
+            let kind = own.kind.name().to_owned();
+            let double = form.is_some_and(|form| form.is_double());
+            (Basis::Identifier { kind, form: form.map(|form| form.to_string()) }, double)
+        })
+    }
+
+    /// The click whose id the install brought back.
+    fn named_click(&self, touch: &Touch) -> Option<Basis> {
+        let reference = self.install.click.as_ref().filter(|click| click.touch == Some(touch.id))?;
+        (touch.kind == EngagementKind::Click).then_some(match reference.kind {
+            ClickReferenceKind::InstallReferrer => Basis::InstallReferrer,
+            ClickReferenceKind::LandingPage => Basis::LandingPage,
+        })
+    }
+
+    fn same_address(&self, touch: &Touch) -> bool {
+        self.ip.is_some() && self.ip == touch.ip
+    }
+
+    fn shares_a_kind(&self, touch: &Touch) -> bool {
+        let own = |kind: &IdKind| self.identifiers.iter().any(|(identifier, _)| identifier.kind == *kind);
+        touch.identifiers.iter().any(|identifier| own(identifier.kind()))
+    }
+}
