@@ -192,7 +192,7 @@ impl<'a> Judge<'a> {
         if age_ms >= 0 {
             return Some((age_ms, false));
         }
-        let skew = time <= super::horizon(record, &self.policy);
+        let skew = time <= super::horizon(record.install.time, &self.policy);
         (skew && received <= record.received).then_some((0, true))
     }
 
