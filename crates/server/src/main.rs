@@ -1,2 +1,15 @@
-//! x
+//! The program `sextant`.
+
+mod auth;
+mod catalogue;
+mod clock;
+mod config;
+mod edge;
+mod error;
+mod http;
+mod ledger;
+mod limits;
+mod site;
+mod vault;
+
 fn main() {}
