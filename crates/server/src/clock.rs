@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use measure::{InputId, Timestamp};
 use rand::Rng as _;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 /// The time now. A clock before 1970 reads as 1970.
 #[must_use]
@@ -15,11 +15,12 @@ pub fn now() -> Timestamp {
     Timestamp(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// A new identifier, ordered by time: a UUID of version 7.
+/// A new identifier for what was received at `received`: a UUID of version 7, so that identifiers sort by
+/// time.
 #[must_use]
-pub fn new_id() -> InputId {
-    #[expect(clippy::disallowed_methods, reason = "this module is where identifiers come from")]
-    InputId(Uuid::now_v7())
+pub fn new_id(received: Timestamp) -> InputId {
+    let millis = u64::try_from(received.millis()).unwrap_or_default();
+    InputId(Builder::from_unix_timestamp_millis(millis, &random()).into_uuid())
 }
 
 /// Random bytes, good enough for keys.

@@ -246,6 +246,18 @@ impl Config {
         }
     }
 
+    /// `click.commit_wait`
+    #[must_use]
+    pub const fn commit_wait(&self) -> Duration {
+        self.click.commit_wait
+    }
+
+    /// `limits.app_requests_per_second`
+    #[must_use]
+    pub const fn app_requests_per_second(&self) -> u32 {
+        self.limits.app_requests_per_second
+    }
+
     /// Refuses what types cannot: values out of range and settings that do not go together.
     fn check(&self) -> Result<(), ConfigError> {
         let most = |name: &str, value: Duration, most: u64| {

@@ -44,16 +44,16 @@ impl Edge {
     }
 
     /// The address of the device or server that sent a request, behind trusted proxies (DECISIONS 32).
-    /// `peer` is the other end of the connection.
+    /// `peer` is the other end of the connection. `None` when a proxy names something that is no address.
     #[must_use]
-    pub fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub fn client_ip(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         address::client(peer, headers, &self.trusted_proxies)
     }
 
     /// The make of a device, from its user agent. Blocks for microseconds, and until the rules are loaded
     /// for the first call.
     #[must_use]
-    pub fn traits(&self, user_agent: &str) -> Traits {
-        self.user_agents.traits(user_agent)
+    pub fn traits_of(&self, user_agent: &str) -> Traits {
+        self.user_agents.traits_of(user_agent)
     }
 }

@@ -38,12 +38,6 @@ pub enum Error {
     /// 413: the body is larger than this many bytes, after inflation.
     #[error("the body is larger than {0} bytes; send it in parts")]
     TooLarge(usize),
-    /// 415: the body is encoded in a way that is not understood.
-    #[error("the body has an unknown content encoding; send it plain or with gzip")]
-    UnknownEncoding,
-    /// 429: an app sends more than `limits.app_requests_per_second`.
-    #[error("too many requests for this app; try again in a second")]
-    TooManyRequests,
     /// 503: too much is under way at once.
     #[error("the server is busy; try again in a second")]
     Busy,
@@ -61,29 +55,27 @@ pub enum Error {
 impl Error {
     /// The status it is answered with.
     #[must_use]
-    pub const fn status(&self) -> StatusCode {
+    pub const fn status(&self) -> u16 {
         match self {
-            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
-            Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnknownEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Self::BadRequest(_) => 400,
+            Self::Unauthorized(_) => 401,
+            Self::Forbidden(_) => 403,
+            Self::NotFound(_) => 404,
+            Self::MethodNotAllowed => 405,
+            Self::SlowBody => 408,
+            Self::Conflict(_) => 409,
+            Self::TooLarge(_) => 413,
             Self::Busy | Self::TimedOut | Self::Store(StoreError::Unavailable(_)) => {
-                StatusCode::SERVICE_UNAVAILABLE
+                503
             }
-            Self::Store(StoreError::Corrupt(_)) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Store(StoreError::Corrupt(_)) | Self::Internal(_) => 500,
         }
     }
 
     /// Seconds after which trying again makes sense.
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
-        matches!(self.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE).then_some(1)
+        (self.status() == 503).then_some(1)
     }
 
     /// What the caller is told. Details of a failing store are for the log.
@@ -111,7 +103,8 @@ impl IntoResponse for Error {
         }
         let message = self.message();
         let body = json!({ "success": false, "errors": [message] });
-        let mut response = (self.status(), Json(body)).into_response();
+        let status = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(body)).into_response();
         if let Some(seconds) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

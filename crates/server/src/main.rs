@@ -8,7 +8,6 @@ mod edge;
 mod error;
 mod http;
 mod ledger;
-mod limits;
 mod site;
 mod vault;
 

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use store::Store;
 
 use crate::{
-    catalogue::CatalogueService, config::Config, edge::Edge, ledger::Refusals, limits::Rates, vault::Vault,
+    catalogue::CatalogueService, config::Config, edge::Edge, ledger::Refusals, vault::Vault,
 };
 
 /// The running program as handlers see it. Cheap to clone; the state of the router.
@@ -22,9 +22,7 @@ pub struct Site {
     /// Resolves who sent a request, and reads bodies.
     pub edge: Arc<Edge>,
     /// Counts what was not kept.
-    pub ledger: Arc<Refusals>,
-    /// Counts requests of apps.
-    pub rates: Arc<Rates>,
+    pub ledger: Refusals,
     /// Where the public side listens.
     pub listening: SocketAddr,
 }

@@ -44,7 +44,7 @@ pub struct Vault(ChaCha20Poly1305);
 
 impl Vault {
     /// Takes the key from `secret.key` in `directory`, making the file (mode 0600) if there is none.
-    pub fn open(directory: &Path) -> Result<Self, VaultError> {
+    pub fn load(directory: &Path) -> Result<Self, VaultError> {
         let path = directory.join(KEY_FILE);
         let name = path.display().to_string();
         let failed = |source| VaultError::File { path: name.clone(), source };
@@ -81,10 +81,20 @@ impl Vault {
         Ok(Sealed([nonce.as_slice(), &sealed].concat()))
     }
 
-    /// Opens a sealed secret.
-    pub fn unseal(&self, sealed: &Sealed) -> Result<String, VaultError> {
-        let (nonce, body) = sealed.0.split_first_chunk::<NONCE_BYTES>().ok_or(VaultError::Unreadable)?;
-        let secret = self.0.decrypt(&Nonce::from(*nonce), body).map_err(|_| VaultError::Unreadable)?;
-        String::from_utf8(secret).map_err(|_| VaultError::Unreadable)
+    /// Opens a sealed secret. `None`, with a line in the log, when it was sealed under another key or is
+    /// damaged: then nothing that depends on it passes.
+    #[must_use]
+    pub fn open(&self, sealed: &Sealed) -> Option<String> {
+        let opened = self.unseal(sealed);
+        if opened.is_none() {
+            tracing::error!("{}", VaultError::Unreadable);
+        }
+        opened
+    }
+
+    fn unseal(&self, sealed: &Sealed) -> Option<String> {
+        let (nonce, body) = sealed.0.split_first_chunk::<NONCE_BYTES>()?;
+        let secret = self.0.decrypt(&Nonce::from(*nonce), body).ok()?;
+        String::from_utf8(secret).ok()
     }
 }

@@ -7,21 +7,20 @@ use ipnet::IpNet;
 
 /// The address nearest to us that is not a trusted proxy: the peer itself, else read from the right of
 /// `Forwarded`, or of `X-Forwarded-For` where that is absent. What an untrusted sender wrote further left is
-/// never looked at. An entry that is not an address ends the search at the proxy that added it.
-pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+/// never looked at. `None` when a trusted proxy wrote something that is no address, such as `unknown`.
+pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
     let trusts = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
     let mut nearest = peer.to_canonical();
     if !trusts(nearest) {
-        return nearest;
+        return Some(nearest);
     }
-    for hop in hops(headers).iter().rev() {
-        let Some(address) = hop else { break };
-        nearest = *address;
+    for hop in hops(headers).into_iter().rev() {
+        nearest = hop?;
         if !trusts(nearest) {
             break;
         }
     }
-    nearest
+    Some(nearest)
 }
 
 /// The hops that the headers name, in order; `None` for one that is not an address.

@@ -15,6 +15,8 @@ use crate::{error::Error, site::Site};
 
 /// How much is inflated at once.
 const STEP_BYTES: usize = 64 * 1024;
+/// How gzip data begins.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// A body in memory. While it lives it counts against `limits.bodies_in_flight`: keep it until the request
 /// is answered.
@@ -32,36 +34,27 @@ impl Deref for Received {
     }
 }
 
-/// Reads the body of a request, inflated if it says `Content-Encoding: gzip`, of fewer than `limit` bytes.
+/// Reads the body of a request, inflated when it begins as gzip does, of fewer than `limit` bytes. What
+/// begins so but does not inflate is handed on as it came, for the caller to refuse.
 ///
-/// 413 for a larger one, 408 when it does not arrive within `limits.body_timeout`, 415 for another encoding,
-/// 400 for bytes that do not inflate or a connection that breaks, 503 when bodies under way take all of
-/// `limits.bodies_in_flight`.
+/// 413 for a larger one, 408 when it does not arrive within `limits.body_timeout`, 400 when it breaks off,
+/// 503 when bodies under way take all of `limits.bodies_in_flight`.
 pub async fn read_body(site: &Site, request: Request, limit: usize) -> Result<Received, Error> {
     let (parts, body) = request.into_parts();
     let permits = site.edge.bodies.clone();
-    let gzipped = is_gzipped(&parts.headers)?;
-    if let Some(announced) = announced(&parts.headers)
-        && announced >= limit as u64
-    {
+    if announced(&parts.headers).is_some_and(|bytes| bytes >= limit as u64) {
         return Err(Error::TooLarge(limit));
     }
     let received = collect(body, permits.clone(), limit, site.config.limits.body_timeout).await?;
-    if !gzipped {
+    if !received.starts_with(&GZIP_MAGIC) {
         return Ok(received);
     }
-    tokio::task::spawn_blocking(move || inflate(&received, &permits, limit))
-        .await
-        .unwrap_or(Err(Error::Internal("inflating a body was cut short")))
-}
-
-fn is_gzipped(headers: &HeaderMap) -> Result<bool, Error> {
-    let Some(encoding) = headers.get(header::CONTENT_ENCODING) else { return Ok(false) };
-    match encoding.to_str().unwrap_or("?").trim().to_ascii_lowercase().as_str() {
-        "" | "identity" => Ok(false),
-        "gzip" | "x-gzip" => Ok(true),
-        _ => Err(Error::UnknownEncoding),
-    }
+    tokio::task::spawn_blocking(move || match inflate(&received, &permits, limit)? {
+        Some(inflated) => Ok(inflated),
+        None => Ok(received),
+    })
+    .await
+    .unwrap_or(Err(Error::Internal("inflating a body was cut short")))
 }
 
 fn announced(headers: &HeaderMap) -> Option<u64> {
@@ -93,8 +86,8 @@ async fn collect(
     Ok(Received { bytes: bytes.into(), _permit: permit })
 }
 
-/// Inflates gzip. The compressed bytes count too until they are dropped.
-fn inflate(compressed: &[u8], permits: &Arc<Semaphore>, limit: usize) -> Result<Received, Error> {
+/// Inflates gzip; `None` when it is broken. The compressed bytes count too until they are dropped.
+fn inflate(compressed: &[u8], permits: &Arc<Semaphore>, limit: usize) -> Result<Option<Received>, Error> {
     let mut decoder = MultiGzDecoder::new(compressed);
     let mut bytes = Vec::new();
     let mut permit = take(permits, 0)?;
@@ -109,7 +102,7 @@ fn inflate(compressed: &[u8], permits: &Arc<Semaphore>, limit: usize) -> Result<
             return Err(Error::TooLarge(limit));
         }
         if read < step {
-            return Ok(Received { bytes: bytes.into(), _permit: permit });
+            return Ok(Some(Received { bytes: bytes.into(), _permit: permit }));
         }
     }
 }

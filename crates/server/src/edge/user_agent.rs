@@ -56,7 +56,7 @@ impl UserAgents {
 
     /// The make of the device; what the user agent does not tell is unknown.
     #[must_use]
-    pub fn traits(&self, user_agent: &str) -> Traits {
+    pub fn traits_of(&self, user_agent: &str) -> Traits {
         let user_agent = user_agent.trim();
         if user_agent.is_empty() || user_agent.len() > LENGTH_MAX {
             return Traits::default();
