@@ -1,0 +1,300 @@
+//! The settings of the program: one typed struct. `config.default.toml` holds every default and what it
+//! means; a file, the environment and the command line change it, in this order. Nothing else knows where a
+//! setting came from.
+
+mod duration;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use ipnet::IpNet;
+use measure::policy::Policy;
+use serde::Deserialize;
+use thiserror::Error;
+
+pub use duration::parse_duration;
+pub use source::{Cli, Effective, load};
+
+/// `config.default.toml`: the defaults, and the manual.
+pub const DEFAULTS: &str = include_str!("../../../config.default.toml");
+
+/// Why the settings cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// A setting is unknown or has a wrong type or value; the text names it and where it came from.
+    #[error("{0}")]
+    Setting(String),
+}
+
+/// Every setting. What each one means stands in `config.default.toml`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the program listens and keeps things.
+    pub server: Server,
+    /// Tracking links.
+    pub tracking: Tracking,
+    /// Matching.
+    pub attribution: Attribution,
+    /// What comes in.
+    pub ingest: Ingest,
+    /// Clicks.
+    pub click: Click,
+    /// Postbacks, as they are planned.
+    pub postbacks: Postbacks,
+    /// Postbacks, as they are delivered.
+    pub courier: Courier,
+    /// The interface for triggers.
+    pub publisher_api: PublisherApi,
+    /// Limits.
+    pub limits: Limits,
+    /// The log.
+    pub log: Log,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Address for management; `None` is the same one.
+    #[serde(deserialize_with = "optional")]
+    pub admin_listen: Option<SocketAddr>,
+    /// The data directory.
+    pub data_dir: PathBuf,
+    /// What tracking links begin with, without a slash at the end.
+    #[serde(deserialize_with = "optional")]
+    pub public_url: Option<PublicUrl>,
+    /// Proxies that are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// PEM file with the certificate chain.
+    #[serde(deserialize_with = "optional")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with the key.
+    #[serde(deserialize_with = "optional")]
+    pub tls_key: Option<PathBuf>,
+}
+
+/// `[tracking]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tracking {
+    /// Whether `click_time` is taken from links.
+    pub accept_click_time: bool,
+}
+
+/// `[attribution]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attribution {
+    /// Allowed clock skew.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub clock_skew: Duration,
+    /// Whether modeled matching runs without tracking consent.
+    pub modeled_without_att: bool,
+    /// Whether a modeled win uses a click up.
+    pub modeled_single_use: bool,
+}
+
+/// `[ingest]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ingest {
+    /// How long inputs wait for their install.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub hold: Duration,
+}
+
+/// `[click]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Click {
+    /// How long a browser's click waits for its commit.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub commit_wait: Duration,
+}
+
+/// `[postbacks]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Postbacks {
+    /// How long install postbacks are held back.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub hold_install: Duration,
+}
+
+/// `[courier]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Courier {
+    /// Private networks that may be targets.
+    pub allow_targets: Vec<IpNet>,
+}
+
+/// `[publisher_api]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublisherApi {
+    /// 409 or 400.
+    pub duplicate_status: u16,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of all bodies under way.
+    pub bodies_in_flight: u32,
+    /// Time for headers to arrive.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub header_timeout: Duration,
+    /// Time for a body to arrive.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub body_timeout: Duration,
+    /// Time for a whole request.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub request_timeout: Duration,
+    /// Requests a second for one app; 0 is no limit.
+    pub app_requests_per_second: u32,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// How lines look.
+    pub format: LogFormat,
+    /// What is logged.
+    pub level: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    /// The name in settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Human => "human",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// An absolute http or https URL that paths can be appended to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// The URL, without a slash at the end.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for PublicUrl {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "must be an http or https URL without query, such as https://link.example.com";
+        let url = url::Url::parse(text).map_err(|_| WRONG)?;
+        let usable = matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        if usable { Ok(Self(text.trim_end_matches('/').to_owned())) } else { Err(WRONG) }
+    }
+}
+
+/// An empty text is "not set".
+fn optional<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    let text = String::deserialize(deserializer)?;
+    match text.trim() {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(serde::de::Error::custom),
+    }
+}
+
+impl Config {
+    /// The rules' part of the settings.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        Policy {
+            accept_click_time: self.tracking.accept_click_time,
+            clock_skew_ms: millis(self.attribution.clock_skew),
+            modeled_without_att: self.attribution.modeled_without_att,
+            modeled_single_use: self.attribution.modeled_single_use,
+            hold_ms: millis(self.ingest.hold),
+            hold_install_ms: millis(self.postbacks.hold_install),
+        }
+    }
+
+    /// `click.commit_wait`
+    #[must_use]
+    pub const fn commit_wait(&self) -> Duration {
+        self.click.commit_wait
+    }
+
+    /// `limits.app_requests_per_second`
+    #[must_use]
+    pub const fn app_requests_per_second(&self) -> u32 {
+        self.limits.app_requests_per_second
+    }
+
+    /// Refuses what types cannot: values out of range and settings that do not go together.
+    fn check(&self) -> Result<(), ConfigError> {
+        let most = |name: &str, value: Duration, most: u64| {
+            if value <= Duration::from_secs(most) {
+                Ok(())
+            } else {
+                Err(ConfigError::Setting(format!("{name}: must be at most {most}s")))
+            }
+        };
+        most("attribution.clock_skew", self.attribution.clock_skew, range::CLOCK_SKEW_S)?;
+        most("ingest.hold", self.ingest.hold, range::HOLD_S)?;
+        most("postbacks.hold_install", self.postbacks.hold_install, range::HOLD_INSTALL_S)?;
+        most("click.commit_wait", self.click.commit_wait, 5)?;
+        let refuse = |text: &str| Err(ConfigError::Setting(text.to_owned()));
+        if self.server.tls_cert.is_some() != self.server.tls_key.is_some() {
+            return refuse("server.tls_cert and server.tls_key: set both or neither");
+        }
+        if !matches!(self.publisher_api.duplicate_status, 400 | 409) {
+            return refuse("publisher_api.duplicate_status: must be 409 or 400");
+        }
+        if self.limits.bodies_in_flight < 4 * 1024 * 1024 {
+            return refuse("limits.bodies_in_flight: must be at least 4194304 (4 MB)");
+        }
+        Ok(())
+    }
+}
+
+/// Largest values of settings that apps have as well, in seconds.
+pub mod range {
+    /// `attribution.clock_skew`
+    pub const CLOCK_SKEW_S: u64 = 3_600;
+    /// `ingest.hold`
+    pub const HOLD_S: u64 = 30 * 86_400;
+    /// `postbacks.hold_install` (DECISIONS 6)
+    pub const HOLD_INSTALL_S: u64 = 600;
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

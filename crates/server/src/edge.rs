@@ -1,0 +1,59 @@
+//! The edge: where whatever can differ between two runs is resolved before anyone else sees a request:
+//! who sent it, with what device, and its bytes.
+
+mod address;
+mod body;
+#[cfg(test)]
+mod tests;
+mod user_agent;
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::http::HeaderMap;
+use ipnet::IpNet;
+use measure::platform::Traits;
+use tokio::sync::Semaphore;
+
+use crate::config::Config;
+
+pub use body::{Received, read_body};
+pub use user_agent::UserAgents;
+
+/// Resolves requests.
+pub struct Edge {
+    trusted_proxies: Vec<IpNet>,
+    user_agents: UserAgents,
+    /// One permit for each byte of a body under way.
+    bodies: Arc<Semaphore>,
+}
+
+impl Edge {
+    /// An edge as the settings want it.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self {
+            trusted_proxies: config.server.trusted_proxies.clone(),
+            user_agents: UserAgents::default(),
+            bodies: Arc::new(Semaphore::new(config.limits.bodies_in_flight as usize)),
+        }
+    }
+
+    /// Loads the user agent rules, which takes about a second; the first look-up waits for it otherwise.
+    pub fn warm_up(&self) {
+        self.user_agents.warm_up();
+    }
+
+    /// The address of the device or server that sent a request, behind trusted proxies (DECISIONS 32).
+    /// `peer` is the other end of the connection. `None` when a proxy names something that is no address.
+    #[must_use]
+    pub fn client_ip(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
+        address::client(peer, headers, &self.trusted_proxies)
+    }
+
+    /// The make of a device, from its user agent. Blocks for microseconds, and until the rules are loaded
+    /// for the first call.
+    #[must_use]
+    pub fn traits_of(&self, user_agent: &str) -> Traits {
+        self.user_agents.traits_of(user_agent)
+    }
+}

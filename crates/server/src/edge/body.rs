@@ -1,0 +1,113 @@
+//! Bodies: streamed in, inflated, limited, and counted against what all of them may take together
+//! (DECISIONS 25).
+
+use std::{future::poll_fn, io::Read as _, ops::Deref, pin::Pin, sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes, HttpBody as _},
+    extract::Request,
+    http::{HeaderMap, header},
+};
+use flate2::read::MultiGzDecoder;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{error::Error, site::Site};
+
+/// How much is inflated at once.
+const STEP_BYTES: usize = 64 * 1024;
+/// How gzip data begins.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// A body in memory. While it lives it counts against `limits.bodies_in_flight`: keep it until the request
+/// is answered.
+#[derive(Debug)]
+pub struct Received {
+    bytes: Bytes,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Deref for Received {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Reads the body of a request, inflated when it begins as gzip does, of fewer than `limit` bytes. What
+/// begins so but does not inflate is handed on as it came, for the caller to refuse.
+///
+/// 413 for a larger one, 408 when it does not arrive within `limits.body_timeout`, 400 when it breaks off,
+/// 503 when bodies under way take all of `limits.bodies_in_flight`.
+pub async fn read_body(site: &Site, request: Request, limit: usize) -> Result<Received, Error> {
+    let (parts, body) = request.into_parts();
+    let permits = site.edge.bodies.clone();
+    if announced(&parts.headers).is_some_and(|bytes| bytes >= limit as u64) {
+        return Err(Error::TooLarge(limit));
+    }
+    let received = collect(body, permits.clone(), limit, site.config.limits.body_timeout).await?;
+    if !received.starts_with(&GZIP_MAGIC) {
+        return Ok(received);
+    }
+    tokio::task::spawn_blocking(move || match inflate(&received, &permits, limit)? {
+        Some(inflated) => Ok(inflated),
+        None => Ok(received),
+    })
+    .await
+    .unwrap_or(Err(Error::Internal("inflating a body was cut short")))
+}
+
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Takes the body in as it comes.
+async fn collect(
+    mut body: Body,
+    permits: Arc<Semaphore>,
+    limit: usize,
+    patience: Duration,
+) -> Result<Received, Error> {
+    let mut bytes = Vec::new();
+    let mut permit = take(&permits, 0)?;
+    let reading = async {
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            let frame = frame.map_err(|_| Error::BadRequest("the body broke off".to_owned()))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if bytes.len() + data.len() >= limit {
+                return Err(Error::TooLarge(limit));
+            }
+            permit.merge(take(&permits, data.len())?);
+            bytes.extend_from_slice(&data);
+        }
+        Ok(())
+    };
+    tokio::time::timeout(patience, reading).await.unwrap_or(Err(Error::SlowBody))?;
+    Ok(Received { bytes: bytes.into(), _permit: permit })
+}
+
+/// Inflates gzip; `None` when it is broken. The compressed bytes count too until they are dropped.
+fn inflate(compressed: &[u8], permits: &Arc<Semaphore>, limit: usize) -> Result<Option<Received>, Error> {
+    let mut decoder = MultiGzDecoder::new(compressed);
+    let mut bytes = Vec::new();
+    let mut permit = take(permits, 0)?;
+    loop {
+        let before = bytes.len();
+        let step = STEP_BYTES.min(limit - before);
+        permit.merge(take(permits, step)?);
+        let read = decoder.by_ref().take(step as u64).read_to_end(&mut bytes);
+        let read =
+            read.map_err(|_| Error::BadRequest("the body says gzip but does not inflate".to_owned()))?;
+        if bytes.len() >= limit {
+            return Err(Error::TooLarge(limit));
+        }
+        if read < step {
+            return Ok(Some(Received { bytes: bytes.into(), _permit: permit }));
+        }
+    }
+}
+
+fn take(permits: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Error> {
+    let bytes = u32::try_from(bytes).map_err(|_| Error::Busy)?;
+    permits.clone().try_acquire_many_owned(bytes).map_err(|_| Error::Busy)
+}

@@ -1,0 +1,102 @@
+//! From a user agent to the make of a device, by the rules of uap-core. `build.rs` takes them from the
+//! package of the `ua-parser` crate.
+
+use std::sync::{Arc, LazyLock};
+
+use measure::platform::{Os, Traits};
+use moka::sync::Cache;
+use serde::Deserialize;
+use ua_parser::{device, os};
+
+/// User agents remembered: 10,000 take some megabytes.
+const CACHED: u64 = 10_000;
+/// Longer user agents are not looked at: nobody writes them, and rules take time on them.
+const LENGTH_MAX: usize = 2_048;
+
+static RULES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/user_agents.json"));
+
+#[derive(Deserialize)]
+struct Lists {
+    os_parsers: Vec<os::Parser<'static>>,
+    device_parsers: Vec<device::Parser<'static>>,
+}
+
+struct Rules {
+    os: os::Extractor<'static>,
+    device: device::Extractor<'static>,
+}
+
+impl Rules {
+    /// The embedded rules; `None` if they cannot be used, which a test rules out.
+    fn load() -> Option<Self> {
+        let lists: Lists = serde_json::from_slice(RULES).ok()?;
+        let os = os::Builder::new().push_all(lists.os_parsers).ok()?.build().ok()?;
+        let device = device::Builder::new().push_all(lists.device_parsers).ok()?.build().ok()?;
+        Some(Self { os, device })
+    }
+}
+
+/// Looks user agents up, with a memory of recent ones.
+pub struct UserAgents {
+    rules: LazyLock<Option<Rules>>,
+    recent: Cache<String, Arc<Traits>>,
+}
+
+impl Default for UserAgents {
+    fn default() -> Self {
+        Self { rules: LazyLock::new(Rules::load), recent: Cache::new(CACHED) }
+    }
+}
+
+impl UserAgents {
+    /// Loads the rules if that has not happened yet.
+    pub fn warm_up(&self) {
+        let _rules = LazyLock::force(&self.rules);
+    }
+
+    /// The make of the device; what the user agent does not tell is unknown.
+    #[must_use]
+    pub fn traits_of(&self, user_agent: &str) -> Traits {
+        let user_agent = user_agent.trim();
+        if user_agent.is_empty() || user_agent.len() > LENGTH_MAX {
+            return Traits::default();
+        }
+        if let Some(known) = self.recent.get(user_agent) {
+            return Traits::clone(&known);
+        }
+        let traits = self.rules.as_ref().map_or_else(Traits::default, |rules| rules.traits(user_agent));
+        self.recent.insert(user_agent.to_owned(), Arc::new(traits.clone()));
+        traits
+    }
+}
+
+impl Rules {
+    fn traits(&self, user_agent: &str) -> Traits {
+        let found = self.os.extract(user_agent);
+        let os = found.as_ref().and_then(|found| Os::named(&found.os));
+        if is_reduced(user_agent) {
+            return Traits { os, os_version: None, model: None };
+        }
+        let os_version = found.and_then(|found| {
+            let parts = [found.major, found.minor, found.patch];
+            let parts: Vec<_> = parts.into_iter().map_while(|part| part).collect();
+            (!parts.is_empty()).then(|| parts.join("."))
+        });
+        let model = self.device.extract(user_agent).and_then(|found| found.model).and_then(|model| {
+            let model = model.trim();
+            (!is_generic(model)).then(|| model.to_owned())
+        });
+        Traits { os, os_version, model }
+    }
+}
+
+/// Chrome on Android says `Android 10; K` whatever the device is.
+fn is_reduced(user_agent: &str) -> bool {
+    user_agent.contains("(Linux; Android 10; K)")
+}
+
+/// Names that uap-core gives to devices it cannot tell.
+fn is_generic(model: &str) -> bool {
+    const GENERIC: [&str; 7] = ["", "K", "iOS-Device", "Smartphone", "Feature Phone", "Desktop", "Tablet"];
+    GENERIC.contains(&model)
+}

@@ -1,0 +1,51 @@
+//! What every request handler can reach.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use store::Store;
+
+use crate::{
+    catalogue::CatalogueService, config::Config, edge::Edge, ledger::Refusals, vault::Vault,
+};
+
+/// The running program as handlers see it. Cheap to clone; the state of the router.
+#[derive(Clone)]
+pub struct Site {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// What people set up.
+    pub catalogue: CatalogueService,
+    /// What is remembered; its methods block.
+    pub store: Arc<dyn Store>,
+    /// Opens the secrets of apps.
+    pub vault: Arc<Vault>,
+    /// Resolves who sent a request, and reads bodies.
+    pub edge: Arc<Edge>,
+    /// Counts what was not kept.
+    pub ledger: Refusals,
+    /// Where the public side listens.
+    pub listening: SocketAddr,
+}
+
+impl Site {
+    /// What tracking links begin with, without a slash at the end.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        let server = &self.config.server;
+        match &server.public_url {
+            Some(url) => url.as_str().to_owned(),
+            None if server.tls_cert.is_some() => format!("https://{}", self.listening),
+            None => format!("http://{}", self.listening),
+        }
+    }
+
+    /// Asks the store on a blocking thread.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&dyn Store) -> Result<T, store::StoreError> + Send + 'static,
+    ) -> Result<T, crate::error::Error> {
+        let store = self.store.clone();
+        let answer = tokio::task::spawn_blocking(move || question(store.as_ref())).await;
+        Ok(answer.map_err(|_| crate::error::Error::Internal("a storage task was cut short"))??)
+    }
+}
