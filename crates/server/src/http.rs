@@ -1,6 +1,8 @@
 //! The HTTP interface: every route, in one list.
 
 mod health;
+mod ingest;
+mod record;
 
 use axum::{Router, routing::get};
 
@@ -8,7 +10,8 @@ use crate::{error::Error, site::Site};
 
 /// What the public side serves.
 pub fn public(site: Site) -> Router {
-    Router::new()
+    ingest::routes()
+        .merge(record::routes())
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .fallback(async || Error::NotFound("path"))

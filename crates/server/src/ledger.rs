@@ -1,90 +1,122 @@
-//! What was received without being kept. Unlike every other count it lives as long as the process
-//! (DECISIONS 9, 10).
+//! What this process received, and what became of it (DECISIONS 9, 10, 29). Accepted and quarantined
+//! elements are counted in the store, with their commit; what was refused lives as long as the process.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use axum::{
-    Json,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
-use serde_json::json;
+use measure::{AppId, ledger::Tally};
 
-/// Elements by where they stand, as far as the store does not count them.
-#[derive(Clone, Debug, Default)]
-pub struct Refusals(Arc<Counts>);
+/// Counts of one app, or of what belongs to no known app.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Elements received.
+    pub received: u64,
+    /// Elements on record or in quarantine.
+    pub kept: u64,
+    /// Elements answered with 4xx or 5xx whose bodies were not kept.
+    pub refused: u64,
+    /// Elements that repeated an earlier one by its idempotency key and were answered as that one.
+    pub repeated: u64,
+}
 
+impl Counts {
+    /// Elements that nothing has become of yet.
+    #[must_use]
+    pub const fn in_flight(&self) -> u64 {
+        self.received.saturating_sub(self.kept + self.refused + self.repeated)
+    }
+}
+
+/// The ledger of this process.
 #[derive(Debug, Default)]
-struct Counts {
-    in_flight: AtomicUsize,
-    refused: AtomicUsize,
-    unconfirmed: AtomicUsize,
+pub struct Ledger {
+    at_start: Tally,
+    counts: Mutex<HashMap<Option<AppId>, Counts>>,
+    unconfirmed: AtomicU64,
 }
 
-impl Refusals {
-    /// Takes `n` elements on. They are in flight until the receipt says what became of them or is dropped,
-    /// which a client that goes away does; then the store knows what became of them.
+/// What became of an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is on record or in quarantine.
+    Kept,
+    /// It was answered with 4xx or 5xx and not kept.
+    Refused,
+    /// It repeated an earlier one.
+    Repeated,
+}
+
+impl Ledger {
+    /// A ledger that goes on from what the store had counted when the process began.
     #[must_use]
-    pub fn receive(&self, n: usize) -> Receipt {
-        self.0.in_flight.fetch_add(n, Relaxed);
-        Receipt { counts: self.0.clone(), n }
+    pub fn new(at_start: Tally) -> Self {
+        Self { at_start, ..Self::default() }
     }
 
-    /// Counts one refused element or request and answers it as ingest does (ingest.md section 16).
+    /// What the store had counted when the process began.
     #[must_use]
-    pub fn refuse(&self, status: u16, error: &str) -> Response {
-        self.0.refused.fetch_add(1, Relaxed);
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-        let mut response = (status, Json(json!({ "success": "0", "error": error }))).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    pub const fn at_start(&self) -> &Tally {
+        &self.at_start
+    }
+
+    /// Counts an element as received; `None` when no known app was named. Each call is followed by one of
+    /// [`Self::settle`].
+    pub fn receive(&self, app: Option<AppId>) {
+        self.update(app, |counts| counts.received += 1);
+    }
+
+    /// Counts what became of a received element.
+    pub fn settle(&self, app: Option<AppId>, fate: Fate) {
+        self.update(app, |counts| match fate {
+            Fate::Kept => counts.kept += 1,
+            Fate::Refused => counts.refused += 1,
+            Fate::Repeated => counts.repeated += 1,
+        });
+    }
+
+    /// Counts an element that was refused before anything could be read from it.
+    pub fn refuse(&self, app: Option<AppId>) {
+        self.receive(app);
+        self.settle(app, Fate::Refused);
+    }
+
+    /// The counts of one app, or with `None` of everything.
+    #[must_use]
+    pub fn counts(&self, app: Option<AppId>) -> Counts {
+        let all = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if app.is_some() {
+            return all.get(&app).copied().unwrap_or_default();
         }
-        response
+        all.values().fold(Counts::default(), |sum, counts| Counts {
+            received: sum.received + counts.received,
+            kept: sum.kept + counts.kept,
+            refused: sum.refused + counts.refused,
+            repeated: sum.repeated + counts.repeated,
+        })
     }
 
-    /// Elements answered with 4xx or 5xx of which nothing was kept, since the program started.
+    /// A browser was redirected before the commit of its click.
+    pub fn redirected(&self) {
+        self.unconfirmed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The commit of such a click came, or failed.
+    pub fn confirmed(&self) {
+        self.unconfirmed.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Clicks redirected and not yet committed.
     #[must_use]
-    pub fn refused(&self) -> usize {
-        self.0.refused.load(Relaxed)
+    pub fn unconfirmed(&self) -> u64 {
+        self.unconfirmed.load(Ordering::Relaxed)
     }
 
-    /// Elements received and not answered yet.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.0.in_flight.load(Relaxed)
-    }
-
-    /// Clicks redirected before their commit, since the program started.
-    #[must_use]
-    pub fn redirected_unconfirmed(&self) -> usize {
-        self.0.unconfirmed.load(Relaxed)
-    }
-}
-
-/// Elements in flight.
-#[derive(Debug)]
-pub struct Receipt {
-    counts: Arc<Counts>,
-    n: usize,
-}
-
-impl Receipt {
-    /// The elements are answered; of `refused` of them nothing was kept.
-    pub fn settle(self, refused: usize) {
-        self.counts.refused.fetch_add(refused, Relaxed);
-    }
-
-    /// The elements are answered before their commit came.
-    pub fn redirect_unconfirmed(self) {
-        self.counts.unconfirmed.fetch_add(self.n, Relaxed);
-    }
-}
-
-impl Drop for Receipt {
-    fn drop(&mut self) {
-        self.counts.in_flight.fetch_sub(self.n, Relaxed);
+    fn update(&self, app: Option<AppId>, change: impl FnOnce(&mut Counts)) {
+        change(self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(app).or_default());
     }
 }

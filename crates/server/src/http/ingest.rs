@@ -5,7 +5,6 @@
 
 mod answer;
 mod link;
-mod limit;
 mod s2s;
 
 use std::net::SocketAddr;
@@ -20,8 +19,6 @@ use axum::{
 };
 
 use crate::site::Site;
-
-pub use limit::AppLimits;
 
 /// The address that a connection came from.
 type Peer = axum::extract::ConnectInfo<SocketAddr>;
@@ -58,6 +55,12 @@ async fn open_to_browsers(request: Request, next: Next) -> Response {
     };
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
+}
+
+/// Runs `work` to its end, whether or not the sender waits for the answer.
+async fn finish(work: impl Future<Output = Response> + Send + 'static) -> Response {
+    let done = tokio::spawn(work).await;
+    done.unwrap_or_else(|_| answer::refusal(500, "the server failed while it took this call: send it again"))
 }
 
 /// The text of a header; `None` when it is absent or not text.

@@ -1,6 +1,8 @@
 //! Tracking links: `GET /v1/cpi/click` and `GET /track/impression`
 //! (tracking-and-attribution.md sections 2 to 4, DECISIONS 1 and 10).
 
+use std::{pin::Pin, sync::Arc};
+
 use axum::{
     Json,
     extract::{RawQuery, State},
@@ -9,7 +11,7 @@ use axum::{
 };
 use engine::{Answer, Submission};
 use measure::{
-    catalogue::{App, Tracker},
+    catalogue::{App, Catalogue, Tracker},
     engagement::EngagementKind,
     flag::Flag,
     input::{IdempotencyKey, Input, Payload},
@@ -23,7 +25,7 @@ use super::{
     answer::{refusal, with_inputs},
     text,
 };
-use crate::{clock, site::Site};
+use crate::{clock, ledger::Fate, site::Site};
 
 /// A transparent picture of one pixel.
 const PIXEL: &[u8] = &[
@@ -41,36 +43,33 @@ pub(super) async fn click(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let query = query.unwrap_or_default();
-    let link = wire::link::read(&query);
-    let Some((input, tracker, app)) = read(&site, &peer, &headers, &link, EngagementKind::Click) else {
+    let link = wire::link::read(&query.unwrap_or_default());
+    let Some(read) = read(&site, &peer, &headers, &link, EngagementKind::Click) else {
         return unknown_tracker(&site);
     };
-    let id = input.id;
-    let catalogue = site.catalogue.current();
-    let received = site.ledger.receive(1);
-    let commit = site.engine.submit(vec![Submission::Input(Box::new(input), catalogue)]);
+    let id = read.input.id;
+    let destination = link.destination(&read.tracker, &read.app, id.into());
+    let mut commit = commit(&site, read);
     if link.is_server_call() {
-        let answer = first(commit.await);
-        received.settle(usize::from(!is_kept(&answer)));
-        return match answer {
+        return match commit.await {
             Answer::Accepted(id) | Answer::Repeated(id) => {
                 with_inputs(Json(json!({ "success": "1" })).into_response(), &[id])
             }
             answer => not_kept(&answer),
         };
     }
-    let redirect = redirect(link.destination(&tracker, &app, id.into()));
-    match tokio::time::timeout(site.config.commit_wait(), commit).await {
-        Ok(answers) => {
-            let answer = first(answers);
-            received.settle(usize::from(!is_kept(&answer)));
-            // A person is waiting: the way to the store stays open even when the click could not be kept.
-            // It is counted as refused and carries no input id.
-            if is_kept(&answer) { with_inputs(redirect, &[id]) } else { redirect }
-        }
+    let redirect = redirect(destination);
+    match tokio::time::timeout(site.config.click.commit_wait, &mut commit).await {
+        Ok(Answer::Accepted(id) | Answer::Repeated(id)) => with_inputs(redirect, &[id]),
+        // A person is waiting: the way to the store stays open even when the click could not be kept. It
+        // is counted as refused and carries no input id.
+        Ok(_) => redirect,
         Err(_elapsed) => {
-            received.redirect_unconfirmed();
+            site.ledger.redirected();
+            tokio::spawn(async move {
+                commit.await;
+                site.ledger.confirmed();
+            });
             with_inputs(redirect, &[id])
         }
     }
@@ -82,16 +81,11 @@ pub(super) async fn impression(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let query = query.unwrap_or_default();
-    let link = wire::link::read(&query);
-    let Some((input, ..)) = read(&site, &peer, &headers, &link, EngagementKind::Impression) else {
+    let link = wire::link::read(&query.unwrap_or_default());
+    let Some(read) = read(&site, &peer, &headers, &link, EngagementKind::Impression) else {
         return unknown_tracker(&site);
     };
-    let catalogue = site.catalogue.current();
-    let received = site.ledger.receive(1);
-    let answer = first(site.engine.submit(vec![Submission::Input(Box::new(input), catalogue)]).await);
-    received.settle(usize::from(!is_kept(&answer)));
-    match answer {
+    match commit(&site, read).await {
         Answer::Accepted(id) | Answer::Repeated(id) => {
             let mut response = PIXEL.into_response();
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("image/gif"));
@@ -101,6 +95,33 @@ pub(super) async fn impression(
     }
 }
 
+/// A link as it was understood.
+struct Read {
+    input: Input,
+    catalogue: Arc<Catalogue>,
+    tracker: Arc<Tracker>,
+    app: Arc<App>,
+}
+
+/// Puts an engagement on record. The work goes on when nobody waits for it any more.
+fn commit(site: &Site, read: Read) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    let site = site.clone();
+    let app = Some(read.app.id);
+    site.ledger.receive(app);
+    let work = tokio::spawn(async move {
+        let submission = Submission::Input(Box::new(read.input), read.catalogue);
+        let answer = site.engine.submit(vec![submission]).await.into_iter().next().unwrap_or(Answer::Unavailable);
+        let fate = match answer {
+            Answer::Accepted(_) | Answer::Quarantined(_) => Fate::Kept,
+            Answer::Repeated(_) => Fate::Repeated,
+            Answer::Conflict(_) | Answer::Busy | Answer::Unavailable => Fate::Refused,
+        };
+        site.ledger.settle(app, fate);
+        answer
+    });
+    Box::pin(async move { work.await.unwrap_or(Answer::Unavailable) })
+}
+
 /// The engagement that a link stands for; `None` when its tracker is unknown.
 fn read(
     site: &Site,
@@ -108,19 +129,19 @@ fn read(
     headers: &HeaderMap,
     link: &Link,
     kind: EngagementKind,
-) -> Option<(Input, std::sync::Arc<Tracker>, std::sync::Arc<App>)> {
+) -> Option<Read> {
     let received = clock::now();
     let catalogue = site.catalogue.current();
-    let tracker = catalogue.tracker_by_guid(link.tracker_guid()?)?;
-    let app = catalogue.app(tracker.app)?;
+    let tracker = catalogue.tracker_by_guid(link.tracker_guid()?)?.clone();
+    let app = catalogue.app(tracker.app)?.clone();
     let edge = LinkEdge {
         received,
-        ip: site.edge.client_ip(peer.0.ip(), headers),
+        ip: Some(site.edge.client_address(peer.0.ip(), headers)),
         user_agent: text(headers, "user-agent"),
-        accept_click_time: catalogue.policy_of(app).accept_click_time,
-        traits_of: &|user_agent| site.edge.traits_of(user_agent),
+        accept_click_time: catalogue.policy_of(&app).accept_click_time,
+        traits_of: &|user_agent| site.edge.traits(user_agent),
     };
-    let (engagement, mut flags) = link.engagement(kind, tracker, app, &edge);
+    let (engagement, mut flags) = link.engagement(kind, &tracker, &app, &edge);
     if engagement.identifiers.is_empty() {
         flags.insert(Flag::NoIdentifier);
     }
@@ -130,7 +151,7 @@ fn read(
         *to = from;
     }
     let input = Input {
-        id: clock::new_id(received),
+        id: clock::new_id(),
         received,
         app: app.id,
         catalogue: catalogue.version,
@@ -140,15 +161,7 @@ fn read(
         flags,
         payload: Payload::Engagement(engagement),
     };
-    Some((input, tracker.clone(), app.clone()))
-}
-
-fn first(answers: Vec<Answer>) -> Answer {
-    answers.into_iter().next().unwrap_or(Answer::Unavailable)
-}
-
-const fn is_kept(answer: &Answer) -> bool {
-    matches!(answer, Answer::Accepted(_) | Answer::Repeated(_))
+    Some(Read { input, catalogue, tracker, app })
 }
 
 fn not_kept(answer: &Answer) -> Response {
@@ -162,7 +175,7 @@ fn not_kept(answer: &Answer) -> Response {
 }
 
 fn unknown_tracker(site: &Site) -> Response {
-    site.ledger.refuse(404, "");
+    site.ledger.refuse(None);
     let mut response = (StatusCode::NOT_FOUND, UNKNOWN_TRACKER).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     no_store(response)

@@ -9,14 +9,15 @@ use axum::{
 };
 use engine::{Answer, Submission};
 use measure::{
-    Timestamp,
+    AppId, Timestamp,
     catalogue::{App, AuthMode, Catalogue},
     flag::Flag,
     input::{IdempotencyKey, Input, Quarantined},
 };
 use wire::{
     auth::{AuthOutcome, authenticate},
-    body::{BODY_BYTES_MAX, inflate},
+    body::BODY_BYTES_MAX,
+    quarantine::masked,
     refusal::Refusal,
     s2s::{Edge, Element, Endpoint, elements, parse},
 };
@@ -24,21 +25,72 @@ use wire::{
 use super::{
     Peer,
     answer::{Fate, array, refusal, single},
-    text,
+    finish, text,
 };
-use crate::{clock, edge, site::Site};
+use crate::{
+    clock,
+    edge::{self, Received},
+    ledger,
+    site::Site,
+};
 
-pub(super) async fn track_json(site: State<Site>, peer: Peer, headers: HeaderMap, request: Request) -> Response {
+pub(super) async fn track_json(
+    State(site): State<Site>,
+    peer: Peer,
+    headers: HeaderMap,
+    request: Request,
+) -> Response {
     receive(site, peer, headers, request, Endpoint::TrackJson).await
 }
 
 pub(super) async fn identity_link(
-    site: State<Site>,
+    State(site): State<Site>,
     peer: Peer,
     headers: HeaderMap,
     request: Request,
 ) -> Response {
     receive(site, peer, headers, request, Endpoint::IdentityLink).await
+}
+
+async fn receive(
+    site: Site,
+    peer: Peer,
+    headers: HeaderMap,
+    request: Request,
+    endpoint: Endpoint,
+) -> Response {
+    let body = match edge::read_body(&site, request, BODY_BYTES_MAX).await {
+        Ok(body) => body,
+        Err(error) => {
+            site.ledger.refuse(None);
+            return refusal(error.status().as_u16(), &error.message());
+        }
+    };
+    // From here on the work is finished even if the sender has gone.
+    finish(async move { take(&site, peer, &headers, &body, endpoint).await }).await
+}
+
+async fn take(site: &Site, peer: Peer, headers: &HeaderMap, body: &Received, endpoint: Endpoint) -> Response {
+    let (prepared, is_array) = {
+        let call = Call {
+            site,
+            catalogue: site.catalogue.current(),
+            received: clock::now(),
+            endpoint,
+            headers,
+            body,
+        };
+        match elements(body) {
+            Ok(parsed) => (call.prepare_all(&peer, &parsed.elements, parsed.is_array), parsed.is_array),
+            Err(refused) => (vec![call.quarantine(None, None, refused)], false),
+        }
+    };
+    let fates = submit(site, prepared).await;
+    if is_array {
+        array(fates)
+    } else {
+        fates.into_iter().next().map_or_else(|| refusal(400, "the body is empty"), single)
+    }
 }
 
 /// One request as every element of it sees it.
@@ -47,132 +99,88 @@ struct Call<'c> {
     catalogue: Arc<Catalogue>,
     received: Timestamp,
     endpoint: Endpoint,
-    edge: Edge<'c>,
     headers: &'c HeaderMap,
-    path: &'static str,
-    /// The body as authentication hashes it: as it came over the wire, after inflation.
+    /// What authentication hashes: the body as sent, after inflation.
     body: &'c [u8],
-    is_array: bool,
 }
 
-/// An element on its way: already settled, or waiting for the commit.
-enum Prepared {
-    Refused(Fate),
-    Input(Box<Input>, bool),
-    Quarantine { body: Box<Quarantined>, drained: bool },
+/// An element on its way: settled already, or to be put on record.
+struct Prepared {
+    app: Option<AppId>,
+    step: Step,
 }
 
-async fn receive(
-    State(site): State<Site>,
-    peer: Peer,
-    headers: HeaderMap,
-    request: Request,
-    endpoint: Endpoint,
-) -> Response {
-    let path = match endpoint {
-        Endpoint::TrackJson => "/track/json",
-        Endpoint::IdentityLink => "/v1/cpi/identityLink.php",
-    };
-    let sent = match edge::read_body(&site, request, BODY_BYTES_MAX).await {
-        Ok(body) => body,
-        Err(error) => return site.ledger.refuse(error.status(), &error.to_string()),
-    };
-    let received = clock::now();
-    let body = match inflate(&sent, BODY_BYTES_MAX) {
-        Ok(body) => body,
-        Err(Refusal { status: 413, error }) => return site.ledger.refuse(413, &error),
-        Err(refused) => return broken(&site, received, path, &sent, refused).await,
-    };
-    let parsed = match elements(&body) {
-        Ok(parsed) => parsed,
-        Err(refused) => return broken(&site, received, path, &body, refused).await,
-    };
-    let call = Call {
-        site: &site,
-        catalogue: site.catalogue.current(),
-        received,
-        endpoint,
-        edge: Edge {
-            received,
-            ip: site.edge.client_ip(peer.0.ip(), &headers),
-            user_agent: text(&headers, "user-agent"),
-            traits_of: &|user_agent| site.edge.traits_of(user_agent),
-        },
-        headers: &headers,
-        path,
-        body: &body,
-        is_array: parsed.is_array,
-    };
-    let prepared: Vec<Prepared> =
-        parsed.elements.iter().enumerate().map(|(index, element)| call.prepare(index, element)).collect();
-    let catalogue = call.catalogue;
-    // Nothing is awaited between the last byte and this point: a client that leaves now changes nothing.
-    let fates = submit(&site, catalogue, prepared).await;
-    if parsed.is_array {
-        array(fates)
-    } else {
-        fates.into_iter().next().map_or_else(|| refusal(400, "the body is empty"), single)
-    }
-}
-
-/// Keeps a body that no element can be read from.
-async fn broken(site: &Site, received: Timestamp, path: &str, body: &[u8], refused: Refusal) -> Response {
-    let body = Quarantined {
-        id: clock::new_id(received),
-        received,
-        app: None,
-        app_guid: String::new(),
-        path: path.to_owned(),
-        status: refused.status,
-        reason: refused.error,
-        body: wire::s2s::masked_bytes(body),
-    };
-    let prepared = vec![Prepared::Quarantine { body: Box::new(body), drained: false }];
-    let fates = submit(site, site.catalogue.current(), prepared).await;
-    fates.into_iter().next().map_or_else(|| refusal(400, "the body cannot be read"), single)
+enum Step {
+    /// Nothing is kept.
+    Refuse { status: u16, error: String },
+    /// An input; `browser` ones are never told of a conflict.
+    Take { submission: Submission, browser: bool },
+    /// A body for quarantine; a `drained` one is answered as a success.
+    Quarantine { submission: Submission, status: u16, error: String, drained: bool },
 }
 
 impl Call<'_> {
-    fn prepare(&self, index: usize, element: &Result<Element, Refusal>) -> Prepared {
-        let element = match element {
-            Ok(element) => element,
-            Err(refused) => return self.quarantine(None, None, refused.clone()),
+    fn prepare_all(
+        &self,
+        peer: &Peer,
+        elements: &[Result<Element, Refusal>],
+        is_array: bool,
+    ) -> Vec<Prepared> {
+        let edge = Edge {
+            received: self.received,
+            ip: Some(self.site.edge.client_address(peer.0.ip(), self.headers)),
+            user_agent: text(self.headers, "user-agent"),
+            traits_of: &|user_agent| self.site.edge.traits(user_agent),
         };
+        let prepare = |(index, element): (usize, &Result<Element, Refusal>)| match element {
+            Ok(element) => self.prepare(&edge, index, element, is_array),
+            Err(refused) => self.quarantine(None, None, refused.clone()),
+        };
+        elements.iter().enumerate().map(prepare).collect()
+    }
+
+    fn prepare(&self, edge: &Edge<'_>, index: usize, element: &Element, is_array: bool) -> Prepared {
         let Some(guid) = element.app_guid() else {
-            let error = "kochava_app_id is missing: send the app's GUID".to_owned();
-            return self.quarantine(None, Some(element), Refusal { status: 400, error });
+            let refused = Refusal::bad_request("kochava_app_id is missing: send the GUID of the app");
+            return self.quarantine(None, Some(element), refused);
         };
         let Some(app) = self.catalogue.app_by_guid(guid) else {
-            let error = "kochava_app_id is unknown here: create the app first, or check the GUID".to_owned();
+            let error = "kochava_app_id is not known here: create the app first, or check its GUID".to_owned();
             return self.quarantine(None, Some(element), Refusal { status: 404, error });
         };
-        let per_second = app.policy.requests_per_second.unwrap_or(self.site.config.app_requests_per_second());
-        if index == 0 && !self.site.app_limits.admits(app.id, per_second) {
-            let error = "too many requests for this app: come again after the time in Retry-After".to_owned();
-            return Prepared::Refused(Fate::Refused { status: 429, error });
+        let limit = self.site.config.limits.app_requests_per_second;
+        if index == 0
+            && let Err(error) = self.site.rates.admit(app, limit, self.received)
+        {
+            let step = Step::Refuse { status: error.status().as_u16(), error: error.message() };
+            return Prepared { app: Some(app.id), step };
         }
-        let auth = match self.authenticate(app, element) {
-            Ok(flag) => flag,
-            Err(refused) => return self.quarantine(Some(app), Some(element), refused),
-        };
-        match parse(self.endpoint, element, app, &self.edge) {
-            Ok(mut parsed) => {
-                parsed.flags.extend(auth);
+        match self.read(edge, app, element) {
+            Err(refused) => self.quarantine(Some(app), Some(element), refused),
+            Ok(parsed) => {
                 let input = Input {
-                    id: clock::new_id(self.received),
+                    id: clock::new_id(),
                     received: self.received,
                     app: app.id,
                     catalogue: self.catalogue.version,
-                    key: self.idempotency_key(index, element),
+                    key: self.idempotency_key(index, element, is_array),
                     body_hash: element.body_hash(),
                     body: parsed.body,
                     flags: parsed.flags,
                     payload: parsed.payload,
                 };
-                Prepared::Input(Box::new(input), is_browser(app, element))
+                let submission = Submission::Input(Box::new(input), self.catalogue.clone());
+                let step = Step::Take { submission, browser: is_browser(app, element) };
+                Prepared { app: Some(app.id), step }
             }
-            Err(refused) => self.quarantine(Some(app), Some(element), refused),
         }
+    }
+
+    fn read(&self, edge: &Edge<'_>, app: &App, element: &Element) -> Result<wire::s2s::Parsed, Refusal> {
+        let auth = self.authenticate(app, element)?;
+        let mut parsed = parse(self.endpoint, element, app, edge)?;
+        parsed.flags.extend(auth);
+        Ok(parsed)
     }
 
     /// Checks install authentication (ingest.md section 11, DECISIONS 21): a flag for the row, or why the
@@ -186,34 +194,32 @@ impl Call<'_> {
             return Ok(None);
         }
         let secret = app.auth.secret.as_ref().and_then(|sealed| self.site.vault.open(sealed));
-        let key = app.auth.api_key.as_deref().unwrap_or_default();
         let outcome = authenticate(
             self.body,
-            key,
-            &secret.unwrap_or_default(),
+            app.auth.api_key.as_deref().unwrap_or_default(),
+            secret.as_deref().unwrap_or_default(),
             text(self.headers, "kochava-api-key"),
             text(self.headers, "kochava-auth-token"),
         );
         let strict = app.auth.mode == AuthMode::Strict;
+        let refused = |error: &str| Err(Refusal { status: 401, error: error.to_owned() });
         match outcome {
             AuthOutcome::Ok => Ok(Some(Flag::AuthOk)),
             AuthOutcome::Missing if !strict => Ok(Some(Flag::AuthMissing)),
             AuthOutcome::Bad if !strict => Ok(Some(Flag::AuthBad)),
-            AuthOutcome::Missing => Err(Refusal {
-                status: 401,
-                error: "this app takes only signed calls: send Kochava-Api-Key and Kochava-Auth-Token".to_owned(),
-            }),
-            AuthOutcome::Bad => Err(Refusal {
-                status: 401,
-                error: "Kochava-Auth-Token does not match: sign exactly the bytes that are sent".to_owned(),
-            }),
+            AuthOutcome::Missing => {
+                refused("this app takes only signed calls: send Kochava-Api-Key and Kochava-Auth-Token")
+            }
+            AuthOutcome::Bad => {
+                refused("Kochava-Auth-Token does not match: sign exactly the bytes that are sent, with the app's key")
+            }
         }
     }
 
     /// The sender's key for this element (DECISIONS 26): the header, by place in an array, else `nt_id`.
-    fn idempotency_key(&self, index: usize, element: &Element) -> Option<IdempotencyKey> {
+    fn idempotency_key(&self, index: usize, element: &Element, is_array: bool) -> Option<IdempotencyKey> {
         if let Some(key) = text(self.headers, "idempotency-key").filter(|key| !key.is_empty()) {
-            let key = if self.is_array { format!("{key}#{index}") } else { key.to_owned() };
+            let key = if is_array { format!("{key}#{index}") } else { key.to_owned() };
             return Some(IdempotencyKey { source: "header".to_owned(), key });
         }
         let nt_id = element.nt_id()?;
@@ -227,16 +233,22 @@ impl Call<'_> {
             _ => false,
         };
         let body = Quarantined {
-            id: clock::new_id(self.received),
+            id: clock::new_id(),
             received: self.received,
             app: app.map(|app| app.id),
             app_guid: element.and_then(Element::app_guid).unwrap_or_default().to_owned(),
-            path: self.path.to_owned(),
+            path: match self.endpoint {
+                Endpoint::TrackJson => "/track/json".to_owned(),
+                Endpoint::IdentityLink => "/v1/cpi/identityLink.php".to_owned(),
+            },
             status: if drained { 200 } else { refused.status },
-            reason: refused.error,
-            body: element.map_or_else(|| wire::s2s::masked_bytes(self.body), Element::masked),
+            reason: refused.error.clone(),
+            body: element.map_or_else(|| masked(self.body), Element::masked),
         };
-        Prepared::Quarantine { body: Box::new(body), drained }
+        let app = body.app;
+        let submission = Submission::Quarantine(Box::new(body));
+        let step = Step::Quarantine { submission, status: refused.status, error: refused.error, drained };
+        Prepared { app, step }
     }
 }
 
@@ -245,54 +257,66 @@ fn is_browser(app: &App, element: &Element) -> bool {
 }
 
 /// Puts what was prepared on record, in one commit, and says what became of each element.
-async fn submit(site: &Site, catalogue: Arc<Catalogue>, prepared: Vec<Prepared>) -> Vec<Fate> {
-    let mut fates = Vec::with_capacity(prepared.len());
+async fn submit(site: &Site, prepared: Vec<Prepared>) -> Vec<Fate> {
     let mut submissions = Vec::new();
-    let mut waiting = Vec::new();
-    for element in prepared {
-        match element {
-            Prepared::Refused(fate) => fates.push(Some(fate)),
-            Prepared::Input(input, browser) => {
-                submissions.push(Submission::Input(input, catalogue.clone()));
-                waiting.push((fates.len(), browser, None));
-                fates.push(None);
+    let mut waiting = Vec::with_capacity(prepared.len());
+    for Prepared { app, step } in prepared {
+        site.ledger.receive(app);
+        let on_answer = match step {
+            Step::Refuse { status, error } => OnAnswer::Refused { status, error },
+            Step::Take { submission, browser } => {
+                submissions.push(submission);
+                OnAnswer::Taken { browser }
             }
-            Prepared::Quarantine { body, drained } => {
-                let refused = (!drained).then(|| (body.status, body.reason.clone()));
-                submissions.push(Submission::Quarantine(body));
-                waiting.push((fates.len(), drained, refused));
-                fates.push(None);
+            Step::Quarantine { submission, status, error, drained } => {
+                submissions.push(submission);
+                OnAnswer::Quarantined { status, error, drained }
             }
-        }
+        };
+        waiting.push((app, on_answer));
     }
-    let received = site.ledger.receive(fates.len());
     let answers = if submissions.is_empty() { Vec::new() } else { site.engine.submit(submissions).await };
-    for ((place, browser, refused), answer) in waiting.into_iter().zip(answers) {
-        let fate = fate(answer, browser, refused);
-        if let Some(slot) = fates.get_mut(place) {
-            *slot = Some(fate);
-        }
+    let mut answers = answers.into_iter();
+    let mut fates = Vec::with_capacity(waiting.len());
+    for (app, on_answer) in waiting {
+        let (fate, counted) = match on_answer {
+            OnAnswer::Refused { status, error } => (Fate::Refused { status, error }, ledger::Fate::Refused),
+            on_answer => on_answer.with(answers.next().unwrap_or(Answer::Unavailable)),
+        };
+        site.ledger.settle(app, counted);
+        fates.push(fate);
     }
-    let fates: Vec<Fate> = fates.into_iter().flatten().collect();
-    received.settle(fates.iter().filter(|fate| matches!(fate, Fate::Refused { .. })).count());
     fates
 }
 
-fn fate(answer: Answer, browser: bool, refused: Option<(u16, String)>) -> Fate {
-    match answer {
-        Answer::Accepted(id) | Answer::Repeated(id) => Fate::Accepted(id),
-        Answer::Conflict(first) if browser => Fate::Accepted(first),
-        Answer::Conflict(first) => Fate::Refused {
-            status: 409,
-            error: format!("the same idempotency key came with another body before, as {first}"),
-        },
-        Answer::Quarantined(id) => match refused {
-            Some((status, error)) => Fate::Quarantined { id, status, error },
-            None => Fate::Drained(id),
-        },
-        Answer::Busy => Fate::Refused { status: 503, error: "too many requests are waiting: come again".to_owned() },
-        Answer::Unavailable => {
-            Fate::Refused { status: 503, error: "storage is unavailable: send the same call again".to_owned() }
+/// What the engine's answer to an element means.
+enum OnAnswer {
+    Refused { status: u16, error: String },
+    Taken { browser: bool },
+    Quarantined { status: u16, error: String, drained: bool },
+}
+
+impl OnAnswer {
+    fn with(self, answer: Answer) -> (Fate, ledger::Fate) {
+        let refused = |status, error: String| (Fate::Refused { status, error }, ledger::Fate::Refused);
+        match (answer, self) {
+            (Answer::Quarantined(id), Self::Quarantined { drained: true, .. }) => {
+                (Fate::Drained(id), ledger::Fate::Kept)
+            }
+            (Answer::Quarantined(id), Self::Quarantined { status, error, .. }) => {
+                (Fate::Quarantined { id, status, error }, ledger::Fate::Kept)
+            }
+            (Answer::Accepted(id) | Answer::Quarantined(id), _) => (Fate::Accepted(id), ledger::Fate::Kept),
+            (Answer::Repeated(id), _) | (Answer::Conflict(id), Self::Taken { browser: true }) => {
+                (Fate::Accepted(id), ledger::Fate::Repeated)
+            }
+            (Answer::Conflict(first), _) => {
+                refused(409, format!("the same idempotency key came with another body before, as {first}"))
+            }
+            (Answer::Busy, _) => refused(503, "too many requests are waiting: come again".to_owned()),
+            (Answer::Unavailable, _) => {
+                refused(503, "storage is unavailable: send the same call again".to_owned())
+            }
         }
     }
 }

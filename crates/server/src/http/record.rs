@@ -1,0 +1,49 @@
+//! What the record says: decisions, deliveries, inputs, quarantine, the ledger (DECISIONS 11, 28 to 30).
+
+mod attribution;
+mod deliveries;
+mod inputs;
+mod ledger;
+
+use axum::{Router, routing::get};
+use jiff::fmt::strtime;
+use measure::Timestamp;
+use serde_json::Value;
+
+use crate::{error::Error, site::Site};
+
+/// Rows of a page unless `limit` says otherwise.
+const PAGE_ROWS: usize = 50;
+/// Rows of a page at most.
+const PAGE_ROWS_MAX: usize = 1_000;
+
+/// The routes that read the record.
+pub fn routes() -> Router<Site> {
+    Router::new()
+        .route("/v1/apps/{guid}/attribution/{device}", get(attribution::of_device))
+        .route("/api/ledger", get(ledger::ledger))
+        .route("/api/deliveries", get(deliveries::list))
+        .route("/api/inputs/{id}", get(inputs::one))
+        .route("/api/apps/{id}/quarantine", get(inputs::quarantine))
+        .route("/api/apps/{id}/events", get(inputs::event_names))
+}
+
+/// How many rows a caller asks for.
+fn rows(limit: Option<usize>) -> Result<usize, Error> {
+    match limit.unwrap_or(PAGE_ROWS) {
+        rows @ 1..=PAGE_ROWS_MAX => Ok(rows),
+        _ => Err(Error::BadRequest(format!("limit: must lie between 1 and {PAGE_ROWS_MAX}"))),
+    }
+}
+
+/// A time as ISO 8601 in UTC, with milliseconds.
+fn iso(time: Timestamp) -> Value {
+    jiff::Timestamp::from_millisecond(time.millis()).map_or(Value::Null, |time| format!("{time:.3}").into())
+}
+
+/// A time as the incumbent's attribution answer prints it: `2025-10-09 08:53:20`, UTC.
+fn plain(time: Timestamp) -> Value {
+    let text = jiff::Timestamp::from_millisecond(time.millis())
+        .and_then(|time| strtime::format("%Y-%m-%d %H:%M:%S", time));
+    text.map_or(Value::Null, Value::from)
+}

@@ -1,0 +1,179 @@
+//! `GET /v1/apps/{guid}/attribution/{device or install}` (DECISIONS 28,
+//! management-and-reporting.md section 10).
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use measure::{
+    InstallId, Timestamp,
+    attribution::{Candidate, Decision, explain},
+    catalogue::Catalogue,
+    device::Device,
+    identifier::JoinKey,
+    install::InstallRecord,
+    policy::Window,
+};
+use serde_json::{Value, json};
+
+use super::{iso, plain};
+use crate::{auth::Caller, error::Error, site::Site};
+
+pub(super) async fn of_device(
+    State(site): State<Site>,
+    caller: Caller,
+    Path((guid, device)): Path<(String, String)>,
+) -> Result<Json<Value>, Error> {
+    let catalogue = site.catalogue.current();
+    let app = catalogue.app_by_guid(&guid).ok_or(Error::NotFound("app"))?;
+    caller.may_read(app.id)?;
+    let app = app.id;
+    let asked = device.clone();
+    let found = site
+        .ask(move |store| {
+            let by_device = store.device(app, &JoinKey::KochavaDeviceId(asked.clone()))?;
+            let id = by_device.as_ref().map(|device| device.install).or_else(|| asked.parse::<InstallId>().ok());
+            let Some(id) = id else { return Ok(None) };
+            let Some((record, decisions)) = store.install(app, id)? else { return Ok(None) };
+            // The device by whatever its install can be looked up by: it holds the source in full.
+            let keys = record.install.origin.join_keys();
+            let mut device = by_device;
+            for key in keys.iter().take_while(|_| device.is_none()) {
+                device = store.device(app, key)?;
+            }
+            Ok(Some((record, decisions, device)))
+        })
+        .await?;
+    let (record, mut decisions, device) = found.ok_or(Error::NotFound("install: no install of this device is on record"))?;
+    let decision = decisions.pop().ok_or(Error::NotFound("decision on this install"))?;
+    let kochava_id = device.as_ref().and_then(|device| device.kochava_ids.first()).cloned();
+    Ok(Json(json!({
+        "success": 1,
+        "action": "get_attribution",
+        "data": {
+            "kochava_device_id": kochava_id.or(record.install.origin.kochava_device_id.clone()).unwrap_or_default(),
+            "retry": -1,
+            "attribution": incumbent(&catalogue, &record, &decision, device.as_ref()),
+            "install_id": record.id.to_string(),
+        },
+        "decision": in_full(&catalogue, &record, &decision),
+    })))
+}
+
+/// The part that clients of the incumbent know; `false` when organic.
+fn incumbent(
+    catalogue: &Catalogue,
+    record: &InstallRecord,
+    decision: &Decision,
+    device: Option<&Device>,
+) -> Value {
+    let Some(winner) = decision.winner() else { return json!(false) };
+    let source = device.and_then(|device| device.source.as_ref());
+    let names = Names::of(catalogue, winner);
+    let tracker = winner.tracker.and_then(|id| catalogue.tracker(id));
+    let site = source.and_then(|source| source.site_id.clone()).unwrap_or_default();
+    json!({
+        "attribution_action": "install",
+        "attribution_module": "sextant",
+        "attribution_prompt": winner.kind.name(),
+        "is_first_install": true,
+        "agency_network_id": "0",
+        "campaign": names.campaign,
+        "campaign_id": tracker.map(|tracker| tracker.guid.clone()).unwrap_or_default(),
+        "segment": names.segment,
+        "tracker": names.tracker,
+        "tracker_id": winner.tracker.map(|id| id.to_string()).unwrap_or_default(),
+        "network": names.network,
+        "network_id": winner.network.to_string(),
+        "network_key": "",
+        "site": site,
+        "site_id": site,
+        "date": plain(record.install.time),
+        "click": {
+            "id": winner.touch.map(|touch| touch.to_string()).unwrap_or_default(),
+            "date": plain(winner.time),
+            "deeplink": "",
+            "meta": {
+                "adid": device.and_then(|device| device.identifier("adid")).unwrap_or_default(),
+                "control_server": "",
+                "original_request": source.map(|source| source.query.clone()).unwrap_or_default(),
+            },
+        },
+    })
+}
+
+/// The decision with every candidate, as data and in plain sentences.
+fn in_full(catalogue: &Catalogue, record: &InstallRecord, decision: &Decision) -> Value {
+    json!({
+        "winner": decision.winner().map(|winner| candidate(catalogue, winner)),
+        "class": decision.class(),
+        "ambiguous": decision.ambiguous,
+        "revision": decision.revision,
+        "flags": decision.flags.iter().map(|flag| flag.name()).collect::<Vec<_>>(),
+        "candidates": decision.candidates.iter().map(|one| candidate(catalogue, one)).collect::<Vec<_>>(),
+        "more": decision.more,
+        "install_time": iso(record.install.time),
+        "install_flags": record.flags.iter().map(|flag| flag.name()).collect::<Vec<_>>(),
+        "os": record.install.origin.traits.os_text(),
+        "decided": iso(decision.decided),
+        "settings_version": decision.catalogue,
+        "explanation": explain(decision, catalogue),
+    })
+}
+
+/// The names behind the numbers of a candidate.
+struct Names {
+    network: String,
+    campaign: String,
+    segment: String,
+    tracker: String,
+}
+
+impl Names {
+    fn of(catalogue: &Catalogue, candidate: &Candidate) -> Self {
+        let campaign = candidate.campaign.and_then(|id| catalogue.campaign(id));
+        let segment = candidate.segment.and_then(|id| catalogue.segment(id));
+        let tracker = candidate.tracker.and_then(|id| catalogue.tracker(id));
+        Self {
+            network: catalogue.network(candidate.network).map(|network| network.name.clone()).unwrap_or_default(),
+            campaign: campaign.map(|campaign| campaign.name.clone()).unwrap_or_default(),
+            segment: segment.map(|segment| segment.name.clone()).unwrap_or_default(),
+            tracker: tracker.map(|tracker| tracker.name.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+fn candidate(catalogue: &Catalogue, candidate: &Candidate) -> Value {
+    let names = Names::of(catalogue, candidate);
+    let (identifier, form) = match &candidate.basis {
+        measure::attribution::Basis::Identifier { kind, form } => (Some(kind.clone()), form.clone()),
+        _ => (None, None),
+    };
+    json!({
+        "click_id": candidate.touch.map(|touch| touch.to_string()),
+        "kind": candidate.kind.name(),
+        "class": candidate.basis.class(),
+        "identifier": identifier,
+        "hash_form": form,
+        "rank": candidate.rank,
+        "network_id": candidate.network.to_string(),
+        "network": names.network,
+        "campaign": names.campaign,
+        "segment": names.segment,
+        "tracker_id": candidate.tracker.map(|id| id.to_string()),
+        "tracker": names.tracker,
+        "time": iso(candidate.time),
+        "age_seconds": seconds(candidate.age_ms),
+        "window_seconds": match candidate.window {
+            Window::Disabled => Value::Null,
+            Window::Seconds(seconds) => seconds.into(),
+        },
+        "window_from": candidate.window_from.name(),
+        "flags": candidate.flags.iter().map(|flag| flag.name()).collect::<Vec<_>>(),
+        "lost": candidate.lost.map(measure::attribution::LosingReason::name),
+    })
+}
+
+fn seconds(ms: i64) -> i64 {
+    Timestamp(ms).seconds()
+}

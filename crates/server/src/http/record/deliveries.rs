@@ -1,0 +1,176 @@
+//! `GET /api/deliveries` (DECISIONS 7 and 30).
+
+use axum::{
+    Json,
+    extract::{Query, State},
+};
+use measure::{
+    AppId, DeliveryId, InstallId, TriggerId,
+    input::{Fact, Outcome},
+    postback::{Delivery, DeliveryState},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use store::{DeliveryQuery, Store, StoreError};
+
+use super::{iso, rows};
+use crate::{auth::Caller, error::Error, site::Site};
+
+/// Facts looked through for one page of suppressed pairs.
+const FACTS_PER_PAGE_MAX: usize = 20_000;
+/// Where suppressed pairs continue in the facts, as a page token.
+const FACT_TOKEN: &str = "fact_";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Asked {
+    app: Option<AppId>,
+    trigger: Option<TriggerId>,
+    state: Option<String>,
+    install: Option<String>,
+    limit: Option<usize>,
+    page_token: Option<String>,
+}
+
+pub(super) async fn list(
+    State(site): State<Site>,
+    caller: Caller,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Value>, Error> {
+    match asked.app {
+        Some(app) => caller.may_read(app)?,
+        None => caller.may_read_account()?,
+    }
+    let limit = rows(asked.limit)?;
+    let state = asked.state.as_deref().map(state).transpose()?;
+    let install = asked.install.as_deref().map(str::parse::<InstallId>).transpose();
+    let install = install.map_err(|error| Error::BadRequest(format!("install: {error}")))?;
+    let token = asked.page_token.as_deref().unwrap_or_default();
+    if let Some(sequence) = token.strip_prefix(FACT_TOKEN) {
+        let last = sequence.parse().map_err(|_| Error::BadRequest("pageToken: not one of ours".to_owned()))?;
+        return site.ask(move |store| suppressed(store, asked.app, asked.trigger, install, last, limit)).await.map(Json);
+    }
+    let after = Some(token).filter(|token| !token.is_empty()).map(str::parse::<DeliveryId>).transpose();
+    let after = after.map_err(|_| Error::BadRequest("pageToken: not one of ours".to_owned()))?;
+    let query = DeliveryQuery { app: asked.app, trigger: asked.trigger, state, install, after, limit };
+    site.ask(move |store| page(store, &query)).await.map(Json)
+}
+
+fn state(name: &str) -> Result<DeliveryState, Error> {
+    use DeliveryState::{Dead, Delivered, Pending, Suppressed};
+    [Pending, Delivered, Dead, Suppressed].into_iter().find(|state| state.name() == name).ok_or_else(|| {
+        Error::BadRequest("state: must be pending, delivered, dead or suppressed".to_owned())
+    })
+}
+
+fn page(store: &dyn Store, query: &DeliveryQuery) -> Result<Value, StoreError> {
+    let deliveries = store.deliveries(query)?;
+    let full = deliveries.len() == query.limit;
+    let next = deliveries.last().filter(|_| full).map(|last| last.id.to_string());
+    let data: Vec<Value> = deliveries.iter().map(delivery).collect();
+    if next.is_none() && query.state == Some(DeliveryState::Suppressed) {
+        // Behind the deliveries that were withdrawn come the pairs that never became one.
+        let last = store.last_sequence()?;
+        if data.is_empty() {
+            return suppressed(store, query.app, query.trigger, query.install, last, query.limit);
+        }
+        return Ok(json!({ "data": data, "nextToken": format!("{FACT_TOKEN}{last}") }));
+    }
+    Ok(json!({ "data": data, "nextToken": next }))
+}
+
+fn delivery(delivery: &Delivery) -> Value {
+    let attempts: Vec<Value> = delivery
+        .attempts
+        .iter()
+        .map(|attempt| {
+            json!({
+                "number": attempt.number, "started": iso(attempt.started), "status": attempt.status,
+                "error": attempt.error, "ms": attempt.elapsed_ms, "response": attempt.response,
+            })
+        })
+        .collect();
+    json!({
+        "delivery_id": delivery.id.to_string(),
+        "app_id": delivery.app,
+        "trigger_id": delivery.trigger,
+        "trigger_version": delivery.trigger_version,
+        "conversion_id": delivery.conversion.to_string(),
+        "install_id": delivery.install.map(|install| install.to_string()),
+        "revision": delivery.revision,
+        "state": delivery.state.name(),
+        "reason": delivery.reason,
+        "method": match delivery.request.method {
+            measure::postback::Method::Get => "GET",
+            measure::postback::Method::Post => "POST",
+        },
+        "url": delivery.request.url,
+        "body": delivery.request.body,
+        "created": iso(delivery.created),
+        "due": (delivery.state == DeliveryState::Pending).then(|| iso(delivery.due)),
+        "attempts_allowed": delivery.attempts_allowed,
+        "attempts": attempts,
+    })
+}
+
+/// Pairs for which nothing was sent, from the facts of their conversions, newest first.
+fn suppressed(
+    store: &dyn Store,
+    app: Option<AppId>,
+    trigger: Option<TriggerId>,
+    install: Option<InstallId>,
+    last: u64,
+    limit: usize,
+) -> Result<Value, StoreError> {
+    let (mut data, mut last, mut read) = (Vec::new(), last, 0);
+    while last > 0 && data.len() < limit && read < FACTS_PER_PAGE_MAX {
+        let facts = store.facts_back(last, 500)?;
+        if facts.is_empty() {
+            last = 0;
+        }
+        for fact in facts {
+            if data.len() >= limit {
+                break;
+            }
+            last = fact.sequence - 1;
+            read += 1;
+            if app.is_none_or(|app| app == fact.input.app) {
+                data.extend(pairs(&fact, trigger, install));
+            }
+        }
+    }
+    let next = (last > 0).then(|| format!("{FACT_TOKEN}{last}"));
+    Ok(json!({ "data": data, "nextToken": next }))
+}
+
+fn pairs(fact: &Fact, trigger: Option<TriggerId>, install: Option<InstallId>) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for outcome in &fact.outcomes {
+        let (conversion, of_install) = match outcome {
+            Outcome::Touched { .. } | Outcome::Held { .. } => (fact.input.id.to_string(), None),
+            Outcome::Installed { install, .. } | Outcome::Redecided { install, .. } => {
+                (measure::InputId::from(*install).to_string(), Some(*install))
+            }
+            Outcome::EventLinked { input, install, .. } => (input.to_string(), Some(*install)),
+            Outcome::DuplicateInstall { .. } | Outcome::Applied { .. } => continue,
+        };
+        if install.is_some() && of_install != install {
+            continue;
+        }
+        for pair in outcome.suppressed().iter().filter(|pair| trigger.is_none_or(|id| id == pair.trigger)) {
+            rows.push(json!({
+                "delivery_id": null,
+                "app_id": fact.input.app,
+                "trigger_id": pair.trigger,
+                "conversion_id": conversion,
+                "install_id": of_install.map(|install| install.to_string()),
+                "state": "suppressed",
+                "reason": pair.reason.name(),
+                "url": null,
+                "created": iso(fact.input.received),
+                "attempts": [],
+            }));
+        }
+    }
+    rows
+}
