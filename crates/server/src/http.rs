@@ -4,6 +4,8 @@ mod health;
 mod ingest;
 mod record;
 
+pub use ingest::AppLimits;
+
 use axum::{Router, routing::get};
 
 use crate::{error::Error, site::Site};

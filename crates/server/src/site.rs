@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use store::Store;
 
 use crate::{
-    catalogue::CatalogueService, config::Config, edge::Edge, ledger::Ledger, vault::Vault,
+    catalogue::CatalogueService, config::Config, edge::Edge, http::AppLimits, ledger::Ledger, vault::Vault,
 };
 
 /// The running program as handlers see it. Cheap to clone; the state of the router.
@@ -21,8 +21,12 @@ pub struct Site {
     pub vault: Arc<Vault>,
     /// Resolves who sent a request, and reads bodies.
     pub edge: Arc<Edge>,
-    /// Counts what was not kept.
-    pub ledger: Refusals,
+    /// The one write path.
+    pub engine: engine::Engine,
+    /// Counts what was received.
+    pub ledger: Arc<Ledger>,
+    /// Requests per second of each app.
+    pub app_limits: Arc<AppLimits>,
     /// Where the public side listens.
     pub listening: SocketAddr,
 }

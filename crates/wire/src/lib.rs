@@ -8,6 +8,7 @@
 pub mod auth;
 pub mod body;
 pub mod link;
+pub mod quarantine;
 pub mod refusal;
 pub mod s2s;
 pub mod user_agent;

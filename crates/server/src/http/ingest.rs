@@ -4,6 +4,7 @@
 //! answers of this module say which.
 
 mod answer;
+mod limit;
 mod link;
 mod s2s;
 
@@ -19,6 +20,8 @@ use axum::{
 };
 
 use crate::site::Site;
+
+pub use limit::AppLimits;
 
 /// The address that a connection came from.
 type Peer = axum::extract::ConnectInfo<SocketAddr>;

@@ -136,10 +136,10 @@ fn read(
     let app = catalogue.app(tracker.app)?.clone();
     let edge = LinkEdge {
         received,
-        ip: Some(site.edge.client_address(peer.0.ip(), headers)),
+        ip: site.edge.client_ip(peer.0.ip(), headers),
         user_agent: text(headers, "user-agent"),
         accept_click_time: catalogue.policy_of(&app).accept_click_time,
-        traits_of: &|user_agent| site.edge.traits(user_agent),
+        traits_of: &|user_agent| site.edge.traits_of(user_agent),
     };
     let (engagement, mut flags) = link.engagement(kind, &tracker, &app, &edge);
     if engagement.identifiers.is_empty() {
@@ -151,7 +151,7 @@ fn read(
         *to = from;
     }
     let input = Input {
-        id: clock::new_id(),
+        id: clock::new_id(received),
         received,
         app: app.id,
         catalogue: catalogue.version,

@@ -63,7 +63,7 @@ async fn receive(
         Ok(body) => body,
         Err(error) => {
             site.ledger.refuse(None);
-            return refusal(error.status().as_u16(), &error.message());
+            return refusal(error.status(), &error.message());
         }
     };
     // From here on the work is finished even if the sender has gone.
@@ -128,9 +128,9 @@ impl Call<'_> {
     ) -> Vec<Prepared> {
         let edge = Edge {
             received: self.received,
-            ip: Some(self.site.edge.client_address(peer.0.ip(), self.headers)),
+            ip: self.site.edge.client_ip(peer.0.ip(), self.headers),
             user_agent: text(self.headers, "user-agent"),
-            traits_of: &|user_agent| self.site.edge.traits(user_agent),
+            traits_of: &|user_agent| self.site.edge.traits_of(user_agent),
         };
         let prepare = |(index, element): (usize, &Result<Element, Refusal>)| match element {
             Ok(element) => self.prepare(&edge, index, element, is_array),
@@ -148,18 +148,17 @@ impl Call<'_> {
             let error = "kochava_app_id is not known here: create the app first, or check its GUID".to_owned();
             return self.quarantine(None, Some(element), Refusal { status: 404, error });
         };
-        let limit = self.site.config.limits.app_requests_per_second;
-        if index == 0
-            && let Err(error) = self.site.rates.admit(app, limit, self.received)
-        {
-            let step = Step::Refuse { status: error.status().as_u16(), error: error.message() };
-            return Prepared { app: Some(app.id), step };
+        let limits = &self.site.config.limits;
+        let per_second = app.policy.requests_per_second.unwrap_or(limits.app_requests_per_second);
+        if index == 0 && !self.site.app_limits.admits(app.id, per_second) {
+            let error = "too many requests for this app: come again after the time in Retry-After".to_owned();
+            return Prepared { app: Some(app.id), step: Step::Refuse { status: 429, error } };
         }
         match self.read(edge, app, element) {
             Err(refused) => self.quarantine(Some(app), Some(element), refused),
             Ok(parsed) => {
                 let input = Input {
-                    id: clock::new_id(),
+                    id: clock::new_id(self.received),
                     received: self.received,
                     app: app.id,
                     catalogue: self.catalogue.version,
@@ -197,7 +196,7 @@ impl Call<'_> {
         let outcome = authenticate(
             self.body,
             app.auth.api_key.as_deref().unwrap_or_default(),
-            secret.as_deref().unwrap_or_default(),
+            secret.as_deref().unwrap_or_default().as_bytes(),
             text(self.headers, "kochava-api-key"),
             text(self.headers, "kochava-auth-token"),
         );
@@ -233,7 +232,7 @@ impl Call<'_> {
             _ => false,
         };
         let body = Quarantined {
-            id: clock::new_id(),
+            id: clock::new_id(self.received),
             received: self.received,
             app: app.map(|app| app.id),
             app_guid: element.and_then(Element::app_guid).unwrap_or_default().to_owned(),

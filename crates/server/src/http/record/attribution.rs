@@ -38,8 +38,10 @@ pub(super) async fn of_device(
             // The device by whatever its install can be looked up by: it holds the source in full.
             let keys = record.install.origin.join_keys();
             let mut device = by_device;
-            for key in keys.iter().take_while(|_| device.is_none()) {
-                device = store.device(app, key)?;
+            for key in &keys {
+                if device.is_none() {
+                    device = store.device(app, key)?;
+                }
             }
             Ok(Some((record, decisions, device)))
         })
