@@ -5,6 +5,8 @@ mod explain;
 mod keys;
 mod matching;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

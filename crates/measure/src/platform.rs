@@ -1,5 +1,8 @@
 //! Operating systems, their versions and device models, as far as matching needs them.
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 /// An operating system family. Two families never match as modeled.

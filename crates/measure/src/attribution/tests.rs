@@ -1,0 +1,6 @@
+//! One line a case. See [`world`] for the language.
+
+mod laws;
+mod rules;
+mod sentences;
+mod world;
