@@ -16,11 +16,12 @@ const ATT_SINCE: u32 = 14;
 /// The place of a class in the ladder of section 5; 1 is best. The numbers that are left out belong to
 /// classes still to come.
 pub(super) const fn rank(kind: EngagementKind, basis: &Basis) -> u8 {
-    match (kind, basis.is_deterministic()) {
-        (EngagementKind::Click, true) => 1,
-        (EngagementKind::Click, false) => 2,
-        (EngagementKind::Impression, true) => 5,
-        (EngagementKind::Impression, false) => 6,
+    use Basis::{AppleSearchAds, Identifier, InstallReferrer, LandingPage, Modeled};
+    match (kind, basis) {
+        (EngagementKind::Click, Identifier { .. } | InstallReferrer | LandingPage | AppleSearchAds) => 1,
+        (EngagementKind::Click, Modeled) => 2,
+        (EngagementKind::Impression, Identifier { .. } | InstallReferrer | LandingPage | AppleSearchAds) => 5,
+        (EngagementKind::Impression, Modeled) => 6,
     }
 }
 

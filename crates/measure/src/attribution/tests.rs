@@ -1,5 +1,6 @@
 //! One line a case. See [`world`] for the language.
 
+mod keys;
 mod laws;
 mod rules;
 mod sentences;
