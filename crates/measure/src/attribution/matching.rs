@@ -75,12 +75,12 @@ impl<'a> Matcher<'a> {
             return None;
         }
         let traits = &self.install.origin.traits;
-        let carries = !touch.identifiers.is_empty();
-        if carries && self.same_identifier(touch).is_none() && self.shares_a_kind(touch) {
+        if self.shares_a_kind(touch) {
+            // None of them is the install's, or a better basis than this one would have been found.
             Some(LosingReason::IdentifierMismatch)
         } else if !traits.resembles(&touch.traits) {
             Some(LosingReason::PlatformMismatch)
-        } else if carries {
+        } else if !touch.identifiers.is_empty() {
             Some(LosingReason::CarriedIdentifier)
         } else if !without_att && self.lacks_att() {
             Some(LosingReason::AttNoConsent)

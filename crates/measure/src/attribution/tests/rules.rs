@@ -1,7 +1,11 @@
 //! The rules of sections 5 to 8 and 11, and of DECISIONS 2, 3, 5, 17 and 19, one line each.
 
 use super::world::{World, check};
-use crate::policy::{Level, Window};
+use crate::{
+    attribution::Basis,
+    engagement::EngagementKind,
+    policy::{Level, Window},
+};
 
 // The ladder of section 5.
 
@@ -64,7 +68,7 @@ fn a_tie_of_contents_goes_to_the_larger_id() {
 #[test]
 fn the_id_brought_back_is_worth_nothing_on_a_view() {
     let mut world = World::parse("1 referrer a");
-    world.touches[0].kind = crate::engagement::EngagementKind::Impression;
+    world.touches[0].kind = EngagementKind::Impression;
     assert_eq!(world.decide().class(), "organic");
 }
 
@@ -72,6 +76,15 @@ fn the_id_brought_back_is_worth_nothing_on_a_view() {
 fn a_touch_is_one_candidate_on_its_best_basis() {
     check("1 device a ip=203.0.113.24", "a device_id; ");
     check("1 referrer a ip=203.0.113.24", "a referrer; ");
+}
+
+#[test]
+fn a_touch_that_loses_on_every_basis_says_why_it_lost_on_the_best() {
+    check("721 device a ip=203.0.113.24", "organic; a outside_window");
+    check(
+        "set modeled_single_use true\n721 referrer a ip=203.0.113.24 credited",
+        "organic; a outside_window",
+    );
 }
 
 #[test]
@@ -248,7 +261,7 @@ fn a_plain_identifier_of_another_kind_does_not_match() {
 #[test]
 fn the_basis_names_kind_and_form() {
     let basis = |case: &str| World::parse(case).decide().candidates[0].basis.clone();
-    let identifier = |kind: &str, form: Option<&str>| crate::attribution::Basis::Identifier {
+    let identifier = |kind: &str, form: Option<&str>| Basis::Identifier {
         kind: kind.to_owned(),
         form: form.map(str::to_owned),
     };
@@ -259,6 +272,11 @@ fn the_basis_names_kind_and_form() {
     assert_eq!(basis(double), identifier("adid", Some("md5(md5(upper))")));
     let both = "1 device a hash=adid:f46087939c9ee24af92dd0749b9874ba";
     assert_eq!(basis(both), identifier("adid", None));
+    let twice = "1 nothing a hash=adid:358f3cc563911c41542fa3394787f529 \
+                 hash=adid:f46087939c9ee24af92dd0749b9874ba";
+    for case in [twice.to_owned(), format!("{twice} hash=adid:6149a9ef0d0c3787009baa935239293ba347d3e9")] {
+        assert!(matches!(basis(&case), Basis::Identifier { form: Some(form), .. } if !form.contains("(md5")));
+    }
 }
 
 #[test]
