@@ -11,7 +11,7 @@ fn check(case: &str, expected: &[&str]) {
 #[test]
 fn a_winner_and_a_loser() {
     check(
-        "2 device a\nnetwork b click_modeled 60m\n26 modeled b",
+        "2 device a\nnetwork b click_modeled 60m\n1565m modeled b",
         &[
             "The install is attributed to a click of Network A (tracker Link a, campaign Launch), 2 hours \
              before the install, because both carry the same adid.",
