@@ -66,6 +66,18 @@ fn the_version_of_a_reduced_user_agent_says_nothing() {
 }
 
 #[test]
+fn browsers_of_ios_26_go_on_giving_18() {
+    check("ios/18.6/iPhone", "ios/26.1/iPhone15,2", true);
+    check("ios/18_6_2/iPhone", "ios/26.0/iPhone", true);
+    check("ios/18.7/iPhone", "ios/27/iPhone", true);
+    check("ios/18.5/iPhone", "ios/26.1/iPhone", false);
+    check("ios/17.6/iPhone", "ios/26.1/iPhone", false);
+    check("ios/18.6/iPhone", "ios/18.7/iPhone", false);
+    check("tvos/18.6", "tvos/26", false);
+    check("android/18.6", "android/26", false);
+}
+
+#[test]
 fn apple_models_tell_a_family_or_a_number() {
     check("ios/17.5/iPhone", "ios/17.5/iPhone15,2", true);
     check("ios/17.5/iPad", "ios/17.5/iPad13,4", true);

@@ -20,8 +20,9 @@ use crate::{
 const LENGTHS: [DigestLength; 3] = [DigestLength::Md5, DigestLength::Sha1, DigestLength::Sha256];
 
 fn traits() -> impl Strategy<Value = Traits> {
-    let os = prop_oneof![4 => Just(Some(Os::Android)), 2 => Just(Some(Os::Ios)), 1 => Just(None)];
-    let version = prop_oneof![Just(None), Just(Some("14")), Just(Some("14.1")), Just(Some("13"))];
+    let os = prop_oneof![8 => Just(Some(Os::Android)), 2 => Just(Some(Os::Ios)), 1 => Just(None)];
+    let version =
+        prop_oneof![4 => Just(None), 4 => Just(Some("14")), 2 => Just(Some("14.1")), 1 => Just(Some("13"))];
     let model = prop_oneof![Just(None), Just(Some("K")), Just(Some("Pixel 8 Pro"))];
     (os, version, model).prop_map(|(os, version, model)| Traits {
         os,
