@@ -15,10 +15,10 @@ fn a_winner_and_a_loser() {
         &[
             "The install is attributed to a click of Network A (tracker Link a, campaign Launch), 2 hours \
              before the install, because both carry the same adid.",
-            "The match is of class device_id, place 1 in the order of classes, and lies inside the window of \
-             30 days, set by default.",
+            "The match is of class device_id, place 1 in the order of classes, inside its window of 30 days set \
+             by default.",
             "Not credited: a click of Network B (tracker Link b, campaign Launch), 1 day 2 hours before the \
-             install, matched by modeled: it lies outside the window of 1 hour, set by the network \
+             install (modeled, window of 1 hour set by the network): it lies outside its window \
              (outside_window).",
         ],
     );
@@ -36,7 +36,7 @@ fn only_near_misses() {
         &[
             "The install is organic: nothing that was found could be credited. The nearest misses follow.",
             "Not credited: an impression of Network A (tracker Link a, campaign Launch), 30 seconds before the \
-             install, matched by modeled: this class is switched off by the app (outside_window).",
+             install (modeled, window switched off by the app): its class is switched off (outside_window).",
         ],
     );
 }
