@@ -5,6 +5,8 @@ mod explain;
 mod keys;
 mod matching;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
@@ -23,7 +25,7 @@ pub use keys::{arrival_keys, horizon, match_keys};
 pub use source::source;
 
 /// On what an engagement and an install were found to belong together. A later class of the ladder is one
-/// more variant here, one arm in `bases` and one in `rank`.
+/// more variant here, one arm in `bases` and one in `rank` of `matching`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Basis {
     /// The same device identifier: its kind, and how the link had hashed it.

@@ -1,6 +1,9 @@
 //! Clicks and impressions (tracking-and-attribution.md sections 2 and 3), and the compact form in which
 //! they wait for an install.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};

@@ -2,6 +2,8 @@
 //! (ingest.md section 7, tracking-and-attribution.md section 7, DECISIONS 13, 15, 18).
 
 mod digest;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

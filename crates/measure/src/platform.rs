@@ -1,5 +1,8 @@
 //! Operating systems, their versions and device models, as far as matching needs them.
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 /// An operating system family. Two families never match as modeled.
@@ -77,7 +80,9 @@ impl Traits {
     pub fn resembles(&self, other: &Self) -> bool {
         self.os.is_some()
             && self.os == other.os
-            && versions_agree(self.told_version(), other.told_version())
+            && (versions_agree(self.told_version(), other.told_version())
+                || self.is_frozen_for(other)
+                || other.is_frozen_for(self))
             && models_agree(self.model.as_deref(), other.model.as_deref())
     }
 
@@ -89,6 +94,14 @@ impl Traits {
             && self.os_major() == Some(10)
             && self.model.as_deref().is_none_or(says_nothing);
         (!frozen).then_some(version)
+    }
+
+    /// Whether this is the iOS version that browsers go on giving on a device of iOS 26 or later: the last
+    /// one before it, 18.6 or 18.7. Web views give no other sign of the real one.
+    fn is_frozen_for(&self, real: &Self) -> bool {
+        self.os == Some(Os::Ios)
+            && real.os_major().is_some_and(|major| major >= 26)
+            && matches!(numbers(self.os_version.as_deref()).as_slice(), [18, 6 | 7, ..])
     }
 
     /// `iOS 17.5.1`, as far as known; empty when nothing is.
@@ -105,15 +118,13 @@ impl Traits {
 
 /// Whether two versions agree in every number that both have: `17.5` and `17.5.1` do.
 fn versions_agree(one: Option<&str>, other: Option<&str>) -> bool {
-    let numbers = |version: Option<&str>| {
-        let parts: Vec<u32> = version
-            .unwrap_or_default()
-            .split(['.', '_'])
-            .map_while(|part| part.trim().parse().ok())
-            .collect();
-        parts
-    };
     numbers(one).iter().zip(&numbers(other)).all(|(one, other)| one == other)
+}
+
+/// The numbers of a version, up to the first part that is none.
+fn numbers(version: Option<&str>) -> Vec<u32> {
+    let parts = version.unwrap_or_default().split(['.', '_']);
+    parts.map_while(|part| part.trim().parse().ok()).collect()
 }
 
 /// Whether two models may be one. Upper and lower case and separators make no difference, nor does a

@@ -1,6 +1,9 @@
 //! The settings that rules depend on, with their defaults and ranges. The server's configuration fills
 //! [`Policy`]; an app, a network or a tracker may override parts of it.
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};

@@ -23,7 +23,7 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
                 because(winner)
             ));
             sentences.push(format!(
-                "The match is of class {}, place {} in the order of classes, and lies inside {}.",
+                "The match is of class {}, place {} in the order of classes, inside its {}.",
                 winner.basis.class(),
                 winner.rank,
                 window(winner)
@@ -40,9 +40,10 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
     let losers = decision.candidates.iter().filter_map(|candidate| Some((candidate, candidate.lost?)));
     sentences.extend(losers.map(|(loser, reason)| {
         format!(
-            "Not credited: {}, matched by {}: {} ({reason}).",
+            "Not credited: {} ({}, {}): {} ({reason}).",
             engagement(loser, catalogue),
             loser.basis.class(),
+            window(loser),
             why_lost(loser, reason)
         )
     }));
@@ -104,8 +105,8 @@ fn because(winner: &Candidate) -> String {
 fn why_lost(loser: &Candidate, reason: LosingReason) -> String {
     match reason {
         LosingReason::OutsideWindow => match loser.window {
-            Window::Disabled => format!("this class is switched off {}", by(loser.window_from)),
-            Window::Seconds(_) => format!("it lies outside {}", window(loser)),
+            Window::Disabled => "its class is switched off".to_owned(),
+            Window::Seconds(_) => "it lies outside its window".to_owned(),
         },
         LosingReason::LowerClass => "an engagement of a better class won".to_owned(),
         LosingReason::OlderClick => "a later engagement of an equal class won".to_owned(),
@@ -127,13 +128,14 @@ fn why_lost(loser: &Candidate, reason: LosingReason) -> String {
     }
 }
 
-/// `the window of 7 days, set by the network`.
+/// `window of 7 days set by the network`.
 fn window(candidate: &Candidate) -> String {
-    let length = match candidate.window {
-        Window::Disabled => "no length".to_owned(),
-        Window::Seconds(seconds) => span(i64::from(seconds) * SECOND_MS),
-    };
-    format!("the window of {length}, set {}", by(candidate.window_from))
+    match candidate.window {
+        Window::Disabled => format!("window switched off {}", by(candidate.window_from)),
+        Window::Seconds(seconds) => {
+            format!("window of {} set {}", span(i64::from(seconds) * SECOND_MS), by(candidate.window_from))
+        }
+    }
 }
 
 fn by(level: Level) -> &'static str {

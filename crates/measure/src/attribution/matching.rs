@@ -16,11 +16,12 @@ const ATT_SINCE: u32 = 14;
 /// The place of a class in the ladder of section 5; 1 is best. The numbers that are left out belong to
 /// classes still to come.
 pub(super) const fn rank(kind: EngagementKind, basis: &Basis) -> u8 {
-    match (kind, basis.is_deterministic()) {
-        (EngagementKind::Click, true) => 1,
-        (EngagementKind::Click, false) => 2,
-        (EngagementKind::Impression, true) => 5,
-        (EngagementKind::Impression, false) => 6,
+    use Basis::{AppleSearchAds, Identifier, InstallReferrer, LandingPage, Modeled};
+    match (kind, basis) {
+        (EngagementKind::Click, Identifier { .. } | InstallReferrer | LandingPage | AppleSearchAds) => 1,
+        (EngagementKind::Click, Modeled) => 2,
+        (EngagementKind::Impression, Identifier { .. } | InstallReferrer | LandingPage | AppleSearchAds) => 5,
+        (EngagementKind::Impression, Modeled) => 6,
     }
 }
 
@@ -74,12 +75,12 @@ impl<'a> Matcher<'a> {
             return None;
         }
         let traits = &self.install.origin.traits;
-        let carries = !touch.identifiers.is_empty();
-        if carries && self.same_identifier(touch).is_none() && self.shares_a_kind(touch) {
+        if self.shares_a_kind(touch) {
+            // None of them is the install's, or a better basis than this one would have been found.
             Some(LosingReason::IdentifierMismatch)
         } else if !traits.resembles(&touch.traits) {
             Some(LosingReason::PlatformMismatch)
-        } else if carries {
+        } else if !touch.identifiers.is_empty() {
             Some(LosingReason::CarriedIdentifier)
         } else if !without_att && self.lacks_att() {
             Some(LosingReason::AttNoConsent)

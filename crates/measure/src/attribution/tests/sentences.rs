@@ -1,0 +1,61 @@
+//! What people read.
+
+use super::world::World;
+use crate::attribution::explain;
+
+fn check(case: &str, expected: &[&str]) {
+    let world = World::parse(case);
+    assert_eq!(explain(&world.decide(), &world.catalogue()), expected, "in:\n{case}");
+}
+
+#[test]
+fn a_winner_and_a_loser() {
+    check(
+        "2 device a\nnetwork b click_modeled 60m\n1565m modeled b",
+        &[
+            "The install is attributed to a click of Network A (tracker Link a, campaign Launch), 2 hours \
+             before the install, because both carry the same adid.",
+            "The match is of class device_id, place 1 in the order of classes, inside its window of 30 days set \
+             by default.",
+            "Not credited: a click of Network B (tracker Link b, campaign Launch), 1 day 2 hours before the \
+             install (modeled, window of 1 hour set by the network): it lies outside its window \
+             (outside_window).",
+        ],
+    );
+}
+
+#[test]
+fn nothing_found() {
+    check("", &["The install is organic: no click or impression before it matches it."]);
+}
+
+#[test]
+fn only_near_misses() {
+    check(
+        "app impression_modeled off\n30s viewed a",
+        &[
+            "The install is organic: nothing that was found could be credited. The nearest misses follow.",
+            "Not credited: an impression of Network A (tracker Link a, campaign Launch), 30 seconds before the \
+             install (modeled, window switched off by the app): its class is switched off (outside_window).",
+        ],
+    );
+}
+
+#[test]
+fn apples_word_needs_no_network_in_the_catalogue() {
+    let world = World::parse("asa undated");
+    let sentences = explain(&world.decide(), &world.catalogue());
+    assert_eq!(
+        sentences[0],
+        "The install is attributed to a click of Apple Search Ads, at the time of the install, because Apple \
+         says so."
+    );
+    assert_eq!(sentences[2], "Apple gave no click date, so the time of the install stands for it.");
+}
+
+#[test]
+fn an_ambiguous_decision_says_so() {
+    let world = World::parse("2 modeled a\n5 modeled b");
+    let sentences = explain(&world.decide(), &world.catalogue());
+    assert!(sentences.iter().any(|sentence| sentence.contains("ambiguous")), "{sentences:?}");
+}

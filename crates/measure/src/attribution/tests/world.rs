@@ -1,0 +1,350 @@
+//! The language of the cases: a line is an engagement, or sets something up.
+//!
+//! An engagement is `AGE KIND NETWORK OPTION…`. `AGE` is the time before the install: hours, or with `s`,
+//! `m`, `d`, `ms`; negative lies after it. Networks are `a` to `e`, each with one tracker. Kinds:
+//!
+//! * `device`, `view`: click, impression with the adid of the install, from elsewhere
+//! * `modeled`, `viewed`: click, impression without identifier, from the address of the install
+//! * `referrer`, `landing`: the click whose id the install brings back
+//! * `nothing`: a click that has nothing to do with the install
+//!
+//! Options: `id=KIND:VALUE`, `hash=KIND:DIGEST`, `ip=`, `os=`, `ver=`, `model=` (`_` for a space, empty for
+//! unknown), `received=AGE` (before the install was received), `key=` (content key), `credited`.
+//!
+//! Everything else: `app|network X|tracker X WINDOW LENGTH|off`, `set SETTING VALUE`, `asa AGE|undated`,
+//! `install OPTION…` with the options `os=`, `ver=`, `model=`, `ip=`, `att=`, `id=KIND:VALUE`, `no_id`,
+//! `received=AGE` (after it happened).
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use uuid::Uuid;
+
+use crate::{
+    AppId, CampaignId, DeviceId, InstallId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
+    attribution::{Decision, Question, decide},
+    catalogue::{App, Campaign, Catalogue, Change, DestinationKind, Entry, InstallAuth, Network, Tracker},
+    engagement::{EngagementKind, IpKey, LinkIdentifier, Touch},
+    flag::Flags,
+    identifier::{Digest, IdKind, Identifier},
+    install::{ClickReference, ClickReferenceKind, Install, InstallRecord, SearchAds},
+    platform::{Os, Traits},
+    policy::{AppPolicy, Window, Windows},
+};
+
+pub(super) const ADID: &str = "7C9E6679-7425-40DE-944B-E07FC1F90AE7";
+pub(super) const HERE: &str = "203.0.113.24";
+const ELSEWHERE: &str = "198.51.100.7";
+pub(super) const INSTALLED: Timestamp = Timestamp(1_800_000_000_000);
+pub(super) const APP: AppId = AppId(7);
+const NETWORKS: &str = "abcde";
+
+/// A question that owns what it asks about.
+#[derive(Clone, Debug)]
+pub(super) struct World {
+    pub(super) record: InstallRecord,
+    pub(super) touches: Vec<Touch>,
+    pub(super) credited: BTreeSet<TouchId>,
+    pub(super) app: AppPolicy,
+    pub(super) networks: Vec<Windows>,
+    pub(super) trackers: Vec<Windows>,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let mut install = Install { time: INSTALLED, ..Install::default() };
+        install.origin.identifiers = vec![identifier("adid", ADID)];
+        install.origin.ip = HERE.parse().ok();
+        install.origin.traits = pixel();
+        let record = InstallRecord {
+            id: InstallId(Uuid::from_u128(1 << 100)),
+            app: APP,
+            device: DeviceId(Uuid::from_u128(1 << 100)),
+            received: INSTALLED,
+            catalogue: 1,
+            install,
+            flags: Flags::new(),
+        };
+        Self {
+            record,
+            touches: Vec::new(),
+            credited: BTreeSet::new(),
+            app: AppPolicy::default(),
+            networks: vec![Windows::default(); NETWORKS.len()],
+            trackers: vec![Windows::default(); NETWORKS.len()],
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Self {
+        let mut world = Self::new();
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            world.line(line);
+        }
+        world
+    }
+
+    fn line(&mut self, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["app", window, length] => set_window(&mut self.app.windows, window, length),
+            ["network", name, window, length] => {
+                set_window(&mut self.networks[number(name)], window, length);
+            }
+            ["tracker", name, window, length] => {
+                set_window(&mut self.trackers[number(name)], window, length);
+            }
+            ["set", "clock_skew", length] => self.app.clock_skew_ms = Some(ms(length)),
+            ["set", "modeled_without_att", on] => self.app.modeled_without_att = on.parse().ok(),
+            ["set", "modeled_single_use", on] => self.app.modeled_single_use = on.parse().ok(),
+            ["asa", age] => {
+                let click_time = (*age != "undated").then(|| INSTALLED.plus(-ms(age)));
+                self.record.install.search_ads = Some(SearchAds { click_time, ..SearchAds::default() });
+            }
+            ["install", options @ ..] => options.iter().for_each(|option| self.install(option)),
+            [age, kind, network, options @ ..] => self.touch(age, kind, number(network), options),
+            _ => panic!("what is {line:?}?"),
+        }
+    }
+
+    fn install(&mut self, option: &str) {
+        let origin = &mut self.record.install.origin;
+        match option.split_once('=') {
+            None if option == "no_id" => origin.identifiers.clear(),
+            Some(("received", after)) => self.record.received = INSTALLED.plus(ms(after)),
+            Some(("att", flag)) => origin.consent.att.flag = flag.parse().ok(),
+            Some(("ip", ip)) => origin.ip = ip.parse().ok(),
+            Some(("id", id)) => origin.identifiers.push(plain(id)),
+            Some((key, value)) => set_trait(&mut origin.traits, key, value),
+            None => panic!("what is {option:?}?"),
+        }
+    }
+
+    fn touch(&mut self, age: &str, kind: &str, network: usize, options: &[&str]) {
+        let id = TouchId(Uuid::from_u128(1 + self.touches.len() as u128));
+        let near = matches!(kind, "modeled" | "viewed");
+        let time = INSTALLED.plus(-ms(age));
+        let mut touch = Touch {
+            id,
+            kind: match kind {
+                "view" | "viewed" => EngagementKind::Impression,
+                _ => EngagementKind::Click,
+            },
+            time,
+            received: time,
+            tracker: TrackerId(100 + network as u64),
+            network: NetworkId(10 + network as u64),
+            campaign: CampaignId(5),
+            segment: SegmentId(6),
+            identifiers: Vec::new(),
+            ip: ip(if near { HERE } else { ELSEWHERE }),
+            traits: pixel(),
+            content_key: 50,
+        };
+        match kind {
+            "device" | "view" => touch.identifiers.push(LinkIdentifier::Plain(identifier("adid", ADID))),
+            "modeled" | "viewed" | "nothing" => {}
+            "referrer" => self.record.install.click = named(id, ClickReferenceKind::InstallReferrer),
+            "landing" => self.record.install.click = named(id, ClickReferenceKind::LandingPage),
+            _ => panic!("what is {kind:?}?"),
+        }
+        for option in options {
+            match option.split_once('=') {
+                None if *option == "credited" => {
+                    self.credited.insert(id);
+                }
+                Some(("received", before)) => touch.received = self.record.received.plus(-ms(before)),
+                Some(("key", key)) => touch.content_key = key.parse().expect("a number"),
+                Some(("ip", address)) => touch.ip = ip(address),
+                Some(("id", id)) => touch.identifiers.push(LinkIdentifier::Plain(plain(id))),
+                Some(("hash", hash)) => touch.identifiers.push(hashed(hash)),
+                Some((key, value)) => set_trait(&mut touch.traits, key, value),
+                None => panic!("what is {option:?}?"),
+            }
+        }
+        self.touches.push(touch);
+    }
+
+    pub(super) fn catalogue(&self) -> Catalogue {
+        let mut catalogue = Catalogue::default();
+        let mut add = |entry| {
+            let version = catalogue.version + 1;
+            catalogue.apply(Change { version, at: INSTALLED, by: None, entry });
+        };
+        add(Entry::App(App {
+            id: APP,
+            guid: "kosextant-demo-ab12cd".to_owned(),
+            name: "Demo".to_owned(),
+            platform: "Android".to_owned(),
+            auth: InstallAuth::default(),
+            policy: self.app,
+            created: INSTALLED,
+            updated: INSTALLED,
+            deleted: false,
+            extra: String::new(),
+        }));
+        add(Entry::Campaign(Campaign {
+            id: CampaignId(5),
+            app: APP,
+            name: "Launch".to_owned(),
+            created: INSTALLED,
+            deleted: false,
+            extra: String::new(),
+        }));
+        for (place, letter) in NETWORKS.chars().enumerate() {
+            let network = NetworkId(10 + place as u64);
+            add(Entry::Network(Network {
+                id: network,
+                name: format!("Network {}", letter.to_ascii_uppercase()),
+                windows: self.networks[place],
+                created: INSTALLED,
+                deleted: false,
+                extra: String::new(),
+            }));
+            add(Entry::Tracker(Tracker {
+                id: TrackerId(100 + place as u64),
+                guid: format!("kotracker-{letter}"),
+                app: APP,
+                campaign: CampaignId(5),
+                segment: SegmentId(6),
+                network,
+                name: format!("Link {letter}"),
+                destination_url: "https://example.com/".to_owned(),
+                destination: DestinationKind::Custom,
+                windows: self.trackers[place],
+                created: INSTALLED,
+                // A tracker that has gone still wins with the clicks it had (section 19).
+                deleted: letter == 'e',
+                extra: String::new(),
+            }));
+        }
+        catalogue
+    }
+
+    pub(super) fn decide(&self) -> Decision {
+        decide(&Question {
+            record: &self.record,
+            touches: &self.touches,
+            more: false,
+            credited: &self.credited,
+            catalogue: &self.catalogue(),
+            revision: 0,
+            decided: self.record.received,
+        })
+    }
+}
+
+/// Decides `case`, in both orders and with every engagement twice, and compares the decision in words:
+/// `b device_id +flag… (ambiguous); a older_click, c late`. Without a `;` the losers do not matter.
+pub(super) fn check(case: &str, expected: &str) {
+    let world = World::parse(case);
+    let forward = world.decide();
+    let mut turned = world.clone();
+    turned.touches.reverse();
+    assert_eq!(forward, turned.decide(), "the order mattered in:\n{case}");
+    turned.touches.extend(world.touches);
+    assert_eq!(forward, turned.decide(), "a repeated engagement mattered in:\n{case}");
+    let words = in_words(&forward);
+    let shown =
+        if expected.contains(';') { words.as_str() } else { words.split(';').next().unwrap_or_default() };
+    assert_eq!(shown, expected, "in:\n{case}");
+}
+
+fn in_words(decision: &Decision) -> String {
+    let mut words = match decision.winner() {
+        Some(winner) => format!("{} {}", letter(winner.network), winner.basis.class()),
+        None => "organic".to_owned(),
+    };
+    for flag in &decision.flags {
+        words += &format!(" +{flag}");
+    }
+    if decision.ambiguous {
+        words += " (ambiguous)";
+    }
+    let losers: Vec<String> = decision
+        .candidates
+        .iter()
+        .filter_map(|candidate| Some(format!("{} {}", letter(candidate.network), candidate.lost?)))
+        .collect();
+    format!("{words}; {}", losers.join(", "))
+}
+
+fn letter(network: NetworkId) -> String {
+    match network.0 {
+        1 => "apple".to_owned(),
+        number => NETWORKS.chars().nth(number as usize - 10).map(String::from).unwrap_or_default(),
+    }
+}
+
+fn number(network: &str) -> usize {
+    NETWORKS.find(network).expect("a network from a to e")
+}
+
+pub(super) fn ms(length: &str) -> i64 {
+    let digits = length.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &length[digits.len()..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "" => 3_600_000,
+        "d" => 86_400_000,
+        unit => panic!("what is {unit:?}?"),
+    };
+    digits.parse::<i64>().expect("a number") * unit
+}
+
+fn set_window(windows: &mut Windows, window: &str, length: &str) {
+    let length = match length {
+        "off" => Window::Disabled,
+        length => Window::Seconds(u32::try_from(ms(length) / 1_000).expect("a window")),
+    };
+    *match window {
+        "click_device" => &mut windows.click_device,
+        "click_modeled" => &mut windows.click_modeled,
+        "impression_device" => &mut windows.impression_device,
+        "impression_modeled" => &mut windows.impression_modeled,
+        _ => panic!("what is {window:?}?"),
+    } = Some(length);
+}
+
+fn set_trait(traits: &mut Traits, key: &str, value: &str) {
+    let value = value.replace('_', " ");
+    let known = (!value.is_empty()).then(|| value.clone());
+    match key {
+        "os" => traits.os = Os::named(&value),
+        "ver" => traits.os_version = known,
+        "model" => traits.model = known,
+        _ => panic!("what is {key:?}?"),
+    }
+}
+
+fn pixel() -> Traits {
+    Traits { os: Some(Os::Android), os_version: Some("14".to_owned()), model: Some("Pixel 8 Pro".to_owned()) }
+}
+
+pub(super) fn ip(address: &str) -> Option<IpKey> {
+    address.parse::<IpAddr>().ok().map(IpKey::from)
+}
+
+pub(super) fn identifier(kind: &str, value: &str) -> Identifier {
+    Identifier::new(IdKind::named(kind), value).expect("a usable identifier")
+}
+
+fn plain(text: &str) -> Identifier {
+    let (kind, value) = text.split_once(':').expect("kind:value");
+    identifier(kind, value)
+}
+
+fn hashed(text: &str) -> LinkIdentifier {
+    let (kind, digest) = text.split_once(':').expect("kind:digest");
+    LinkIdentifier::Hashed(IdKind::named(kind), Digest::parse(digest).expect("a digest"))
+}
+
+fn named(touch: TouchId, kind: ClickReferenceKind) -> Option<ClickReference> {
+    let written = touch.to_string();
+    Some(ClickReference {
+        kind,
+        raw: format!("utm_source={written}"),
+        written,
+        touch: Some(touch),
+        click_time: None,
+    })
+}
