@@ -7,7 +7,11 @@
 
 pub mod auth;
 pub mod body;
+mod form;
+mod json;
 pub mod link;
+mod moment;
+mod redaction;
 pub mod refusal;
 pub mod s2s;
 pub mod user_agent;
