@@ -28,7 +28,8 @@ pub fn authenticate(
     sent_key: Option<&str>,
     sent_token: Option<&str>,
 ) -> AuthOutcome {
-    let sent = |header: Option<&str>| header.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    let sent =
+        |header: Option<&str>| header.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
     let (Some(sent_key), Some(sent_token)) = (sent(sent_key), sent(sent_token)) else {
         return AuthOutcome::Missing;
     };

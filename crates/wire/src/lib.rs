@@ -7,8 +7,12 @@
 
 pub mod auth;
 pub mod body;
+mod form;
+mod json;
 pub mod link;
 pub mod quarantine;
+mod moment;
+mod redaction;
 pub mod refusal;
 pub mod s2s;
 pub mod user_agent;

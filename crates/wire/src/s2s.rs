@@ -1,11 +1,64 @@
 //! Server-to-server calls and the browser SDK: `/track/json` and `/v1/cpi/identityLink.php`
 //! (ingest.md sections 1 to 15).
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
-use measure::{Timestamp, catalogue::App, flag::Flags, input::Payload, platform::Traits};
+use measure::{
+    Timestamp,
+    catalogue::App,
+    consent::{Consent, IdfaRefusal, idfa_refusal},
+    flag::{Flag, Flags},
+    input::Payload,
+    platform::{Os, Traits},
+};
+
+pub use self::element::{Body, ELEMENTS_MAX, Element, elements};
 pub use crate::user_agent::manufactured_user_agent;
-use crate::refusal::Refusal;
+
+use self::{
+    envelope::Envelope,
+    identity_link::Named,
+    origin::{Make, Sender},
+};
+use crate::{
+    json::{Json, Object, get},
+    redaction::{NEEDLES_MAX, Needles, idfas, redact},
+    refusal::Refusal,
+};
+
+mod consent;
+mod device_ids;
+mod element;
+mod envelope;
+mod event;
+mod identity_link;
+mod install;
+mod origin;
+mod referrer;
+mod search_ads;
+mod update;
+
+pub(crate) use self::{consent::whole, device_ids::kind_on, origin::ip};
+
+/// Fields that have a place of their own in every payload; all others are kept as parameters.
+const ENVELOPE_KEYS: [&str; 16] = [
+    "action",
+    "kochava_app_id",
+    "kochava_device_id",
+    "data",
+    "device_ids",
+    "device_ua",
+    "app_version",
+    "app_ver",
+    "app_tracking_transparency",
+    "att",
+    "att_time",
+    "att_duration",
+    "att_detail",
+    "gdpr_privacy_consent",
+    "device_limit_tracking",
+    "nt_id",
+];
 
 /// Which address the body came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,19 +69,13 @@ pub enum Endpoint {
     IdentityLink,
 }
 
-/// A body taken apart.
-#[derive(Clone, Debug)]
-pub struct Body {
-    /// Its elements in order; an element that is not an object is refused alone.
-    pub elements: Vec<Result<Element, Refusal>>,
-    /// Whether it was an array: the answer then lists the refused elements.
-    pub is_array: bool,
-}
-
-/// One element of a body: one install, event, update or identity link.
-#[derive(Clone, Debug)]
-pub struct Element {
-    text: String,
+/// What an element is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Install,
+    Event,
+    Update,
+    IdentityLink,
 }
 
 /// What the edge knows about a request.
@@ -50,72 +97,152 @@ pub struct Parsed {
     pub payload: Payload,
     /// What was odd about it.
     pub flags: Flags,
-    /// The element as received, minus what consent forbids.
+    /// The element as received, minus what consent forbids: a dropped IDFA occurs nowhere in it.
     pub body: String,
 }
 
-/// Takes a body apart. The first byte that is not space decides: `{` an object, `[` an array, anything
-/// else a form with brackets.
-///
-/// # Errors
-/// 400 for an empty or broken body, 413 for too many elements.
-pub fn elements(_body: &[u8]) -> Result<Body, Refusal> {
-    Err(Refusal::bad_request("not readable yet"))
-}
-
-impl Element {
-    /// `kochava_app_id`.
-    #[must_use]
-    pub fn app_guid(&self) -> Option<&str> {
-        None
-    }
-
-    /// `action`.
-    #[must_use]
-    pub fn action(&self) -> Option<&str> {
-        None
-    }
-
-    /// `nt_id`: the browser SDK's idempotency key.
-    #[must_use]
-    pub fn nt_id(&self) -> Option<&str> {
-        None
-    }
-
-    /// Whether it comes from the browser SDK.
-    #[must_use]
-    pub fn is_web_sdk(&self) -> bool {
-        false
-    }
-
-    /// The element's own JSON text: exactly the received bytes for JSON.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The text with identifier values masked, for the quarantine (DECISIONS 11).
-    #[must_use]
-    pub fn masked(&self) -> String {
-        String::new()
-    }
-
-    /// The first 16 bytes of SHA-256 over the text.
-    #[must_use]
-    pub fn body_hash(&self) -> [u8; 16] {
-        [0; 16]
-    }
-}
-
-/// Parses an element of `app`.
+/// Parses an element of `app`. An IDFA that consent forbids is removed before anything else is read, so
+/// that it is nowhere in the result (ingest.md section 8, DECISIONS 16).
 ///
 /// # Errors
 /// 400 when something required is missing or has the wrong type.
-pub fn parse(
-    _endpoint: Endpoint,
-    _element: &Element,
-    _app: &App,
-    _edge: &Edge<'_>,
-) -> Result<Parsed, Refusal> {
-    Err(Refusal::bad_request("not readable yet"))
+pub fn parse(endpoint: Endpoint, element: &Element, app: &App, edge: &Edge<'_>) -> Result<Parsed, Refusal> {
+    let action = action(endpoint, element)?;
+    if element.app_guid().is_none() {
+        return Err(Refusal::bad_request("kochava_app_id is required: send the app's GUID"));
+    }
+    let sender = Sender { app, edge, is_web_sdk: element.is_web_sdk() };
+    let envelope = identity_link::device_part(endpoint, &envelope(element.json())?);
+    if endpoint == Endpoint::IdentityLink && !identity_link::names_device(&envelope) {
+        return Err(Refusal::bad_request("device_id is required: send the device's identifiers in it"));
+    }
+    let mut flags = Flags::new();
+    let mut make = Make::read(&envelope, sender, &Needles::default());
+    let os = make.os(app);
+    let consent = consent::read(&envelope);
+    let mut named = None;
+    let forbidden = if action == Action::IdentityLink {
+        let (found, forbidden) = linked_idfa(&envelope, element.json(), os.as_ref(), &consent, &mut flags)?;
+        named = Some(found);
+        forbidden
+    } else {
+        forbidden_idfas(action, element.json(), &make, os.as_ref(), &consent, &mut flags)
+    };
+    if forbidden.len() > NEEDLES_MAX {
+        return Err(Refusal::bad_request(format!("more than {NEEDLES_MAX} different idfa values: send one")));
+    }
+    let mut json = Cow::Borrowed(element.json());
+    if !forbidden.is_empty() {
+        redact(json.to_mut(), &forbidden);
+        make = Make::read(&identity_link::device_part(endpoint, &self::envelope(&json)?), sender, &forbidden);
+    }
+    let envelope = self::envelope(&json)?;
+    let payload = payload(endpoint, action, &envelope, sender, make, named, &mut flags)?;
+    let body = match &json {
+        Cow::Borrowed(_) => element.text().to_owned(),
+        Cow::Owned(redacted) => redacted.to_string(),
+    };
+    Ok(Parsed { payload, flags, body })
+}
+
+fn payload(
+    endpoint: Endpoint,
+    action: Action,
+    envelope: &Envelope<'_>,
+    sender: Sender<'_>,
+    make: Make,
+    named: Option<Named>,
+    flags: &mut Flags,
+) -> Result<Payload, Refusal> {
+    let consent = consent::read(envelope);
+    Ok(match action {
+        Action::Install => {
+            let origin = origin::read(envelope, sender, make, consent, flags);
+            Payload::Install(install::read(envelope, origin, sender.edge, flags))
+        }
+        Action::Event => {
+            let origin = origin::read(envelope, sender, make, consent, flags);
+            Payload::Event(event::read(envelope, origin, sender.edge, flags)?)
+        }
+        Action::Update => Payload::Update(update::read(envelope, sender, make, consent, flags)?),
+        Action::IdentityLink => {
+            Payload::Link(identity_link::read(endpoint, envelope, named.unwrap_or_default(), flags)?)
+        }
+    })
+}
+
+/// The action, exactly as spelled: another case would slip past the app's list of authenticated actions.
+fn action(endpoint: Endpoint, element: &Element) -> Result<Action, Refusal> {
+    match (endpoint, element.action()) {
+        (Endpoint::IdentityLink, None | Some("identityLink")) => Ok(Action::IdentityLink),
+        (Endpoint::IdentityLink, Some(_)) => {
+            Err(Refusal::bad_request("only identityLink is taken here: send other actions to /track/json"))
+        }
+        (Endpoint::TrackJson, Some("install")) => Ok(Action::Install),
+        (Endpoint::TrackJson, Some("event")) => Ok(Action::Event),
+        (Endpoint::TrackJson, Some("update")) => Ok(Action::Update),
+        (Endpoint::TrackJson, Some("identityLink")) => Ok(Action::IdentityLink),
+        (Endpoint::TrackJson, _) => {
+            Err(Refusal::bad_request("action is required: install, event, update or identityLink"))
+        }
+    }
+}
+
+fn envelope(json: &Json) -> Result<Envelope<'_>, Refusal> {
+    const NO_FIELDS: &Object = &Object::new();
+    let root = json.object().unwrap_or(NO_FIELDS);
+    let data = get(root, "data")
+        .and_then(Json::object)
+        .ok_or_else(|| Refusal::bad_request("data is required: send an object in it"))?;
+    Ok(Envelope { root, data })
+}
+
+/// The IDFAs that consent forbids. On Android what stands under `idfa` is none (DECISIONS 15).
+fn forbidden_idfas(
+    action: Action,
+    json: &Json,
+    make: &Make,
+    os: Option<&Os>,
+    consent: &Consent,
+    flags: &mut Flags,
+) -> Needles {
+    let mut needles = Needles::default();
+    if os == Some(&Os::Android) {
+        return needles;
+    }
+    let refusal = match idfa_refusal(&make.traits, consent) {
+        // An IDFA in an update is itself the user's consent (ingest.md section 5).
+        Some(IdfaRefusal::AttMissing) if action == Action::Update => None,
+        refusal => refusal,
+    };
+    if let Some(refusal) = refusal {
+        idfas(json, &mut needles);
+        if !needles.is_empty() {
+            flags.insert(match refusal {
+                IdfaRefusal::AttMissing => Flag::IdfaDroppedAttMissing,
+                IdfaRefusal::AttFalse => Flag::IdfaDroppedAttFalse,
+            });
+        }
+    }
+    needles
+}
+
+/// The device that an identity link names, and its IDFA, which is looked up and then forgotten; after a
+/// refused ATT it is not even looked up.
+fn linked_idfa(
+    envelope: &Envelope<'_>,
+    json: &Json,
+    os: Option<&Os>,
+    consent: &Consent,
+    flags: &mut Flags,
+) -> Result<(Named, Needles), Refusal> {
+    let mut named = Named::read(envelope, os, flags)?;
+    if os == Some(&Os::Android) {
+        return Ok((named, Needles::default()));
+    }
+    let needles = named.forbidden(json);
+    if consent.att.flag == Some(false) && named.forget_idfa() {
+        flags.insert(Flag::IdfaDroppedAttFalse);
+    }
+    Ok((named, needles))
 }

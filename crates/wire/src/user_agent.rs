@@ -1,6 +1,104 @@
 //! User agents and device strings (ingest.md sections 2 and 12, DECISIONS 15 and 20).
 
-use measure::platform::Traits;
+use measure::{
+    identifier::is_absent,
+    platform::{Os, Traits},
+};
+use percent_encoding::percent_decode_str;
+
+/// The user agent as the device had it: percent-decoded when it holds `%XX` and no space, `None` when it
+/// is absent or a placeholder such as `Unknown`.
+#[must_use]
+pub fn decoded(user_agent: &str) -> Option<String> {
+    let user_agent = user_agent.trim();
+    if is_absent(user_agent) {
+        return None;
+    }
+    if user_agent.contains(' ') || !has_escape(user_agent) {
+        return Some(user_agent.to_owned());
+    }
+    Some(percent_decode_str(user_agent).decode_utf8_lossy().into_owned())
+}
+
+/// Whether the text holds `%XX`.
+#[must_use]
+pub fn has_escape(text: &str) -> bool {
+    text.as_bytes().windows(3).any(
+        |window| matches!(window, [b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()),
+    )
+}
+
+/// What a `device_ver` says (ingest.md section 12): `model-OS-version` read from the right, because models
+/// hold hyphens; or a bare version; or a bare model. Without an operating system of its own, the one of
+/// the user agent counts, then the platform of the app (DECISIONS 15).
+#[must_use]
+pub fn traits_of_version(device_ver: &str) -> Traits {
+    let text = device_ver.trim();
+    if is_absent(text) {
+        return Traits::default();
+    }
+    let version = |text: &str| {
+        let digits: String = text.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+        digits.starts_with(|c: char| c.is_ascii_digit()).then(|| digits.trim_end_matches('.').to_owned())
+    };
+    let from_right: Vec<&str> = text.rsplitn(3, '-').map(str::trim).collect();
+    match from_right.as_slice() {
+        [bare] => match version(bare) {
+            Some(version) => Traits { os_version: Some(version), ..Traits::default() },
+            None => Traits { model: Some(text.to_owned()), ..Traits::default() },
+        },
+        [last, os, rest @ ..] => {
+            let (os, os_version) = (Os::named(os), version(last));
+            // Two parts may also be a model such as `Pixel-8`: then the name before the number is no
+            // operating system that anybody knows.
+            let is_named = !rest.is_empty() || os.as_ref().is_some_and(is_well_known);
+            if os_version.is_none() || !is_named {
+                return Traits { model: Some(text.to_owned()), ..Traits::default() };
+            }
+            let model = rest.first().filter(|model| !is_absent(model)).map(|model| (*model).to_owned());
+            Traits { os, os_version, model }
+        }
+        [] => Traits::default(),
+    }
+}
+
+fn is_well_known(os: &Os) -> bool {
+    const NAMES: [&str; 12] = [
+        "windows",
+        "macos",
+        "mac os x",
+        "linux",
+        "roku",
+        "tizen",
+        "tizen os",
+        "webos",
+        "lgwebos",
+        "playstation",
+        "chrome os",
+        "harmonyos",
+    ];
+    match os {
+        Os::Ios | Os::TvOs | Os::Android | Os::FireOs => true,
+        Os::Other(name) => NAMES.contains(&name.as_str()),
+    }
+}
+
+/// The make of a device from its `device_ver` and its user agent: what the first says counts, the second
+/// fills in. When a version came without an operating system, the platform of the app names it.
+#[must_use]
+pub fn merged(from_version: Traits, from_user_agent: Traits, platform: Option<Os>) -> Traits {
+    let conflict = matches!((&from_version.os, &from_user_agent.os), (Some(a), Some(b)) if a != b);
+    if conflict {
+        // They speak of two devices; the version of one says nothing about the other.
+        return from_version;
+    }
+    let is_told = from_version != Traits::default();
+    Traits {
+        os: from_version.os.or(from_user_agent.os).or(if is_told { platform } else { None }),
+        os_version: from_version.os_version.or(from_user_agent.os_version),
+        model: from_version.model.or(from_user_agent.model),
+    }
+}
 
 /// The device string that stands in for a user agent nobody sent (DECISIONS 20):
 /// `Mozilla/5.0 (<model>; <OS> <version>)`, unknown parts left out. `None` without an operating system,

@@ -1,0 +1,143 @@
+//! Bodies taken apart into elements (ingest.md section 15).
+
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    form,
+    json::{Json, get},
+    redaction::mask,
+    refusal::Refusal,
+};
+
+/// How many elements one array may have.
+pub const ELEMENTS_MAX: usize = 20_000;
+
+/// The byte order mark of UTF-8.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// A body taken apart.
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// Its elements in order; an element that is not an object is refused alone.
+    pub elements: Vec<Result<Element, Refusal>>,
+    /// Whether it was an array: the answer then lists the refused elements.
+    pub is_array: bool,
+}
+
+/// One element of a body: one install, event, update or identity link. Always a JSON object.
+#[derive(Clone, Debug)]
+pub struct Element {
+    text: String,
+    json: Json,
+}
+
+/// Takes a body apart. The first byte that is not space decides: `{` an object, `[` an array, anything
+/// else a form with brackets. The headers do not matter.
+///
+/// # Errors
+/// 400 for an empty or broken body, 413 for more than [`ELEMENTS_MAX`] elements.
+pub fn elements(body: &[u8]) -> Result<Body, Refusal> {
+    let body = body.trim_ascii();
+    let body = body.strip_prefix(BOM).unwrap_or(body).trim_ascii();
+    match body.first() {
+        None => Err(Refusal::bad_request("the body is empty: send one JSON object")),
+        Some(b'{') => one(Element::read(text(body)?)),
+        Some(b'[') => array(text(body)?),
+        Some(_) => one(form::parse(body).map(|json| Element { text: json.to_string(), json })),
+    }
+}
+
+fn one(element: Result<Element, Refusal>) -> Result<Body, Refusal> {
+    Ok(Body { elements: vec![Ok(element?)], is_array: false })
+}
+
+fn array(text: &str) -> Result<Body, Refusal> {
+    let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| broken(&error))?;
+    if items.is_empty() {
+        return Err(Refusal::bad_request("the array is empty: send at least one object"));
+    }
+    if items.len() > ELEMENTS_MAX {
+        return Err(Refusal::too_large(format!("more than {ELEMENTS_MAX} elements: send fewer at once")));
+    }
+    let elements = items.into_iter().map(|item| match item.get() {
+        object if object.starts_with('{') => Element::read(object),
+        _ => Err(Refusal::bad_request("the element is not an object")),
+    });
+    Ok(Body { elements: elements.collect(), is_array: true })
+}
+
+fn text(body: &[u8]) -> Result<&str, Refusal> {
+    str::from_utf8(body).map_err(|_| Refusal::bad_request("the body is not UTF-8: encode it as UTF-8"))
+}
+
+fn broken(error: &serde_json::Error) -> Refusal {
+    Refusal::bad_request(format!("the body is not valid JSON: {error}"))
+}
+
+impl Element {
+    /// Reads one JSON object.
+    fn read(text: &str) -> Result<Self, Refusal> {
+        let json = Json::parse(text).map_err(|error| broken(&error))?;
+        Ok(Self { text: text.to_owned(), json })
+    }
+
+    /// `kochava_app_id`: the app's GUID.
+    #[must_use]
+    pub fn app_guid(&self) -> Option<&str> {
+        self.root_text("kochava_app_id")
+    }
+
+    /// `action`, exactly as sent.
+    #[must_use]
+    pub fn action(&self) -> Option<&str> {
+        self.root_text("action")
+    }
+
+    /// `nt_id`: unique per request of the browser SDK and the same on a retry (ingest.md section 17).
+    #[must_use]
+    pub fn nt_id(&self) -> Option<&str> {
+        self.root_text("nt_id")
+    }
+
+    /// Whether it comes from the browser SDK: `sdk_version` starts with `WebTracker`.
+    #[must_use]
+    pub fn is_web_sdk(&self) -> bool {
+        self.root_text("sdk_version").is_some_and(|version| version.starts_with("WebTracker"))
+    }
+
+    /// The element's own JSON text: exactly the received bytes, or for a form the JSON that it means.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The text with identifier values masked, for the quarantine (DECISIONS 11).
+    #[must_use]
+    pub fn masked(&self) -> String {
+        let mut json = self.json.clone();
+        mask(&mut json, matches!(self.action(), None | Some("identityLink")));
+        json.to_string()
+    }
+
+    /// The first 16 bytes of SHA-256 over the text.
+    #[must_use]
+    pub fn body_hash(&self) -> [u8; 16] {
+        let mut hash = [0; 16];
+        for (to, from) in hash.iter_mut().zip(Sha256::digest(&self.text)) {
+            *to = from;
+        }
+        hash
+    }
+
+    pub(super) const fn json(&self) -> &Json {
+        &self.json
+    }
+
+    fn root_text(&self, key: &str) -> Option<&str> {
+        match get(self.json.object()?, key)? {
+            Json::Text(text) if !text.trim().is_empty() => Some(text),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Apple Search Ads in both forms (ingest.md section 10). When both came, the old one counts.
+
+use measure::install::SearchAds;
+
+use super::envelope::Envelope;
+use crate::{
+    json::{Json, Object, get},
+    moment,
+};
+
+/// Apple's word that the install came from a Search Ads click; `None` when it said otherwise or nothing.
+pub fn read(envelope: &Envelope<'_>) -> Option<SearchAds> {
+    iad(envelope).or_else(|| ad_services(envelope))
+}
+
+fn text(object: &Object, keys: &[&str]) -> Option<String> {
+    let value = keys.iter().find_map(|key| get(object, key).filter(|value| !value.is_blank()))?;
+    value.scalar().map(|text| text.trim().to_owned())
+}
+
+fn iad(envelope: &Envelope<'_>) -> Option<SearchAds> {
+    let details = envelope.field("iad_attribution_details")?.object()?;
+    let version = get(details, "Version3.1").and_then(Json::object)?;
+    if !get(version, "iad-attribution").or_else(|| get(version, "attribution"))?.truth()? {
+        return None;
+    }
+    // Apple's own dictionary has the prefix on every key; some senders strip it.
+    let text = |key: &str| text(version, &[key, key.trim_start_matches("iad-")]);
+    Some(SearchAds {
+        click_time: moment::usable(text("iad-click-date").as_deref()),
+        campaign_id: text("iad-campaign-id"),
+        campaign_name: text("iad-campaign-name"),
+        ad_group_id: text("iad-adgroup-id"),
+        keyword_id: text("iad-keyword-id"),
+        keyword: text("iad-keyword"),
+        creative_set_id: text("iad-creativeset-id"),
+        conversion_type: text("iad-conversion-type"),
+        country: text("iad-country-or-region"),
+    })
+}
+
+fn ad_services(envelope: &Envelope<'_>) -> Option<SearchAds> {
+    let result = envelope.field("adservices_attribution_details")?.object()?;
+    if !get(result, "attribution")?.truth()? {
+        return None;
+    }
+    let text = |keys: &[&str]| text(result, keys);
+    Some(SearchAds {
+        click_time: moment::usable(text(&["clickDate"]).as_deref()),
+        campaign_id: text(&["campaignId"]),
+        campaign_name: None,
+        ad_group_id: text(&["adGroupId"]),
+        keyword_id: text(&["keywordId", "keywordID"]),
+        keyword: None,
+        creative_set_id: text(&["creativeSetId"]),
+        conversion_type: text(&["conversionType"]),
+        country: text(&["countryOrRegion"]),
+    })
+}
