@@ -7,7 +7,15 @@
 //!
 //! Only `record.rs` and `key.rs` know bytes.
 
-use std::collections::HashMap;
+pub mod expiry;
+mod memory;
+mod outbox;
+mod quarantine;
+
+pub use memory::Memory;
+pub use quarantine::{QUARANTINE_BODIES_MAX, QUARANTINE_BYTES_MAX};
+
+use std::{cmp::Reverse, collections::HashMap};
 
 use measure::{
     AppId, DeliveryId, InputId, InstallId, Timestamp, TouchId, TriggerId,
@@ -29,8 +37,9 @@ pub enum StoreError {
     /// The disk is full, failing or gone: answer 503 and try again later; page someone when it lasts.
     #[error("storage is unavailable: {0}")]
     Unavailable(String),
-    /// A record cannot be read: do not try again, page someone.
-    #[error("a stored record cannot be read ({0}): the data directory is damaged or from a newer version")]
+    /// What is stored cannot be read, or what was to be added does not go on where it ends: do not try
+    /// again, page someone.
+    #[error("the stored record is not sound ({0}): the data directory is damaged or from a newer version")]
     Corrupt(String),
 }
 
@@ -39,9 +48,14 @@ pub enum StoreError {
 pub struct Ask {
     /// Devices, by what they can be looked up by.
     pub devices: Vec<(AppId, JoinKey)>,
-    /// Touches: the newest [`measure::policy::TOUCHES_PER_KEY_MAX`] with `time <= until`.
+    /// Touches: the newest [`measure::policy::TOUCHES_PER_KEY_MAX`] with `time <= until`, ties by
+    /// descending identifier, none older than [`measure::policy::TOUCH_RETENTION_MS`] before `until` or
+    /// before the newest commit. A key may be asked for with several times, by the installs of one batch:
+    /// the answer holds what each would have got, merged, so whoever uses it takes the newest ones up to
+    /// its own time.
     pub touches: Vec<(AppId, MatchKey, Timestamp)>,
-    /// Installs that arrived under a match key with an install time of at least this.
+    /// Installs that arrived under a match key with an install time of at least this, the earliest of
+    /// them when a key is asked for several times.
     pub arrivals: Vec<(AppId, MatchKey, Timestamp)>,
     /// Inputs that wait for an install under a join key.
     pub held: Vec<(AppId, JoinKey)>,
@@ -49,7 +63,7 @@ pub struct Ask {
     pub seen: Vec<(AppId, IdempotencyKey)>,
     /// Installs with their latest decision.
     pub installs: Vec<(AppId, InstallId)>,
-    /// Modeled wins of touches.
+    /// Modeled wins of touches, the earliest install first.
     pub credits: Vec<(AppId, TouchId)>,
 }
 
@@ -58,7 +72,8 @@ pub struct Ask {
 pub struct Context {
     /// Devices by what they were asked for.
     pub devices: HashMap<(AppId, JoinKey), Device>,
-    /// Touches, newest first; the flag says whether there were more than were loaded.
+    /// Touches, newest first; the flag says whether there were more than were loaded, for any of the
+    /// times asked.
     pub touches: HashMap<(AppId, MatchKey), (Vec<Touch>, bool)>,
     /// Installs by match key, newest first.
     pub arrivals: HashMap<(AppId, MatchKey), Vec<(Timestamp, InstallId)>>,
@@ -70,6 +85,35 @@ pub struct Context {
     pub installs: HashMap<(AppId, InstallId), (InstallRecord, Decision)>,
     /// Installs credited with a touch as modeled.
     pub credits: HashMap<(AppId, TouchId), Vec<Credit>>,
+}
+
+impl Context {
+    /// Adds the answer for one time that a key was asked for; several are merged.
+    fn add_touches(&mut self, key: (AppId, MatchKey), touches: Vec<Touch>, more: bool) {
+        if touches.is_empty() {
+            return;
+        }
+        let (known, known_more) = self.touches.entry(key).or_default();
+        *known_more |= more;
+        if known.is_empty() {
+            *known = touches;
+        } else {
+            known.extend(touches);
+            known.sort_unstable_by_key(|touch| Reverse((touch.time, touch.id)));
+            known.dedup_by_key(|touch| (touch.time, touch.id));
+        }
+    }
+
+    /// Adds the answer for one time that a key was asked for; the longest list holds all others.
+    fn add_arrivals(&mut self, key: (AppId, MatchKey), installs: Vec<(Timestamp, InstallId)>) {
+        if installs.is_empty() {
+            return;
+        }
+        let known = self.arrivals.entry(key).or_default();
+        if known.len() < installs.len() {
+            *known = installs;
+        }
+    }
 }
 
 /// The first input that came with an idempotency key.
@@ -97,11 +141,13 @@ pub struct Credit {
 pub struct Batch {
     /// The receipt time of the newest input: what is older than its retention before it may be dropped.
     pub now: Timestamp,
-    /// Facts, in order of their sequence numbers, which go on where the last commit ended.
+    /// Facts, in order of their sequence numbers, which go on where the last commit ended; a commit whose
+    /// numbers do not is refused as [`StoreError::Corrupt`].
     pub facts: Vec<Fact>,
     /// Devices as they are now.
     pub devices: Vec<Device>,
-    /// New ways to look up a device (`true`) and ways that no longer hold (`false`).
+    /// New ways to look up a device (`true`; a key leads to one device, the last one named) and ways that
+    /// no longer hold (`false`; a key that leads to another device by now stays as it is).
     pub device_keys: Vec<(AppId, JoinKey, measure::DeviceId, bool)>,
     /// Touches under their match keys.
     pub touches: Vec<(AppId, MatchKey, Touch)>,
@@ -111,9 +157,10 @@ pub struct Batch {
     pub installs: Vec<InstallRecord>,
     /// New decisions and new revisions of old ones; earlier revisions are kept.
     pub decisions: Vec<Decision>,
-    /// Inputs that wait (`true`) and that no longer do (`false`), under a join key.
+    /// Inputs that wait (`true`) and that no longer do (`false`), under a join key, with their receipt
+    /// times. They are kept for [`expiry::HELD_MS`].
     pub held: Vec<(AppId, JoinKey, InputId, Timestamp, bool)>,
-    /// Idempotency keys.
+    /// Idempotency keys; one that is known already is replaced.
     pub seen: Vec<(AppId, IdempotencyKey, Seen)>,
     /// Modeled wins (`true`) and wins taken back (`false`).
     pub credits: Vec<(AppId, TouchId, Credit, bool)>,
@@ -123,8 +170,8 @@ pub struct Batch {
     pub released: Vec<(InputId, u64)>,
     /// New deliveries. A delivery whose id exists already is left as it is.
     pub deliveries: Vec<Delivery>,
-    /// Deliveries that a new decision replaces: those still pending become suppressed, `superseded`, and
-    /// are counted so.
+    /// Deliveries that a new decision replaces, those of this batch included: those still pending, leased
+    /// or not, become suppressed, `superseded`, and are counted so.
     pub superseded: Vec<DeliveryId>,
     /// Event names seen for the first time, and whether an amount came with them.
     pub event_names: Vec<(AppId, String, EventName)>,
@@ -132,7 +179,8 @@ pub struct Batch {
     pub digest_lengths: Vec<(AppId, DigestLength)>,
     /// How far the index of device digests has come, for apps whose identity links are hashed.
     pub digest_indexes: Vec<(AppId, DigestLength, DigestIndex)>,
-    /// Bodies that could not be used.
+    /// Bodies that could not be used. Per app the newest [`QUARANTINE_BODIES_MAX`] and
+    /// [`QUARANTINE_BYTES_MAX`] are kept, for [`measure::policy::QUARANTINE_MS`] (DECISIONS 11).
     pub quarantine: Vec<Quarantined>,
     /// Counts to add.
     pub tally: Tally,
@@ -202,6 +250,28 @@ pub struct DeliveryQuery {
     pub limit: usize,
 }
 
+impl DeliveryQuery {
+    /// Whether a delivery is one of those asked for.
+    fn covers(&self, delivery: &Delivery) -> bool {
+        self.app.is_none_or(|app| delivery.app == app)
+            && self.trigger.is_none_or(|trigger| delivery.trigger == trigger)
+            && self.state.is_none_or(|state| delivery.state == state)
+            && self.install.is_none_or(|install| delivery.install == Some(install))
+            && self.after.is_none_or(|after| delivery.id < after)
+    }
+}
+
+/// Refuses numbers that do not go on where the record ends: writing them would overwrite it or leave a
+/// hole in it.
+fn in_sequence(last: u64, numbers: impl Iterator<Item = u64>) -> Result<(), StoreError> {
+    for (expected, number) in (last + 1..).zip(numbers) {
+        if number != expected {
+            return Err(StoreError::Corrupt(format!("number {number} was to follow {}", expected - 1)));
+        }
+    }
+    Ok(())
+}
+
 /// What is remembered, and how it is asked for. Every method blocks; callers in async code move it to a
 /// blocking thread.
 pub trait Store: Send + Sync + 'static {
@@ -216,14 +286,16 @@ pub trait Store: Send + Sync + 'static {
     fn lease(&self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Lease>, StoreError>;
 
     /// Records what became of leased deliveries, durably, and counts delivered, dead and suppressed ones.
-    /// A settlement with an old fence, or of a delivery that is no longer pending, changes nothing; the
-    /// answer says for each whether it counted.
+    /// A settlement with an old fence, of a lease that was settled before, or of a delivery that is no
+    /// longer pending changes nothing; the answer says for each whether it counted. A lease that has ended
+    /// may still be settled while nobody else took the delivery on.
     fn settle(&self, settlements: &[Settlement]) -> Result<Vec<bool>, StoreError>;
 
     /// When the next pending delivery is due or its lease ends; `None` when nothing is pending.
     fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Records changes of the catalogue, durably, in one commit.
+    /// Records changes of the catalogue, durably, in one commit. Versions go on where the last change
+    /// ended, or nothing is recorded and the answer is [`StoreError::Corrupt`].
     fn record(&self, changes: &[Change]) -> Result<(), StoreError>;
 
     /// Every change of the catalogue, in order.

@@ -1,0 +1,453 @@
+//! The backend in memory: plain ordered maps behind one lock. It is the oracle that other backends are
+//! compared with, so it is written to be obviously right. Nothing survives the value; what is too old is
+//! not returned but, quarantined bodies aside, still takes its space.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use measure::{
+    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp, TouchId,
+    attribution::Decision,
+    catalogue::Change,
+    device::Device,
+    engagement::{MatchKey, Touch},
+    identifier::{DigestLength, JoinKey},
+    input::{Fact, IdempotencyKey, Quarantined},
+    install::InstallRecord,
+    ledger::Tally,
+    policy::TOUCHES_PER_KEY_MAX,
+    postback::{Delivery, DeliveryState},
+};
+
+use crate::{
+    Ask, Batch, Context, Credit, DeliveryQuery, DigestIndex, EventName, Lease, Seen, Settlement, Store,
+    StoreError, expiry,
+    outbox::{self, Filing},
+    quarantine::Shelves,
+};
+
+/// Everything in memory.
+#[derive(Debug, Default)]
+pub struct Memory {
+    state: Mutex<State>,
+}
+
+/// Touches under one match key, newest first, ties by identifier.
+type Newest<Id, Item> = BTreeMap<(Reverse<Timestamp>, Reverse<Id>), Item>;
+
+#[derive(Debug)]
+struct State {
+    horizon: Timestamp,
+    facts: BTreeMap<u64, Fact>,
+    inputs: BTreeMap<InputId, u64>,
+    released: BTreeMap<InputId, u64>,
+    devices: BTreeMap<(AppId, DeviceId), Device>,
+    device_keys: BTreeMap<(AppId, JoinKey), DeviceId>,
+    touches: BTreeMap<(AppId, MatchKey), Newest<TouchId, Touch>>,
+    arrivals: BTreeMap<(AppId, MatchKey), Newest<InstallId, ()>>,
+    held: BTreeMap<(AppId, JoinKey), BTreeMap<InputId, Timestamp>>,
+    seen: BTreeMap<(AppId, IdempotencyKey), Seen>,
+    installs: BTreeMap<(AppId, InstallId), InstallRecord>,
+    decisions: BTreeMap<(AppId, InstallId), BTreeMap<u32, Decision>>,
+    credits: BTreeMap<(AppId, TouchId), BTreeMap<InstallId, Timestamp>>,
+    timeline: BTreeMap<(AppId, InstallId), BTreeSet<u64>>,
+    deliveries: BTreeMap<DeliveryId, Delivery>,
+    filings: BTreeMap<DeliveryId, Filing>,
+    due: BTreeSet<(Timestamp, DeliveryId)>,
+    changes: BTreeMap<u64, Change>,
+    quarantine: BTreeMap<(Option<AppId>, InputId), Quarantined>,
+    shelves: Shelves,
+    event_names: BTreeMap<(AppId, String), EventName>,
+    digest_lengths: BTreeSet<(AppId, DigestLength)>,
+    digest_indexes: BTreeMap<(AppId, DigestLength), DigestIndex>,
+    tally: Tally,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            horizon: expiry::BEFORE_ALL,
+            facts: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            released: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            device_keys: BTreeMap::new(),
+            touches: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
+            held: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            installs: BTreeMap::new(),
+            decisions: BTreeMap::new(),
+            credits: BTreeMap::new(),
+            timeline: BTreeMap::new(),
+            deliveries: BTreeMap::new(),
+            filings: BTreeMap::new(),
+            due: BTreeSet::new(),
+            changes: BTreeMap::new(),
+            quarantine: BTreeMap::new(),
+            shelves: Shelves::default(),
+            event_names: BTreeMap::new(),
+            digest_lengths: BTreeSet::new(),
+            digest_indexes: BTreeMap::new(),
+            tally: Tally::new(),
+        }
+    }
+}
+
+impl Memory {
+    /// A store that knows nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn last_sequence(&self) -> u64 {
+        self.facts.last_key_value().map_or(0, |(sequence, _)| *sequence)
+    }
+
+    fn context_of_people(&self, ask: &Ask, context: &mut Context) {
+        for key in &ask.devices {
+            if let Some(device) = self.device(key) {
+                context.devices.insert(key.clone(), device.clone());
+            }
+        }
+        for key in &ask.installs {
+            let decision = self.decisions.get(key).and_then(BTreeMap::last_key_value);
+            if let (Some(install), Some((_, decision))) = (self.installs.get(key), decision) {
+                context.installs.insert(*key, (install.clone(), decision.clone()));
+            }
+        }
+        for key in &ask.held {
+            let waiting = self.held.get(key).into_iter().flatten();
+            let mut waiting: Vec<_> = waiting
+                .filter(|(_, received)| **received >= expiry::oldest_held(self.horizon))
+                .map(|(input, received)| (*received, *input))
+                .collect();
+            waiting.sort_unstable();
+            if !waiting.is_empty() {
+                context.held.insert(key.clone(), waiting.into_iter().map(|(_, input)| input).collect());
+            }
+        }
+        for key in &ask.seen {
+            let seen = self.seen.get(key);
+            if let Some(seen) = seen.filter(|seen| seen.received >= expiry::oldest_seen(self.horizon)) {
+                context.seen.insert(key.clone(), seen.clone());
+            }
+        }
+    }
+
+    fn context_of_touches(&self, ask: &Ask, context: &mut Context) {
+        for (app, key, until) in &ask.touches {
+            let oldest = expiry::oldest_touch(self.horizon, *until);
+            let mut touches: Vec<_> = self
+                .touches
+                .get(&(*app, key.clone()))
+                .into_iter()
+                .flat_map(BTreeMap::values)
+                .filter(|touch| touch.time <= *until && touch.time >= oldest)
+                .cloned()
+                .collect();
+            let more = touches.len() > TOUCHES_PER_KEY_MAX;
+            touches.truncate(TOUCHES_PER_KEY_MAX);
+            context.add_touches((*app, key.clone()), touches, more);
+        }
+        for (app, key, since) in &ask.arrivals {
+            let oldest = expiry::oldest_arrival(self.horizon).max(*since);
+            let installs = self
+                .arrivals
+                .get(&(*app, key.clone()))
+                .into_iter()
+                .flat_map(BTreeMap::keys)
+                .map(|(Reverse(installed), Reverse(install))| (*installed, *install))
+                .filter(|(installed, _)| *installed >= oldest)
+                .collect();
+            context.add_arrivals((*app, key.clone()), installs);
+        }
+        for key in &ask.credits {
+            if let Some(credits) = self.credits.get(key).filter(|credits| !credits.is_empty()) {
+                let credit =
+                    |(install, installed): (&_, &_)| Credit { install: *install, installed: *installed };
+                let mut credits: Vec<_> = credits.iter().map(credit).collect();
+                credits.sort_unstable_by_key(|credit| (credit.installed, credit.install));
+                context.credits.insert(*key, credits);
+            }
+        }
+    }
+
+    fn device(&self, key: &(AppId, JoinKey)) -> Option<&Device> {
+        self.devices.get(&(key.0, *self.device_keys.get(key)?))
+    }
+
+    fn commit_record(&mut self, batch: &Batch) {
+        for fact in &batch.facts {
+            self.inputs.insert(fact.input.id, fact.sequence);
+            self.facts.insert(fact.sequence, fact.clone());
+        }
+        self.released.extend(batch.released.iter().copied());
+        for (app, install, sequence) in &batch.timeline {
+            self.timeline.entry((*app, *install)).or_default().insert(*sequence);
+        }
+        for install in &batch.installs {
+            self.installs.insert((install.app, install.id), install.clone());
+        }
+        for decision in &batch.decisions {
+            let revisions = self.decisions.entry((decision.app, decision.install)).or_default();
+            revisions.insert(decision.revision, decision.clone());
+        }
+        for (app, name, event_name) in &batch.event_names {
+            self.event_names.insert((*app, name.clone()), *event_name);
+        }
+        self.digest_lengths.extend(batch.digest_lengths.iter().copied());
+        for (app, length, index) in &batch.digest_indexes {
+            self.digest_indexes.insert((*app, *length), *index);
+        }
+        for ((app, counter), n) in &batch.tally {
+            *self.tally.entry((*app, counter.clone())).or_default() += n;
+        }
+    }
+
+    fn commit_lookups(&mut self, batch: &Batch) {
+        for device in &batch.devices {
+            self.devices.insert((device.app, device.id), device.clone());
+        }
+        for (app, key, device, holds) in &batch.device_keys {
+            let place = (*app, key.clone());
+            if *holds {
+                self.device_keys.insert(place, *device);
+            } else if self.device_keys.get(&place) == Some(device) {
+                self.device_keys.remove(&place);
+            }
+        }
+        for (app, key, touch) in &batch.touches {
+            let place = (Reverse(touch.time), Reverse(touch.id));
+            self.touches.entry((*app, key.clone())).or_default().insert(place, touch.clone());
+        }
+        for (app, key, installed, install) in &batch.arrivals {
+            let place = (Reverse(*installed), Reverse(*install));
+            self.arrivals.entry((*app, key.clone())).or_default().insert(place, ());
+        }
+        for (app, key, input, received, waits) in &batch.held {
+            let waiting = self.held.entry((*app, key.clone())).or_default();
+            if *waits {
+                waiting.insert(*input, *received);
+            } else {
+                waiting.remove(input);
+            }
+        }
+        for (app, key, seen) in &batch.seen {
+            self.seen.insert((*app, key.clone()), seen.clone());
+        }
+        for (app, touch, credit, won) in &batch.credits {
+            let credits = self.credits.entry((*app, *touch)).or_default();
+            if *won {
+                credits.insert(credit.install, credit.installed);
+            } else {
+                credits.remove(&credit.install);
+            }
+        }
+    }
+
+    fn commit_deliveries(&mut self, batch: &Batch) {
+        for delivery in &batch.deliveries {
+            if self.deliveries.contains_key(&delivery.id) {
+                continue;
+            }
+            self.deliveries.insert(delivery.id, delivery.clone());
+            if delivery.state == DeliveryState::Pending {
+                self.file(delivery.id, Filing::new(delivery.due));
+            }
+        }
+        for id in &batch.superseded {
+            let Some(delivery) = self.deliveries.get_mut(id) else { continue };
+            if outbox::supersede(delivery, &mut self.tally) {
+                self.unfile(*id);
+            }
+        }
+    }
+
+    fn commit_quarantine(&mut self, batch: &Batch) {
+        for body in &batch.quarantine {
+            self.shelves.put(body.app, body.id, body.into());
+            self.quarantine.insert((body.app, body.id), body.clone());
+        }
+        for gone in self.shelves.evict(self.horizon) {
+            self.quarantine.remove(&gone);
+        }
+    }
+
+    fn file(&mut self, id: DeliveryId, filing: Filing) {
+        self.unfile(id);
+        self.filings.insert(id, filing);
+        self.due.insert((filing.at, id));
+    }
+
+    fn unfile(&mut self, id: DeliveryId) {
+        if let Some(filing) = self.filings.remove(&id) {
+            self.due.remove(&(filing.at, id));
+        }
+    }
+
+    fn settle(&mut self, settlement: &Settlement) -> bool {
+        let id = settlement.delivery;
+        let filing = self.filings.get(&id).filter(|filing| filing.held_by(settlement.fence));
+        let (Some(filing), Some(delivery)) = (filing.copied(), self.deliveries.get_mut(&id)) else {
+            return false;
+        };
+        outbox::settle(delivery, settlement, &mut self.tally);
+        match settlement.state {
+            DeliveryState::Pending => self.file(id, filing.release(settlement.due)),
+            _ => self.unfile(id),
+        }
+        true
+    }
+}
+
+impl Store for Memory {
+    fn context(&self, ask: &Ask) -> Result<Context, StoreError> {
+        let state = self.state();
+        let mut context = Context::default();
+        state.context_of_people(ask, &mut context);
+        state.context_of_touches(ask, &mut context);
+        Ok(context)
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut state = self.state();
+        crate::in_sequence(state.last_sequence(), batch.facts.iter().map(|fact| fact.sequence))?;
+        state.horizon = state.horizon.max(batch.now);
+        state.commit_record(batch);
+        state.commit_lookups(batch);
+        state.commit_deliveries(batch);
+        state.commit_quarantine(batch);
+        Ok(())
+    }
+
+    fn lease(&self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Lease>, StoreError> {
+        let mut state = self.state();
+        let due: Vec<_> = state.due.iter().take_while(|(at, _)| *at <= now).take(limit).copied().collect();
+        let mut leases = Vec::new();
+        for (_, id) in due {
+            let (Some(filing), Some(delivery)) = (state.filings.get(&id), state.deliveries.get(&id)) else {
+                continue;
+            };
+            let (filing, delivery) = (filing.lease(until), delivery.clone());
+            state.file(id, filing);
+            leases.push(Lease { delivery, fence: filing.fence, until });
+        }
+        Ok(leases)
+    }
+
+    fn settle(&self, settlements: &[Settlement]) -> Result<Vec<bool>, StoreError> {
+        let mut state = self.state();
+        Ok(settlements.iter().map(|settlement| state.settle(settlement)).collect())
+    }
+
+    fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.state().due.first().map(|(at, _)| *at))
+    }
+
+    fn record(&self, changes: &[Change]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let last = state.changes.last_key_value().map_or(0, |(version, _)| *version);
+        crate::in_sequence(last, changes.iter().map(|change| change.version))?;
+        state.changes.extend(changes.iter().map(|change| (change.version, change.clone())));
+        Ok(())
+    }
+
+    fn changes(&self) -> Result<Vec<Change>, StoreError> {
+        Ok(self.state().changes.values().cloned().collect())
+    }
+
+    fn last_sequence(&self) -> Result<u64, StoreError> {
+        Ok(self.state().last_sequence())
+    }
+
+    fn facts(&self, first: u64, limit: usize) -> Result<Vec<Fact>, StoreError> {
+        Ok(self.state().facts.range(first..).take(limit).map(|(_, fact)| fact.clone()).collect())
+    }
+
+    fn facts_back(&self, last: u64, limit: usize) -> Result<Vec<Fact>, StoreError> {
+        Ok(self.state().facts.range(..=last).rev().take(limit).map(|(_, fact)| fact.clone()).collect())
+    }
+
+    fn fact(&self, input: InputId) -> Result<Option<(Fact, Option<u64>)>, StoreError> {
+        let state = self.state();
+        let fact = state.inputs.get(&input).and_then(|sequence| state.facts.get(sequence));
+        Ok(fact.map(|fact| (fact.clone(), state.released.get(&input).copied())))
+    }
+
+    fn device(&self, app: AppId, key: &JoinKey) -> Result<Option<Device>, StoreError> {
+        Ok(self.state().device(&(app, key.clone())).cloned())
+    }
+
+    fn devices(&self, app: AppId, after: Option<DeviceId>, limit: usize) -> Result<Vec<Device>, StoreError> {
+        let state = self.state();
+        let of_app = state.devices.iter().filter(|((of, id), _)| *of == app && Some(*id) > after);
+        Ok(of_app.take(limit).map(|(_, device)| device.clone()).collect())
+    }
+
+    fn digest_indexes(&self) -> Result<Vec<(AppId, DigestLength, DigestIndex)>, StoreError> {
+        let state = self.state();
+        Ok(state.digest_indexes.iter().map(|((app, length), index)| (*app, *length, *index)).collect())
+    }
+
+    fn install(
+        &self,
+        app: AppId,
+        install: InstallId,
+    ) -> Result<Option<(InstallRecord, Vec<Decision>)>, StoreError> {
+        let state = self.state();
+        let revisions = state.decisions.get(&(app, install)).into_iter().flat_map(BTreeMap::values);
+        let record = state.installs.get(&(app, install));
+        Ok(record.map(|record| (record.clone(), revisions.cloned().collect())))
+    }
+
+    fn timeline(&self, app: AppId, install: InstallId) -> Result<Vec<u64>, StoreError> {
+        Ok(self.state().timeline.get(&(app, install)).into_iter().flatten().copied().collect())
+    }
+
+    fn delivery(&self, delivery: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        Ok(self.state().deliveries.get(&delivery).cloned())
+    }
+
+    fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
+        let state = self.state();
+        let asked = state.deliveries.values().rev().filter(|delivery| query.covers(delivery));
+        Ok(asked.take(query.limit).cloned().collect())
+    }
+
+    fn quarantine(
+        &self,
+        app: Option<AppId>,
+        after: Option<InputId>,
+        limit: usize,
+    ) -> Result<Vec<Quarantined>, StoreError> {
+        let state = self.state();
+        let newest_first = state.quarantine.iter().rev();
+        let asked = newest_first.filter(|((of, id), _)| *of == app && after.is_none_or(|after| *id < after));
+        Ok(asked.take(limit).map(|(_, body)| body.clone()).collect())
+    }
+
+    fn event_names(&self, app: AppId) -> Result<Vec<(String, EventName)>, StoreError> {
+        let state = self.state();
+        let of_app = state.event_names.iter().filter(|((of, _), _)| *of == app);
+        Ok(of_app.map(|((_, name), event_name)| (name.clone(), *event_name)).collect())
+    }
+
+    fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength)>, StoreError> {
+        Ok(self.state().digest_lengths.iter().copied().collect())
+    }
+
+    fn tally(&self) -> Result<Tally, StoreError> {
+        Ok(self.state().tally.clone())
+    }
+}
