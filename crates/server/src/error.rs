@@ -65,9 +65,7 @@ impl Error {
             Self::SlowBody => 408,
             Self::Conflict(_) => 409,
             Self::TooLarge(_) => 413,
-            Self::Busy | Self::TimedOut | Self::Store(StoreError::Unavailable(_)) => {
-                503
-            }
+            Self::Busy | Self::TimedOut | Self::Store(StoreError::Unavailable(_)) => 503,
             Self::Store(StoreError::Corrupt(_)) | Self::Internal(_) => 500,
         }
     }

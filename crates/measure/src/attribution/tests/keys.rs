@@ -64,7 +64,7 @@ fn one_value_under_two_kinds_makes_each_digest_one_key() {
 #[test]
 fn the_horizon_is_the_install_and_the_clock_skew() {
     let record = World::new().record;
-    let at = |clock_skew_ms| horizon(&record, &Policy { clock_skew_ms, ..Policy::default() });
+    let at = |clock_skew_ms| horizon(record.install.time, &Policy { clock_skew_ms, ..Policy::default() });
     assert_eq!(at(120_000), INSTALLED.plus(120_000));
     assert_eq!(at(0), INSTALLED);
     assert_eq!(at(-5), INSTALLED, "what happened before the install is never beyond it");

@@ -27,7 +27,9 @@ pub(super) enum Fate {
 /// The answer to one element.
 pub(super) fn single(fate: Fate) -> Response {
     match fate {
-        Fate::Accepted(id) | Fate::Drained(id) => with_inputs(Json(json!({ "success": "1" })).into_response(), &[id]),
+        Fate::Accepted(id) | Fate::Drained(id) => {
+            with_inputs(Json(json!({ "success": "1" })).into_response(), &[id])
+        }
         Fate::Quarantined { id, status, error } => with_inputs(refusal(status, &error), &[id]),
         Fate::Refused { status, error } => refusal(status, &error),
     }
@@ -55,7 +57,8 @@ pub(super) fn array(fates: Vec<Fate>) -> Response {
         return refusal(status, &error);
     }
     if accepted.is_empty() {
-        let body = json!({ "success": "0", "error": "no element of the array is usable", "rejected": rejected });
+        let body =
+            json!({ "success": "0", "error": "no element of the array is usable", "rejected": rejected });
         return (StatusCode::BAD_REQUEST, Json(body)).into_response();
     }
     let mut body = json!({ "success": "1" });

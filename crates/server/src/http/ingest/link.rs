@@ -29,9 +29,9 @@ use crate::{clock, ledger::Fate, site::Site};
 
 /// A transparent picture of one pixel.
 const PIXEL: &[u8] = &[
-    0x47, 0x49, 0x46, 0x38, 0x39, 0x61, 0x01, 0x00, 0x01, 0x00, 0x80, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-    0x00, 0x21, 0xf9, 0x04, 0x01, 0x00, 0x00, 0x00, 0x00, 0x2c, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x01, 0x00,
-    0x00, 0x02, 0x01, 0x44, 0x00, 0x3b,
+    0x47, 0x49, 0x46, 0x38, 0x39, 0x61, 0x01, 0x00, 0x01, 0x00, 0x80, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x21, 0xf9, 0x04, 0x01, 0x00, 0x00, 0x00, 0x00, 0x2c, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00,
+    0x01, 0x00, 0x00, 0x02, 0x01, 0x44, 0x00, 0x3b,
 ];
 
 const UNKNOWN_TRACKER: &str = "<!doctype html><title>Unknown link</title>\
@@ -110,7 +110,8 @@ fn commit(site: &Site, read: Read) -> Pin<Box<dyn Future<Output = Answer> + Send
     site.ledger.receive(app);
     let work = tokio::spawn(async move {
         let submission = Submission::Input(Box::new(read.input), read.catalogue);
-        let answer = site.engine.submit(vec![submission]).await.into_iter().next().unwrap_or(Answer::Unavailable);
+        let answer =
+            site.engine.submit(vec![submission]).await.into_iter().next().unwrap_or(Answer::Unavailable);
         let fate = match answer {
             Answer::Accepted(_) | Answer::Quarantined(_) => Fate::Kept,
             Answer::Repeated(_) => Fate::Repeated,
@@ -123,13 +124,7 @@ fn commit(site: &Site, read: Read) -> Pin<Box<dyn Future<Output = Answer> + Send
 }
 
 /// The engagement that a link stands for; `None` when its tracker is unknown.
-fn read(
-    site: &Site,
-    peer: &Peer,
-    headers: &HeaderMap,
-    link: &Link,
-    kind: EngagementKind,
-) -> Option<Read> {
+fn read(site: &Site, peer: &Peer, headers: &HeaderMap, link: &Link, kind: EngagementKind) -> Option<Read> {
     let received = clock::now();
     let catalogue = site.catalogue.current();
     let tracker = catalogue.tracker_by_guid(link.tracker_guid()?)?.clone();
@@ -187,7 +182,9 @@ fn redirect(destination: Option<String>) -> Response {
     let Some(location) = location else {
         let page = "<!doctype html><title>Thank you</title><p>This link has no destination.</p>";
         let mut response = page.into_response();
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         return no_store(response);
     };
     let mut response = StatusCode::FOUND.into_response();

@@ -145,7 +145,8 @@ impl Call<'_> {
             return self.quarantine(None, Some(element), refused);
         };
         let Some(app) = self.catalogue.app_by_guid(guid) else {
-            let error = "kochava_app_id is not known here: create the app first, or check its GUID".to_owned();
+            let error =
+                "kochava_app_id is not known here: create the app first, or check its GUID".to_owned();
             return self.quarantine(None, Some(element), Refusal { status: 404, error });
         };
         let limits = &self.site.config.limits;
@@ -209,9 +210,9 @@ impl Call<'_> {
             AuthOutcome::Missing => {
                 refused("this app takes only signed calls: send Kochava-Api-Key and Kochava-Auth-Token")
             }
-            AuthOutcome::Bad => {
-                refused("Kochava-Auth-Token does not match: sign exactly the bytes that are sent, with the app's key")
-            }
+            AuthOutcome::Bad => refused(
+                "Kochava-Auth-Token does not match: sign exactly the bytes that are sent, with the app's key",
+            ),
         }
     }
 

@@ -32,7 +32,8 @@ pub(super) async fn of_device(
     let found = site
         .ask(move |store| {
             let by_device = store.device(app, &JoinKey::KochavaDeviceId(asked.clone()))?;
-            let id = by_device.as_ref().map(|device| device.install).or_else(|| asked.parse::<InstallId>().ok());
+            let id =
+                by_device.as_ref().map(|device| device.install).or_else(|| asked.parse::<InstallId>().ok());
             let Some(id) = id else { return Ok(None) };
             let Some((record, decisions)) = store.install(app, id)? else { return Ok(None) };
             // The device by whatever its install can be looked up by: it holds the source in full.
@@ -46,7 +47,8 @@ pub(super) async fn of_device(
             Ok(Some((record, decisions, device)))
         })
         .await?;
-    let (record, mut decisions, device) = found.ok_or(Error::NotFound("install: no install of this device is on record"))?;
+    let (record, mut decisions, device) =
+        found.ok_or(Error::NotFound("install: no install of this device is on record"))?;
     let decision = decisions.pop().ok_or(Error::NotFound("decision on this install"))?;
     let kochava_id = device.as_ref().and_then(|device| device.kochava_ids.first()).cloned();
     Ok(Json(json!({
@@ -137,7 +139,10 @@ impl Names {
         let segment = candidate.segment.and_then(|id| catalogue.segment(id));
         let tracker = candidate.tracker.and_then(|id| catalogue.tracker(id));
         Self {
-            network: catalogue.network(candidate.network).map(|network| network.name.clone()).unwrap_or_default(),
+            network: catalogue
+                .network(candidate.network)
+                .map(|network| network.name.clone())
+                .unwrap_or_default(),
             campaign: campaign.map(|campaign| campaign.name.clone()).unwrap_or_default(),
             segment: segment.map(|segment| segment.name.clone()).unwrap_or_default(),
             tracker: tracker.map(|tracker| tracker.name.clone()).unwrap_or_default(),

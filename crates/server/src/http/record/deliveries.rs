@@ -47,8 +47,12 @@ pub(super) async fn list(
     let install = install.map_err(|error| Error::BadRequest(format!("install: {error}")))?;
     let token = asked.page_token.as_deref().unwrap_or_default();
     if let Some(sequence) = token.strip_prefix(FACT_TOKEN) {
-        let last = sequence.parse().map_err(|_| Error::BadRequest("pageToken: not one of ours".to_owned()))?;
-        return site.ask(move |store| suppressed(store, asked.app, asked.trigger, install, last, limit)).await.map(Json);
+        let last =
+            sequence.parse().map_err(|_| Error::BadRequest("pageToken: not one of ours".to_owned()))?;
+        return site
+            .ask(move |store| suppressed(store, asked.app, asked.trigger, install, last, limit))
+            .await
+            .map(Json);
     }
     let after = Some(token).filter(|token| !token.is_empty()).map(str::parse::<DeliveryId>).transpose();
     let after = after.map_err(|_| Error::BadRequest("pageToken: not one of ours".to_owned()))?;
@@ -58,9 +62,10 @@ pub(super) async fn list(
 
 fn state(name: &str) -> Result<DeliveryState, Error> {
     use DeliveryState::{Dead, Delivered, Pending, Suppressed};
-    [Pending, Delivered, Dead, Suppressed].into_iter().find(|state| state.name() == name).ok_or_else(|| {
-        Error::BadRequest("state: must be pending, delivered, dead or suppressed".to_owned())
-    })
+    [Pending, Delivered, Dead, Suppressed]
+        .into_iter()
+        .find(|state| state.name() == name)
+        .ok_or_else(|| Error::BadRequest("state: must be pending, delivered, dead or suppressed".to_owned()))
 }
 
 fn page(store: &dyn Store, query: &DeliveryQuery) -> Result<Value, StoreError> {

@@ -40,7 +40,8 @@ pub(super) async fn one(
         return Ok(Json(accepted(&fact, released.as_ref())));
     }
     let apps: Vec<AppId> = site.catalogue.current().apps().iter().map(|app| app.id).collect();
-    let body = site.ask(move |store| in_quarantine(store, &apps, id)).await?.ok_or(Error::NotFound("input"))?;
+    let body =
+        site.ask(move |store| in_quarantine(store, &apps, id)).await?.ok_or(Error::NotFound("input"))?;
     match body.app {
         Some(app) => caller.may_read(app)?,
         None => caller.may_read_account()?,
@@ -70,7 +71,9 @@ fn accepted(fact: &Fact, released: Option<&Fact>) -> Value {
     let mut outcomes: Vec<Value> = fact.outcomes.iter().map(outcome).collect();
     if let Some(released) = released {
         let mine = released.outcomes.iter().filter(|outcome| match outcome {
-            Outcome::EventLinked { input: linked, .. } | Outcome::Applied { input: linked, .. } => *linked == input.id,
+            Outcome::EventLinked { input: linked, .. } | Outcome::Applied { input: linked, .. } => {
+                *linked == input.id
+            }
             _ => false,
         });
         outcomes.extend(mine.map(outcome));
