@@ -4,9 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use store::Store;
 
-use crate::{
-    catalogue::CatalogueService, config::Config, edge::Edge, ledger::Refusals, vault::Vault,
-};
+use crate::{catalogue::CatalogueService, config::Config, edge::Edge, ledger::Refusals, vault::Vault};
 
 /// The running program as handlers see it. Cheap to clone; the state of the router.
 #[derive(Clone)]
