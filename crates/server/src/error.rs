@@ -113,17 +113,22 @@ impl IntoResponse for Error {
 
 /// The envelope of the trigger host.
 #[must_use]
-pub fn envelope(success: bool, errors: &[String], data: Vec<serde_json::Value>) -> serde_json::Value {
+pub fn envelope(
+    success: bool,
+    errors: &[String],
+    warnings: &[String],
+    data: Vec<serde_json::Value>,
+) -> serde_json::Value {
     json!({
         "success": success, "meta": null, "nextToken": null, "previousToken": null,
-        "errors": errors, "warnings": [], "messages": [], "data": data,
+        "errors": errors, "warnings": warnings, "messages": [], "data": data,
     })
 }
 
 /// Puts a failed answer into the envelope of the trigger host; leaves every other answer alone.
 pub async fn enveloped(response: Response) -> Response {
     let Some(Message(message)) = response.extensions().get::<Message>().cloned() else { return response };
-    let mut answer = (response.status(), Json(envelope(false, &[message], Vec::new()))).into_response();
+    let mut answer = (response.status(), Json(envelope(false, &[message], &[], Vec::new()))).into_response();
     if let Some(seconds) = response.headers().get(header::RETRY_AFTER) {
         answer.headers_mut().insert(header::RETRY_AFTER, seconds.clone());
     }

@@ -84,7 +84,7 @@ impl Vault {
     /// Opens a sealed secret. `None`, with a line in the log, when it was sealed under another key or is
     /// damaged: then nothing that depends on it passes.
     #[must_use]
-    pub fn open(&self, sealed: &Sealed) -> Option<String> {
+    pub fn open(&self, sealed: &Sealed) -> Option<Vec<u8>> {
         let opened = self.unseal(sealed);
         if opened.is_none() {
             tracing::error!("{}", VaultError::Unreadable);
@@ -92,9 +92,8 @@ impl Vault {
         opened
     }
 
-    fn unseal(&self, sealed: &Sealed) -> Option<String> {
+    fn unseal(&self, sealed: &Sealed) -> Option<Vec<u8>> {
         let (nonce, body) = sealed.0.split_first_chunk::<NONCE_BYTES>()?;
-        let secret = self.0.decrypt(&Nonce::from(*nonce), body).ok()?;
-        String::from_utf8(secret).ok()
+        self.0.decrypt(&Nonce::from(*nonce), body).ok()
     }
 }

@@ -5,44 +5,26 @@
 
 mod answer;
 mod limit;
-mod link;
-mod s2s;
+pub(super) mod link;
+pub(super) mod s2s;
 
 use std::net::SocketAddr;
 
 use axum::{
-    Router,
     extract::Request,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
-
-use crate::site::Site;
 
 pub use limit::AppLimits;
 
 /// The address that a connection came from.
 type Peer = axum::extract::ConnectInfo<SocketAddr>;
 
-/// The public routes.
-pub fn routes() -> Router<Site> {
-    Router::new()
-        .route("/track/json", post(s2s::track_json))
-        .route("/track/json/", post(s2s::track_json))
-        .route("/v1/cpi/identityLink.php", post(s2s::identity_link))
-        .route("/v1/cpi/identityLink.php/", post(s2s::identity_link))
-        .route("/v1/cpi/click", get(link::click))
-        .route("/v1/cpi/click/", get(link::click))
-        .route("/track/impression", get(link::impression))
-        .route("/track/impression/", get(link::impression))
-        .layer(axum::middleware::from_fn(open_to_browsers))
-}
-
 /// Browsers may call from any page (ingest.md section 18): the preflight is answered here, and every
 /// answer, errors included, allows any origin.
-async fn open_to_browsers(request: Request, next: Next) -> Response {
+pub(super) async fn open_to_browsers(request: Request, next: Next) -> Response {
     let mut response = if request.method() == Method::OPTIONS {
         let mut response = StatusCode::NO_CONTENT.into_response();
         let headers = response.headers_mut();

@@ -1,32 +1,20 @@
 //! What the record says: decisions, deliveries, inputs, quarantine, the ledger (DECISIONS 11, 28 to 30).
 
-mod attribution;
-mod deliveries;
-mod inputs;
-mod ledger;
+pub(super) mod attribution;
+pub(super) mod deliveries;
+pub(super) mod inputs;
+pub(super) mod ledger;
 
-use axum::{Router, routing::get};
 use jiff::fmt::strtime;
 use measure::Timestamp;
 use serde_json::Value;
 
-use crate::{error::Error, site::Site};
+use crate::error::Error;
 
 /// Rows of a page unless `limit` says otherwise.
 const PAGE_ROWS: usize = 50;
 /// Rows of a page at most.
 const PAGE_ROWS_MAX: usize = 1_000;
-
-/// The routes that read the record.
-pub fn routes() -> Router<Site> {
-    Router::new()
-        .route("/v1/apps/{guid}/attribution/{device}", get(attribution::of_device))
-        .route("/api/ledger", get(ledger::ledger))
-        .route("/api/deliveries", get(deliveries::list))
-        .route("/api/inputs/{id}", get(inputs::one))
-        .route("/api/apps/{id}/quarantine", get(inputs::quarantine))
-        .route("/api/apps/{id}/events", get(inputs::event_names))
-}
 
 /// How many rows a caller asks for.
 fn rows(limit: Option<usize>) -> Result<usize, Error> {

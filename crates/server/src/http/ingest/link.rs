@@ -37,7 +37,7 @@ const PIXEL: &[u8] = &[
 const UNKNOWN_TRACKER: &str = "<!doctype html><title>Unknown link</title>\
     <p>This link leads nowhere: its campaign_id is not known here, or its tracker was deleted.</p>";
 
-pub(super) async fn click(
+pub(in crate::http) async fn click(
     State(site): State<Site>,
     peer: Peer,
     headers: HeaderMap,
@@ -75,7 +75,7 @@ pub(super) async fn click(
     }
 }
 
-pub(super) async fn impression(
+pub(in crate::http) async fn impression(
     State(site): State<Site>,
     peer: Peer,
     headers: HeaderMap,

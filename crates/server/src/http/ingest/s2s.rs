@@ -34,7 +34,7 @@ use crate::{
     site::Site,
 };
 
-pub(super) async fn track_json(
+pub(in crate::http) async fn track_json(
     State(site): State<Site>,
     peer: Peer,
     headers: HeaderMap,
@@ -43,7 +43,7 @@ pub(super) async fn track_json(
     receive(site, peer, headers, request, Endpoint::TrackJson).await
 }
 
-pub(super) async fn identity_link(
+pub(in crate::http) async fn identity_link(
     State(site): State<Site>,
     peer: Peer,
     headers: HeaderMap,
@@ -197,7 +197,7 @@ impl Call<'_> {
         let outcome = authenticate(
             self.body,
             app.auth.api_key.as_deref().unwrap_or_default(),
-            secret.as_deref().unwrap_or_default().as_bytes(),
+            secret.as_deref().unwrap_or_default(),
             text(self.headers, "kochava-api-key"),
             text(self.headers, "kochava-auth-token"),
         );

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::{iso, plain};
 use crate::{auth::Caller, error::Error, site::Site};
 
-pub(super) async fn of_device(
+pub(in crate::http) async fn of_device(
     State(site): State<Site>,
     caller: Caller,
     Path((guid, device)): Path<(String, String)>,

@@ -23,7 +23,7 @@ const FACT_TOKEN: &str = "fact_";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Asked {
+pub(in crate::http) struct Asked {
     app: Option<AppId>,
     trigger: Option<TriggerId>,
     state: Option<String>,
@@ -32,7 +32,7 @@ pub(super) struct Asked {
     page_token: Option<String>,
 }
 
-pub(super) async fn list(
+pub(in crate::http) async fn list(
     State(site): State<Site>,
     caller: Caller,
     Query(asked): Query<Asked>,

@@ -19,7 +19,7 @@ use crate::{auth::Caller, error::Error, site::Site};
 /// The bucket of bodies that belong to no known app.
 const UNKNOWN: &str = "unknown";
 
-pub(super) async fn one(
+pub(in crate::http) async fn one(
     State(site): State<Site>,
     caller: Caller,
     Path(id): Path<String>,
@@ -162,12 +162,12 @@ fn outcome(outcome: &Outcome) -> Value {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Asked {
+pub(in crate::http) struct Asked {
     limit: Option<usize>,
     page_token: Option<String>,
 }
 
-pub(super) async fn quarantine(
+pub(in crate::http) async fn quarantine(
     State(site): State<Site>,
     caller: Caller,
     Path(id): Path<String>,
@@ -203,7 +203,7 @@ fn quarantined(body: &Quarantined) -> Value {
     })
 }
 
-pub(super) async fn event_names(
+pub(in crate::http) async fn event_names(
     State(site): State<Site>,
     caller: Caller,
     Path(id): Path<String>,

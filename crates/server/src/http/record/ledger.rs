@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use crate::{auth::Caller, error::Error, site::Site};
 
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(in crate::http) struct Asked {
     app: Option<AppId>,
 }
 
-pub(super) async fn ledger(
+pub(in crate::http) async fn ledger(
     State(site): State<Site>,
     caller: Caller,
     Query(asked): Query<Asked>,

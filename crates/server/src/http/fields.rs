@@ -1,0 +1,169 @@
+//! The fields of a management request: taken out one by one by those who know them; what is left is kept as
+//! it came.
+
+use std::str::FromStr;
+
+use axum::extract::{FromRequest, Request};
+use serde_json::{Map, Value};
+
+use crate::{edge, error::Error, site::Site};
+
+/// Management bodies are smaller than this many bytes.
+const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Names and titles are at most this many characters long.
+const TEXT_CHARS_MAX: usize = 2_048;
+
+/// The fields of a JSON object.
+#[derive(Clone, Debug, Default)]
+pub struct Fields(Map<String, Value>);
+
+impl FromRequest<Site> for Fields {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, site: &Site) -> Result<Self, Error> {
+        let body = edge::read_body(site, request, BODY_BYTES_MAX).await?;
+        match serde_json::from_slice(&body) {
+            Ok(Value::Object(fields)) => Ok(Self(fields)),
+            Ok(_) => Err(Error::BadRequest("the body must be a JSON object".to_owned())),
+            Err(error) => Err(Error::BadRequest(format!("the body is not JSON: {error}"))),
+        }
+    }
+}
+
+impl Fields {
+    /// The fields of an object at hand.
+    #[must_use]
+    pub const fn new(fields: Map<String, Value>) -> Self {
+        Self(fields)
+    }
+
+    /// The fields kept as JSON text; none when it is not an object.
+    #[must_use]
+    pub fn kept(text: &str) -> Self {
+        Self(serde_json::from_str(text).unwrap_or_default())
+    }
+
+    /// Takes a field out; `None` when it is absent or null.
+    pub fn take(&mut self, key: &str) -> Option<Value> {
+        self.0.shift_remove(key).filter(|value| !value.is_null())
+    }
+
+    /// Takes a text out, trimmed; 400 when it is something else or too long.
+    pub fn text(&mut self, key: &str) -> Result<Option<String>, Error> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::String(text)) if text.chars().count() <= TEXT_CHARS_MAX => {
+                Ok(Some(text.trim().to_owned()))
+            }
+            Some(Value::String(_)) => {
+                Err(Error::BadRequest(format!("{key}: must have at most {TEXT_CHARS_MAX} characters")))
+            }
+            Some(_) => Err(Error::BadRequest(format!("{key}: must be a text"))),
+        }
+    }
+
+    /// Takes a text out that must be there and not be empty.
+    pub fn required_text(&mut self, key: &str) -> Result<String, Error> {
+        let text = self.text(key)?.filter(|text| !text.is_empty());
+        text.ok_or_else(|| Error::BadRequest(format!("{key}: is required")))
+    }
+
+    /// Takes a text out that replaces another one: it may be absent but not empty.
+    pub fn changed_text(&mut self, key: &str, target: &mut String) -> Result<(), Error> {
+        match self.text(key)? {
+            None => Ok(()),
+            Some(text) if text.is_empty() => Err(Error::BadRequest(format!("{key}: must not be empty"))),
+            Some(text) => {
+                *target = text;
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a number out, written as a number or as a text: both are in use.
+    pub fn id<T: FromStr>(&mut self, key: &str) -> Result<Option<T>, Error> {
+        let text = match self.take(key) {
+            None => return Ok(None),
+            Some(Value::String(text)) => text,
+            Some(Value::Number(number)) => number.to_string(),
+            Some(_) => return Err(Error::BadRequest(format!("{key}: must be a number"))),
+        };
+        text.trim().parse().map(Some).map_err(|_| Error::BadRequest(format!("{key}: must be a number")))
+    }
+
+    /// Takes a number out that must be there.
+    pub fn required_id<T: FromStr>(&mut self, key: &str) -> Result<T, Error> {
+        self.id(key)?.ok_or_else(|| Error::BadRequest(format!("{key}: is required")))
+    }
+
+    /// Takes a switch out: a boolean, 0 or 1.
+    pub fn flag(&mut self, key: &str) -> Result<Option<bool>, Error> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some(Value::Number(number)) if number.as_u64() == Some(0) => Ok(Some(false)),
+            Some(Value::Number(number)) if number.as_u64() == Some(1) => Ok(Some(true)),
+            Some(_) => Err(Error::BadRequest(format!("{key}: must be true or false"))),
+        }
+    }
+
+    /// Takes an object out; 400 when it is something else.
+    pub fn object(&mut self, key: &str) -> Result<Option<Self>, Error> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::Object(fields)) => Ok(Some(Self(fields))),
+            Some(_) => Err(Error::BadRequest(format!("{key}: must be an object"))),
+        }
+    }
+
+    /// Drops fields that the server fills itself: clients send whole objects back.
+    pub fn without(&mut self, keys: &[&str]) {
+        for key in keys {
+            self.0.shift_remove(*key);
+        }
+    }
+
+    /// Keeps only what `keep` says.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.0.retain(|key, _| keep(key));
+    }
+
+    /// What is left, field by field.
+    pub fn rest(self) -> impl Iterator<Item = (String, Value)> {
+        self.0.into_iter()
+    }
+
+    /// Puts a field in, in place of one that is there.
+    pub fn put(&mut self, key: &str, value: Value) {
+        self.0.insert(key.to_owned(), value);
+    }
+
+    /// Puts all fields of `newer` in, in place of those that are there.
+    pub fn merge(&mut self, newer: Self) {
+        self.0.extend(newer.0);
+    }
+
+    /// As JSON text, to be kept.
+    #[must_use]
+    pub fn into_text(self) -> String {
+        Value::Object(self.0).to_string()
+    }
+
+    /// As the object itself.
+    #[must_use]
+    pub fn into_value(self) -> Value {
+        Value::Object(self.0)
+    }
+}
+
+/// An answer in the order of `shape`: its defaults, then what was kept, then what the server knows.
+#[must_use]
+pub fn shown(shape: Value, kept: &str, known: Value) -> Value {
+    let mut fields = Fields::default();
+    for part in [shape, Fields::kept(kept).into_value(), known] {
+        if let Value::Object(part) = part {
+            fields.merge(Fields(part));
+        }
+    }
+    fields.into_value()
+}

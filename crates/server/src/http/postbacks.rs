@@ -1,0 +1,247 @@
+//! Triggers: which postbacks are sent (management-and-reporting.md section 7, postbacks.md sections 3, 12).
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use measure::{
+    AppId, TemplateId, TriggerId,
+    catalogue::{Catalogue, Entry},
+    event,
+    postback::{Trigger, TriggerKind},
+};
+use serde_json::{Map, Value};
+
+use super::{apps, fields::Fields, next_id};
+use crate::{
+    auth::Caller,
+    clock,
+    error::{Error, envelope},
+    site::Site,
+};
+
+/// `GET /apps/{app}/postbacks`
+pub async fn list(
+    State(site): State<Site>,
+    caller: Caller,
+    Path(app): Path<String>,
+) -> Result<Json<Value>, Error> {
+    let catalogue = site.catalogue.current();
+    let app = apps::find(&catalogue, &app)?;
+    caller.may_read(app.id)?;
+    Ok(Json(envelope(true, &[], &[], catalogue.triggers_of(app.id).map(|trigger| object(trigger)).collect())))
+}
+
+/// `GET /apps/{app}/postbacks/{trigger}`
+pub async fn get(
+    State(site): State<Site>,
+    caller: Caller,
+    Path((app, trigger)): Path<(String, String)>,
+) -> Result<Json<Value>, Error> {
+    let catalogue = site.catalogue.current();
+    let app = apps::find(&catalogue, &app)?;
+    caller.may_read(app.id)?;
+    let trigger = find(&catalogue, &trigger)?;
+    if trigger.app != app.id {
+        return Err(Error::NotFound("trigger"));
+    }
+    Ok(Json(envelope(true, &[], &[], vec![object(trigger)])))
+}
+
+/// `POST /postbacks`
+pub async fn create(
+    State(site): State<Site>,
+    caller: Caller,
+    mut fields: Fields,
+) -> Result<(StatusCode, Json<Value>), Error> {
+    let now = clock::now();
+    let answer = site.catalogue.change(now, Some(caller.key()), |catalogue| {
+        let app: AppId = fields.required_id("app_id")?;
+        let app = apps::find(catalogue, &app.to_string())
+            .map_err(|_| Error::BadRequest("app_id: there is no such app".to_owned()))?;
+        caller.may_write(app.id)?;
+        let mut trigger = Trigger {
+            id: TriggerId(next_id(catalogue.triggers().last().map(|trigger| trigger.id.0), 1)),
+            version: 1,
+            app: app.id,
+            kind: kind(&fields.required_text("type")?)?,
+            title: fields.text("title")?.unwrap_or_default(),
+            template: TemplateId(fields.required_id("template_id")?),
+            filter: fields.text("filter_str")?.filter(|filter| !filter.is_empty()),
+            active: fields.flag("active")?.unwrap_or(false),
+            context: Vec::new(),
+            created: now,
+            deleted: false,
+        };
+        if let Some(context) = fields.object("context")? {
+            merge(&mut trigger.context, context);
+        }
+        if catalogue.triggers_of(app.id).any(|other| is_duplicate(&trigger, other)) {
+            return Err(duplicate(&site));
+        }
+        let mut warnings = check(&trigger)?;
+        warnings.extend(ignored(fields));
+        let answer = envelope(true, &[], &warnings, vec![object(&trigger)]);
+        Ok((vec![Entry::Trigger(trigger)], answer))
+    });
+    Ok((StatusCode::CREATED, Json(answer.await?)))
+}
+
+/// `PATCH /postbacks/{trigger}`: title, active and context, which is merged by key; `null` deletes a key.
+pub async fn update(
+    State(site): State<Site>,
+    caller: Caller,
+    Path(trigger): Path<String>,
+    mut fields: Fields,
+) -> Result<Json<Value>, Error> {
+    let answer = site.catalogue.change(clock::now(), Some(caller.key()), |catalogue| {
+        let mut trigger = find(catalogue, &trigger)?.clone();
+        caller.may_write(trigger.app)?;
+        if let Some(title) = fields.text("title")? {
+            trigger.title = title;
+        }
+        if let Some(active) = fields.flag("active")? {
+            trigger.active = active;
+        }
+        if let Some(context) = fields.object("context")? {
+            merge(&mut trigger.context, context);
+        }
+        unchanged(&trigger, &mut fields)?;
+        trigger.version = trigger.version.saturating_add(1);
+        let mut warnings = check(&trigger)?;
+        warnings.extend(ignored(fields));
+        let answer = envelope(true, &[], &warnings, vec![object(&trigger)]);
+        Ok::<_, Error>((vec![Entry::Trigger(trigger)], answer))
+    });
+    Ok(Json(answer.await?))
+}
+
+/// `DELETE /postbacks/{trigger}`: answered without a body.
+pub async fn delete(
+    State(site): State<Site>,
+    caller: Caller,
+    Path(trigger): Path<String>,
+) -> Result<StatusCode, Error> {
+    let answer = site.catalogue.change(clock::now(), Some(caller.key()), |catalogue| {
+        let mut trigger = find(catalogue, &trigger)?.clone();
+        caller.may_write(trigger.app)?;
+        trigger.deleted = true;
+        trigger.version = trigger.version.saturating_add(1);
+        Ok::<_, Error>((vec![Entry::Trigger(trigger)], StatusCode::OK))
+    });
+    answer.await
+}
+
+fn find<'c>(catalogue: &'c Catalogue, id: &str) -> Result<&'c Trigger, Error> {
+    let trigger = id.parse().ok().and_then(|id| catalogue.trigger(id));
+    let lives = |trigger: &&std::sync::Arc<Trigger>| {
+        !trigger.deleted && catalogue.app(trigger.app).is_some_and(|app| !app.deleted)
+    };
+    trigger.filter(lives).map(AsRef::as_ref).ok_or(Error::NotFound("trigger"))
+}
+
+fn kind(name: &str) -> Result<TriggerKind, Error> {
+    [TriggerKind::Install, TriggerKind::Event, TriggerKind::Click]
+        .into_iter()
+        .find(|kind| kind.name() == name)
+        .ok_or_else(|| Error::BadRequest("type: must be install, event or click".to_owned()))
+}
+
+/// One install and one click trigger for a template and app; one event trigger for each filter.
+fn is_duplicate(one: &Trigger, other: &Trigger) -> bool {
+    one.template == other.template
+        && one.kind == other.kind
+        && (one.kind != TriggerKind::Event || one.filter == other.filter)
+}
+
+fn duplicate(site: &Site) -> Error {
+    let text = "Duplicate postback".to_owned();
+    match site.config.publisher_api.duplicate_status {
+        400 => Error::BadRequest(text),
+        _ => Error::Conflict(text),
+    }
+}
+
+/// What is odd but allowed; 400 for what cannot be sent.
+fn check(trigger: &Trigger) -> Result<Vec<String>, Error> {
+    let destination = trigger.context.iter().find_map(|(key, value)| {
+        let is_destination = key == "cpi_mostback_url"
+            || key.strip_prefix("cpi_").is_some_and(|rest| rest.ends_with("_mostback_url"));
+        is_destination.then(|| value.text().trim())
+    });
+    let refuse = |text: &str| Err(Error::BadRequest(format!("context.cpi_mostback_url: {text}")));
+    let Some(url) = destination.filter(|url| !url.is_empty()) else {
+        return refuse("is required: the URL that postbacks go to");
+    };
+    let Ok(parsed) = url::Url::parse(url) else { return refuse("must be an http or https URL") };
+    if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
+        return refuse("must be an http or https URL");
+    }
+    if parsed.host_str().is_some_and(|host| host.contains(['{', '}', '%'])) {
+        return refuse("the host must stand as it is, without macros");
+    }
+    Ok(Vec::new())
+}
+
+/// Refuses changes of what stays as it was made.
+fn unchanged(trigger: &Trigger, fields: &mut Fields) -> Result<(), Error> {
+    let same = |name: &str, same: bool| {
+        let text = format!("{name}: cannot be changed; delete the trigger and create another one");
+        if same { Ok(()) } else { Err(Error::BadRequest(text)) }
+    };
+    same("app_id", fields.id("app_id")?.is_none_or(|app: AppId| app == trigger.app))?;
+    same("type", fields.text("type")?.is_none_or(|kind| kind == trigger.kind.name()))?;
+    same("template_id", fields.id("template_id")?.is_none_or(|id: TemplateId| id == trigger.template))?;
+    let filter = trigger.filter.as_deref().unwrap_or_default();
+    same("filter_str", fields.text("filter_str")?.is_none_or(|given| given == filter))
+}
+
+/// Warnings about fields that mean nothing here.
+fn ignored(mut fields: Fields) -> Vec<String> {
+    fields.without(&["id", "date_created"]);
+    fields.rest().map(|(key, _)| format!("{key}: is not known and was ignored")).collect()
+}
+
+/// Merges by key: new values take the place of old ones, `null` deletes.
+fn merge(context: &mut Vec<(String, event::Value)>, changes: Fields) {
+    for (key, value) in changes.rest() {
+        let place = context.iter().position(|(known, _)| *known == key);
+        let value = match value {
+            Value::Null => {
+                place.map(|place| context.remove(place));
+                continue;
+            }
+            Value::String(text) => event::Value::Text(text),
+            Value::Number(number) => event::Value::Number(number.to_string()),
+            Value::Bool(flag) => event::Value::Bool(flag),
+            other => event::Value::Json(other.to_string()),
+        };
+        match place.and_then(|place| context.get_mut(place)) {
+            Some((_, old)) => *old = value,
+            None => context.push((key, value)),
+        }
+    }
+}
+
+fn object(trigger: &Trigger) -> Value {
+    let context: Map<String, Value> = trigger
+        .context
+        .iter()
+        .map(|(key, value)| {
+            let value = match value {
+                event::Value::Text(text) => Value::String(text.clone()),
+                event::Value::Bool(flag) => Value::Bool(*flag),
+                event::Value::Number(text) | event::Value::Json(text) => {
+                    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()))
+                }
+            };
+            (key.clone(), value)
+        })
+        .collect();
+    serde_json::json!({
+        "id": trigger.id, "app_id": trigger.app, "type": trigger.kind.name(), "title": trigger.title,
+        "template_id": trigger.template, "filter_str": trigger.filter, "active": trigger.active,
+        "date_created": trigger.created.seconds(), "context": context,
+    })
+}

@@ -1,0 +1,168 @@
+//! Settings of apps and networks: dotted names and values, as in `config.default.toml`.
+
+use measure::policy::{AppPolicy, Window, Windows};
+use serde_json::{Map, Value, json};
+
+use super::fields::Fields;
+use crate::{
+    config::{parse_duration, range},
+    error::Error,
+};
+
+const MINUTE_S: u64 = 60;
+const DAY_S: u64 = 86_400;
+
+/// One window: its dotted name, its longest value in seconds, and where it stands.
+type WindowSetting = (&'static str, u64, fn(&mut Windows) -> &mut Option<Window>);
+
+/// The windows and their ranges (tracking-and-attribution.md section 6).
+pub const WINDOWS: [WindowSetting; 4] = [
+    ("attribution.windows.click_device", 30 * DAY_S, |windows| &mut windows.click_device),
+    ("attribution.windows.click_modeled", 30 * DAY_S, |windows| &mut windows.click_modeled),
+    ("attribution.windows.impression_device", DAY_S, |windows| &mut windows.impression_device),
+    ("attribution.windows.impression_modeled", DAY_S, |windows| &mut windows.impression_modeled),
+];
+
+/// A switch of an app.
+type Switch = (&'static str, fn(&mut AppPolicy) -> &mut Option<bool>);
+
+const SWITCHES: [Switch; 3] = [
+    ("tracking.accept_click_time", |policy| &mut policy.accept_click_time),
+    ("attribution.modeled_without_att", |policy| &mut policy.modeled_without_att),
+    ("attribution.modeled_single_use", |policy| &mut policy.modeled_single_use),
+];
+
+/// A span of time of an app: its dotted name, its largest value in seconds, and where it stands, in
+/// milliseconds.
+type Span = (&'static str, u64, fn(&mut AppPolicy) -> &mut Option<i64>);
+
+const SPANS: [Span; 3] = [
+    ("attribution.clock_skew", range::CLOCK_SKEW_S, |policy| &mut policy.clock_skew_ms),
+    ("ingest.hold", range::HOLD_S, |policy| &mut policy.hold_ms),
+    ("postbacks.hold_install", range::HOLD_INSTALL_S, |policy| &mut policy.hold_install_ms),
+];
+
+const REQUESTS: &str = "limits.app_requests_per_second";
+
+/// Changes the settings of an app. `null` gives a setting back to the server; an unknown one is refused.
+pub fn change_app(policy: &mut AppPolicy, settings: Fields) -> Result<(), Error> {
+    for (name, value) in settings.rest() {
+        if change_window(&mut policy.windows, &name, &value)? {
+            continue;
+        }
+        if let Some((_, place)) = SWITCHES.iter().find(|(known, _)| *known == name) {
+            *place(policy) = optional(&value, |value| {
+                value.as_bool().ok_or_else(|| Error::BadRequest(format!("{name}: must be true or false")))
+            })?;
+        } else if let Some((_, most, place)) = SPANS.iter().find(|(known, ..)| *known == name) {
+            *place(policy) = optional(&value, |value| span(&name, value, *most))?;
+        } else if name == REQUESTS {
+            policy.requests_per_second = optional(&value, |value| {
+                let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+                number.ok_or_else(|| Error::BadRequest(format!("{name}: must be 0 (no limit) or more")))
+            })?;
+        } else {
+            return Err(unknown(&name));
+        }
+    }
+    Ok(())
+}
+
+/// Changes the windows of a network, which are all it has.
+pub fn change_network(windows: &mut Windows, settings: Fields) -> Result<(), Error> {
+    for (name, value) in settings.rest() {
+        if !change_window(windows, &name, &value)? {
+            return Err(unknown(&name));
+        }
+    }
+    Ok(())
+}
+
+/// The settings that an app has set for itself.
+#[must_use]
+pub fn of_app(policy: &AppPolicy) -> Value {
+    let mut policy = *policy;
+    let mut settings = Map::new();
+    for (name, place) in SWITCHES {
+        settings.extend(place(&mut policy).map(|flag| (name.to_owned(), Value::Bool(flag))));
+    }
+    for (name, _, place) in SPANS {
+        settings.extend(place(&mut policy).map(|ms| (name.to_owned(), seconds(ms))));
+    }
+    settings.extend(policy.requests_per_second.map(|number| (REQUESTS.to_owned(), json!(number))));
+    windows(policy.windows, &mut settings);
+    Value::Object(settings)
+}
+
+/// The windows that a network has set.
+#[must_use]
+pub fn of_network(set: Windows) -> Value {
+    let mut settings = Map::new();
+    windows(set, &mut settings);
+    Value::Object(settings)
+}
+
+/// A window of `name` from seconds; 400 outside its range.
+pub fn window(name: &str, seconds: u64, most: u64) -> Result<Window, Error> {
+    let wrong = || {
+        let most = if most > DAY_S { "30 days (2592000)" } else { "24 hours (86400)" };
+        Error::BadRequest(format!("{name}: must be \"disabled\", or from 1 minute (60) to {most}"))
+    };
+    if !(MINUTE_S..=most).contains(&seconds) {
+        return Err(wrong());
+    }
+    u32::try_from(seconds).map(Window::Seconds).map_err(|_| wrong())
+}
+
+/// Whether `name` is a window, which then has the value.
+fn change_window(windows: &mut Windows, name: &str, value: &Value) -> Result<bool, Error> {
+    let Some((_, most, place)) = WINDOWS.iter().find(|(known, ..)| *known == name) else { return Ok(false) };
+    *place(windows) = match value {
+        Value::Null => None,
+        Value::String(text) if text == "disabled" => Some(Window::Disabled),
+        Value::String(text) => {
+            let duration =
+                parse_duration(text).map_err(|text| Error::BadRequest(format!("{name}: {text}")))?;
+            Some(window(name, duration.as_secs(), *most)?)
+        }
+        // What is no whole number of seconds lies outside of every range.
+        other => Some(window(name, other.as_u64().unwrap_or_default(), *most)?),
+    };
+    Ok(true)
+}
+
+fn windows(mut set: Windows, settings: &mut Map<String, Value>) {
+    for (name, _, place) in WINDOWS {
+        let value = match place(&mut set) {
+            None => continue,
+            Some(Window::Disabled) => json!("disabled"),
+            Some(Window::Seconds(seconds)) => json!(seconds),
+        };
+        settings.insert(name.to_owned(), value);
+    }
+}
+
+fn optional<T>(value: &Value, read: impl FnOnce(&Value) -> Result<T, Error>) -> Result<Option<T>, Error> {
+    if value.is_null() { Ok(None) } else { read(value).map(Some) }
+}
+
+/// Milliseconds from seconds or a text with a unit.
+fn span(name: &str, value: &Value, most: u64) -> Result<i64, Error> {
+    let wrong = || Error::BadRequest(format!("{name}: must be from 0 to {most} seconds"));
+    let ms = match value {
+        Value::String(text) => {
+            parse_duration(text).map_err(|text| Error::BadRequest(format!("{name}: {text}")))?.as_millis()
+        }
+        other => u128::from(other.as_u64().ok_or_else(wrong)?) * 1_000,
+    };
+    i64::try_from(ms).ok().filter(|_| ms <= u128::from(most) * 1_000).ok_or_else(wrong)
+}
+
+/// Whole seconds as a number, anything finer as text.
+fn seconds(ms: i64) -> Value {
+    if ms % 1_000 == 0 { json!(ms / 1_000) } else { json!(format!("{ms}ms")) }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::BadRequest(format!("settings: there is no setting {name} here"))
+}

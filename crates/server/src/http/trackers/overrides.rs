@@ -1,0 +1,159 @@
+//! `/tracker/override` (management-and-reporting.md section 6).
+//!
+//! Values of windows are seconds. A value of 0 with an empty `key` is not overridden; a value of 0 with a
+//! `key` disables the window. Keys that nothing obeys yet are kept and returned.
+
+use axum::{
+    Json,
+    extract::{Query, State},
+};
+use measure::{
+    TrackerId,
+    catalogue::{Catalogue, Entry, Tracker},
+    policy::{Window, Windows},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{super::fields::Fields, super::settings, OVERRIDES};
+use crate::{auth::Caller, clock, error::Error, site::Site};
+
+/// Every key, in the order shown.
+const KEYS: [&str; 9] = [
+    "device_id_lookback_window",
+    "fingerprint_lookback_window",
+    "ip_lookback_window",
+    "impression_lookback_device",
+    "impression_lookback_fingerprint",
+    "impression_lookback_ip",
+    "impression_lookback_partial_ip",
+    DISABLE_IMPRESSIONS,
+    "enable_verification",
+];
+const DISABLE_IMPRESSIONS: &str = "impressions_disable_attribution";
+/// The keys that set windows, in the order of [`settings::WINDOWS`].
+const WINDOW_KEYS: [&str; 4] = [
+    "device_id_lookback_window",
+    "fingerprint_lookback_window",
+    "impression_lookback_device",
+    "impression_lookback_fingerprint",
+];
+
+/// Which tracker.
+#[derive(Debug, Deserialize)]
+pub struct TrackerQuery {
+    id: Option<String>,
+}
+
+/// One override as it is written.
+#[derive(Debug, Default)]
+struct Override {
+    value: u64,
+    is_set: bool,
+}
+
+/// `GET /tracker/override?id={tracker}`
+pub async fn get(
+    State(site): State<Site>,
+    caller: Caller,
+    Query(query): Query<TrackerQuery>,
+) -> Result<Json<Value>, Error> {
+    let catalogue = site.catalogue.current();
+    let tracker = find(&catalogue, &query)?;
+    caller.may_read(tracker.app)?;
+    Ok(Json(object(tracker)))
+}
+
+/// `POST /tracker/override?id={tracker}`: replaces all overrides of the tracker.
+pub async fn save(
+    State(site): State<Site>,
+    caller: Caller,
+    Query(query): Query<TrackerQuery>,
+    mut fields: Fields,
+) -> Result<Json<Value>, Error> {
+    let answer = site.catalogue.change(clock::now(), Some(caller.key()), |catalogue| {
+        let mut tracker = find(catalogue, &query)?.clone();
+        caller.may_write(tracker.app)?;
+        // Clients send the object itself or what GET answered, with one object in the place of the array.
+        let overrides = match fields.take("tracker_overrides") {
+            None => fields,
+            Some(Value::Object(overrides)) => Fields::new(overrides),
+            Some(Value::Array(list)) => match list.into_iter().next() {
+                Some(Value::Object(overrides)) => Fields::new(overrides),
+                _ => return Err(wrong("tracker_overrides")),
+            },
+            Some(_) => return Err(wrong("tracker_overrides")),
+        };
+        let kept = overrides.into_value();
+        tracker.windows = windows(&kept)?;
+        let mut extra = Fields::kept(&tracker.extra);
+        extra.put(OVERRIDES, kept);
+        tracker.extra = extra.into_text();
+        let answer = object(&tracker);
+        Ok((vec![Entry::Tracker(tracker)], answer))
+    });
+    Ok(Json(answer.await?))
+}
+
+fn find<'c>(catalogue: &'c Catalogue, query: &TrackerQuery) -> Result<&'c Tracker, Error> {
+    let id = query.id.as_deref().unwrap_or_default();
+    let id: TrackerId =
+        id.parse().map_err(|_| Error::BadRequest("id: give the tracker's number".to_owned()))?;
+    let lives = |tracker: &&std::sync::Arc<Tracker>| {
+        !tracker.deleted && catalogue.app(tracker.app).is_some_and(|app| !app.deleted)
+    };
+    catalogue.tracker(id).filter(lives).map(AsRef::as_ref).ok_or(Error::NotFound("tracker"))
+}
+
+/// The windows that overrides set.
+fn windows(overrides: &Value) -> Result<Windows, Error> {
+    for key in overrides.as_object().into_iter().flat_map(|fields| fields.keys()) {
+        if !KEYS.contains(&key.as_str()) {
+            return Err(Error::BadRequest(format!("{key}: there is no such override")));
+        }
+    }
+    let mut windows = Windows::default();
+    for (key, (_, most, place)) in WINDOW_KEYS.into_iter().zip(settings::WINDOWS) {
+        let Override { value, is_set } = read(overrides, key)?;
+        if is_set {
+            let disabled = value == 0;
+            *place(&mut windows) =
+                Some(if disabled { Window::Disabled } else { settings::window(key, value, most)? });
+        }
+    }
+    if read(overrides, DISABLE_IMPRESSIONS)?.value != 0 {
+        windows.impression_device = Some(Window::Disabled);
+        windows.impression_modeled = Some(Window::Disabled);
+    }
+    Ok(windows)
+}
+
+fn read(overrides: &Value, name: &str) -> Result<Override, Error> {
+    let Some(given) = overrides.get(name).filter(|given| !given.is_null()) else {
+        return Ok(Override::default());
+    };
+    let mut fields = Fields::new(given.as_object().ok_or_else(|| wrong(name))?.clone());
+    let value = fields.id::<u64>("value")?.unwrap_or_default();
+    let key = fields.text("key")?.unwrap_or_default();
+    Ok(Override { value, is_set: value != 0 || !key.is_empty() })
+}
+
+fn wrong(name: &str) -> Error {
+    Error::BadRequest(format!("{name}: must be an object"))
+}
+
+fn object(tracker: &Tracker) -> Value {
+    let kept = Fields::kept(&tracker.extra).take(OVERRIDES).unwrap_or_default();
+    let mut shown = Fields::default();
+    for key in KEYS {
+        let blank = json!({ "name": "", "key": "", "group": "", "type": "", "value": 0, "admin": 0 });
+        let mut fields = Fields::kept(&blank.to_string());
+        if let Some(Value::Object(given)) = kept.get(key) {
+            fields.merge(Fields::new(given.clone()));
+        }
+        shown.put(key, fields.into_value());
+    }
+    json!({
+        "success": true, "request_id": clock::random_hex::<16>(), "tracker_overrides": [shown.into_value()],
+    })
+}
