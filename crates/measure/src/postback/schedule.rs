@@ -23,9 +23,7 @@ pub enum Failure {
     Tls,
     /// It took too long.
     Timeout,
-    /// What came back is not HTTP.
-    Http,
-    /// The connection broke before the answer was there.
+    /// The connection broke before the answer was there, or what came is not HTTP.
     Read,
 }
 
@@ -38,7 +36,6 @@ impl Failure {
             Self::Connect => "connect",
             Self::Tls => "tls",
             Self::Timeout => "timeout",
-            Self::Http => "http",
             Self::Read => "read",
         }
     }

@@ -23,9 +23,7 @@ fn what_may_end_better_is_tried_again() {
     for status in [408, 425, 429, 500, 502, 503, 504, 599] {
         assert!(matches!(next(&answered(status), 1, 2, NOW, 0), Next::Retry(_)), "{status}");
     }
-    for failure in
-        [Failure::Dns, Failure::Connect, Failure::Tls, Failure::Timeout, Failure::Http, Failure::Read]
-    {
+    for failure in [Failure::Dns, Failure::Connect, Failure::Tls, Failure::Timeout, Failure::Read] {
         assert!(matches!(next(&Outcome::Failed(failure), 1, 2, NOW, 0), Next::Retry(_)), "{failure:?}");
     }
     let mismatch = Outcome::Answered { status: 200, matched: false, retry_after: None };
