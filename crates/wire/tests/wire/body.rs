@@ -1,0 +1,111 @@
+//! Inflation and taking bodies apart (ingest.md sections 15 and 16).
+
+use std::io::Write;
+
+use flate2::{Compression, write::GzEncoder};
+use wire::{
+    body::{BODY_BYTES_MAX, inflate},
+    s2s::{Element, elements},
+};
+
+fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn the_limit_counts_after_inflation() {
+    let status = |body: &[u8]| inflate(body, 1000).map_or_else(|refusal| refusal.status, |_| 200);
+    let check = |name, body: &[u8], expected| assert_eq!(status(body), expected, "{name}");
+    check("plain below", &[b'x'; 999], 200);
+    check("plain at", &[b'x'; 1000], 413);
+    check("gzip below", &gzip(&[b'x'; 999]), 200);
+    check("gzip at", &gzip(&[b'x'; 1000]), 413);
+    check("bomb", &gzip(&vec![b'x'; 50_000_000]), 413);
+    check("broken", &[0x1f, 0x8b, 8, 0, 1], 400);
+    check("cut off", &gzip(b"hello world")[..15], 400);
+    check("two members", &[gzip(&[b'x'; 600]), gzip(&[b'x'; 600])].concat(), 413);
+    assert_eq!(BODY_BYTES_MAX, 2 * 1024 * 1024);
+    assert_eq!(*inflate(&gzip(b"{}"), 10).unwrap(), *b"{}");
+}
+
+fn texts(body: &[u8]) -> Vec<String> {
+    let elements = elements(body).unwrap().elements;
+    elements.iter().map(|element| element.as_ref().map_or("refused", Element::text).to_owned()).collect()
+}
+
+#[test]
+fn the_first_byte_decides() {
+    let check = |body: &[u8], expected: &[&str]| assert_eq!(texts(body), expected, "{}", body.escape_ascii());
+    check(b"{\"a\":1}", &["{\"a\":1}"]);
+    check(b" \n\t{\"a\" : 1.50} \r\n", &["{\"a\" : 1.50}"]);
+    check(b"\xef\xbb\xbf{\"a\":1}", &["{\"a\":1}"]);
+    check(b"\n\xef\xbb\xbf {}", &["{}"]);
+    check(b"[ {\"a\": 1} , {} ]", &["{\"a\": 1}", "{}"]);
+    check(b"[{}, 1, null, [], \"x\"]", &["{}", "refused", "refused", "refused", "refused"]);
+    check(b"a=1&b=x%20y+z", &[r#"{"a":"1","b":"x y z"}"#]);
+    check(b"d[i][a]=1&d[i][b]=2&d[n]=3", &[r#"{"d":{"i":{"a":"1","b":"2"},"n":"3"}}"#]);
+    check(b"d%5Bi%5D%5Ba%5D=1", &[r#"{"d":{"i":{"a":"1"}}}"#]);
+    check(b"l[]=1&l[]=2", &[r#"{"l":["1","2"]}"#]);
+    check(b"l[0][a]=1&l[1][a]=2", &[r#"{"l":[{"a":"1"},{"a":"2"}]}"#]);
+    check(b"a=1&a=2", &[r#"{"a":"2"}"#]);
+    check(b"a=1&a[b]=2", &[r#"{"a":{"b":"2"}}"#]);
+}
+
+#[test]
+fn what_cannot_be_taken_apart_is_refused() {
+    let check = |name: &str, body: &[u8], expected: u16| {
+        assert_eq!(elements(body).map(|_| ()).unwrap_err().status, expected, "{name}");
+    };
+    check("empty", b"", 400);
+    check("only space", b" \n", 400);
+    check("only a mark", b"\xef\xbb\xbf", 400);
+    check("empty array", b"[]", 400);
+    check("cut off", b"{\"a\":", 400);
+    check("two objects", b"{}{}", 400);
+    check("broken array", b"[{},{]", 400);
+    check("words", b"hello", 400);
+    check("xml", b"<a>b</a>", 400);
+    check("not utf-8", b"{\"a\":\"\xff\"}", 400);
+    check("deep", format!("{}1{}", "{\"a\":".repeat(40), "}".repeat(40)).as_bytes(), 400);
+    check("very deep", &b"[".repeat(1_000_000), 400);
+    check("deep form", format!("a{}=1", "[a]".repeat(40)).as_bytes(), 400);
+    check("many values", format!("{{\"a\":[{}1]}}", "1,".repeat(20_000)).as_bytes(), 400);
+    check("many pairs", "a=1&".repeat(20_000).as_bytes(), 413);
+    check("many elements", format!("[{}1]", "1,".repeat(30_000)).as_bytes(), 413);
+}
+
+#[test]
+fn one_bad_element_leaves_the_others() {
+    let deep = format!("{}1{}", "{\"a\":".repeat(40), "}".repeat(40));
+    let body = elements(format!("[{{}},{deep},{{\"b\":1}}]").as_bytes()).unwrap();
+    let taken: Vec<bool> = body.elements.iter().map(Result::is_ok).collect();
+    assert!(body.is_array);
+    assert_eq!(taken, [true, false, true]);
+}
+
+#[test]
+fn an_element_knows_its_envelope() {
+    let body = br#"{"action":"event","kochava_app_id":"k","nt_id":"n","sdk_version":"WebTracker 3.0.4 (React)"}"#;
+    let body = elements(body).unwrap();
+    let element = body.elements[0].as_ref().unwrap();
+    assert_eq!(element.action(), Some("event"));
+    assert_eq!(element.app_guid(), Some("k"));
+    assert_eq!(element.nt_id(), Some("n"));
+    assert!(element.is_web_sdk());
+    let hash = |text: &str| elements(text.as_bytes()).unwrap().elements[0].as_ref().unwrap().body_hash();
+    assert_eq!(hash("{\"a\":1}"), hash(" {\"a\":1}\n"));
+    assert_ne!(hash("{\"a\":1}"), hash("{\"a\":2}"));
+}
+
+#[test]
+fn masking_hides_identifiers_wherever_they_stand() {
+    let body = r#"{"action":"event","kochava_app_id":"ko-1","kochava_device_id":"SX-12345678","data":{"device_ids":{"IDFA":"7C9E6679-7425-40DE-944B-E07FC1F90AE7","adid":"","custom":5},"event_name":"x","event_data":{"copy":"id 7c9e6679742540de944be07fc1f90ae7","sum":1.50},"identity_link":{"user_id":"u-42"}}}"#;
+    let element = elements(body.as_bytes()).unwrap().elements.remove(0).unwrap();
+    let expected = r#"{"action":"event","kochava_app_id":"ko-1","kochava_device_id":"***","data":{"device_ids":{"IDFA":"***","adid":"","custom":"***"},"event_name":"x","event_data":{"copy":"***","sum":1.50},"identity_link":{"user_id":"***"}}}"#;
+    assert_eq!(element.masked(), expected);
+    let link = r#"{"kochava_app_id":"ko-1","device_id":"abc","data":{"email":"a@example.com"}}"#;
+    let element = elements(link.as_bytes()).unwrap().elements.remove(0).unwrap();
+    assert_eq!(element.masked(), r#"{"kochava_app_id":"ko-1","device_id":"***","data":{"email":"***"}}"#);
+}

@@ -1,0 +1,11 @@
+//! The wire formats through their public interface.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod auth;
+mod body;
+mod destination;
+mod link;
+mod properties;
+mod s2s;
+mod senders;
+mod world;
