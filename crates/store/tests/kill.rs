@@ -1,5 +1,7 @@
 //! What was acknowledged is there after the process was killed, and nothing is there by halves.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests")]
+
 use std::{
     io::{BufRead as _, BufReader},
     path::Path,
