@@ -7,11 +7,18 @@
 //!
 //! Only `record.rs` and `key.rs` know bytes.
 
+pub mod conformance;
 pub mod expiry;
+mod faulty;
+mod fjall;
+mod key;
 mod memory;
 mod outbox;
 mod quarantine;
+mod record;
 
+pub use faulty::Faulty;
+pub use fjall::{Fjall, Options};
 pub use memory::Memory;
 pub use quarantine::{QUARANTINE_BODIES_MAX, QUARANTINE_BYTES_MAX};
 

@@ -1,0 +1,322 @@
+//! Every delivery is leased to one worker at a time and ends in one state.
+
+use std::{collections::BTreeSet, thread};
+
+use measure::{
+    DeliveryId, Timestamp, TriggerId,
+    ledger::{Counter, Tally},
+    postback::{Delivery, DeliveryState},
+};
+
+use super::sample::{APP, OTHER, attempt, day, delivery, delivery_id, install_id, query, settlement};
+use crate::{Batch, DeliveryQuery, Lease, Store};
+
+fn create<S: Store>(store: &S, deliveries: Vec<Delivery>) {
+    store.commit(&Batch { deliveries, ..Batch::default() }).unwrap();
+}
+
+fn supersede<S: Store>(store: &S, ids: &[u128]) {
+    let superseded = ids.iter().copied().map(delivery_id).collect();
+    store.commit(&Batch { superseded, ..Batch::default() }).unwrap();
+}
+
+/// Leases and tells numbers and fences.
+fn lease<S: Store>(store: &S, now: Timestamp, until: Timestamp, limit: usize) -> Vec<(u128, u64)> {
+    let leases: Vec<Lease> = store.lease(now, until, limit).unwrap();
+    assert!(leases.iter().all(|lease| lease.until == until));
+    leases.iter().map(|lease| (lease.delivery.id.0.as_u128(), lease.fence)).collect()
+}
+
+fn state<S: Store>(store: &S, n: u128) -> (DeliveryState, Option<String>, usize) {
+    let delivery = store.delivery(delivery_id(n)).unwrap().unwrap();
+    (delivery.state, delivery.reason, delivery.attempts.len())
+}
+
+fn counted<S: Store>(store: &S, counter: Counter) -> i64 {
+    store.tally().unwrap().get(&(Some(APP), counter)).copied().unwrap_or_default()
+}
+
+/// A leased delivery is not leased again before its lease ends.
+pub fn a_delivery_is_leased_to_one_worker<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (_reopen, store) = open();
+    create(&store, vec![delivery(1, day(1)), delivery(2, day(1)), delivery(3, day(2))]);
+    assert_eq!(store.next_due().unwrap(), Some(day(1)));
+    assert_eq!(lease(&store, day(1).plus(-1), day(9), 10), []);
+    let leases = store.lease(day(1), day(9), 1).unwrap();
+    assert_eq!(leases[0].delivery, delivery(1, day(1)));
+    assert_eq!(store.next_due().unwrap(), Some(day(1)));
+    assert_eq!(lease(&store, day(1), day(9), 10), [(2, 1)]);
+    assert_eq!(lease(&store, day(1), day(9), 10), []);
+    assert_eq!(store.next_due().unwrap(), Some(day(2)));
+    assert_eq!(lease(&store, day(2), day(8), 10), [(3, 1)]);
+    assert_eq!(store.next_due().unwrap(), Some(day(8)));
+    assert_eq!(state(&store, 1), (DeliveryState::Pending, None, 0));
+}
+
+/// By due time, then by identifier, at most as many as asked for.
+pub fn leases_come_oldest_first<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (_reopen, store) = open();
+    let due = [(1, 30), (2, -5), (3, 10), (4, 10), (300, 10), (5, 0)];
+    create(&store, due.map(|(n, ms)| delivery(n, Timestamp(ms))).to_vec());
+    assert_eq!(store.next_due().unwrap(), Some(Timestamp(-5)));
+    assert_eq!(lease(&store, day(1), day(2), 0), []);
+    assert_eq!(lease(&store, day(1), day(2), 3), [(2, 1), (5, 1), (3, 1)]);
+    assert_eq!(lease(&store, day(1), day(2), 9), [(4, 1), (300, 1), (1, 1)]);
+}
+
+/// A lease that was not settled in time is free again, with a new fence.
+pub fn a_lease_ends<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (_reopen, store) = open();
+    create(&store, vec![delivery(1, day(1))]);
+    assert_eq!(lease(&store, day(1), day(3), 5), [(1, 1)]);
+    assert_eq!(lease(&store, day(3).plus(-1), day(9), 5), []);
+    assert_eq!(store.next_due().unwrap(), Some(day(3)));
+    assert_eq!(lease(&store, day(3), day(5), 5), [(1, 2)]);
+    assert_eq!(store.next_due().unwrap(), Some(day(5)));
+    // One that has ended may still be settled, since nobody else took the delivery on.
+    assert_eq!(store.settle(&[settlement(1, 2, DeliveryState::Delivered, None)]).unwrap(), [true]);
+    assert_eq!(store.next_due().unwrap(), None);
+}
+
+/// Who lost a delivery to another worker cannot settle it any more.
+pub fn an_old_fence_settles_nothing<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (_reopen, store) = open();
+    create(&store, vec![delivery(1, day(1))]);
+    let settle = |fence, state| store.settle(&[settlement(1, fence, state, None)]).unwrap();
+    assert_eq!(settle(0, DeliveryState::Delivered), [false]);
+    assert_eq!(lease(&store, day(1), day(2), 5), [(1, 1)]);
+    assert_eq!(lease(&store, day(2), day(3), 5), [(1, 2)]);
+    assert_eq!(settle(1, DeliveryState::Dead), [false]);
+    assert_eq!(settle(3, DeliveryState::Dead), [false]);
+    assert_eq!(state(&store, 1), (DeliveryState::Pending, None, 0));
+    assert_eq!(store.tally().unwrap(), Tally::new());
+    assert_eq!(settle(2, DeliveryState::Delivered), [true]);
+    assert_eq!(settle(2, DeliveryState::Delivered), [false]);
+    assert_eq!(state(&store, 1), (DeliveryState::Delivered, None, 1));
+    assert_eq!(counted(&store, Counter::Delivered), 1);
+    assert_eq!(store.settle(&[settlement(7, 1, DeliveryState::Dead, None)]).unwrap(), [false]);
+}
+
+/// A second settlement of one lease does not count, in one call or two, not even for a retry.
+pub fn a_lease_is_settled_once<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (_reopen, store) = open();
+    create(&store, vec![delivery(1, day(1))]);
+    assert_eq!(lease(&store, day(1), day(2), 5), [(1, 1)]);
+    let retry = settlement(1, 1, DeliveryState::Pending, None);
+    assert_eq!(store.settle(&[retry.clone(), retry.clone()]).unwrap(), [true, false]);
+    assert_eq!(store.settle(&[retry]).unwrap(), [false]);
+    assert_eq!(state(&store, 1), (DeliveryState::Pending, None, 1));
+}
+
+/// A delivery that is tried again waits for its new due time; attempts are kept in order.
+pub fn a_retry_waits_until_it_is_due<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (_reopen, store) = open();
+    create(&store, vec![delivery(1, day(1))]);
+    assert_eq!(lease(&store, day(1), day(9), 5), [(1, 1)]);
+    let retry = settlement(1, 1, DeliveryState::Pending, Some("not a final state"));
+    assert_eq!(store.settle(&[retry]).unwrap(), [true]);
+    assert_eq!(store.next_due().unwrap(), Some(day(3)));
+    assert_eq!(lease(&store, day(3).plus(-1), day(9), 5), []);
+    let leases = store.lease(day(3), day(9), 5).unwrap();
+    let [Lease { delivery, fence: 2, .. }] = leases.as_slice() else { unreachable!("it is due: {leases:?}") };
+    assert_eq!((delivery.due, &delivery.reason), (day(3), &None));
+    assert_eq!(delivery.attempts, [attempt(1, 500)]);
+    let mut done = settlement(1, 2, DeliveryState::Delivered, None);
+    done.attempt = Some(attempt(2, 200));
+    assert_eq!(store.settle(&[done]).unwrap(), [true]);
+    let delivery = store.delivery(delivery_id(1)).unwrap().unwrap();
+    assert_eq!(delivery.attempts, [attempt(1, 500), attempt(2, 200)]);
+}
+
+/// Each final state counts once, pending ones not at all.
+pub fn final_states_are_counted<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (mut reopen, store) = open();
+    create(&store, (1..=5).map(|n| delivery(n, day(1))).collect());
+    assert_eq!(lease(&store, day(1), day(2), 9).len(), 5);
+    let mut refused = settlement(3, 1, DeliveryState::Suppressed, Some("blocked_target"));
+    refused.attempt = None;
+    let settlements = [
+        settlement(1, 1, DeliveryState::Delivered, None),
+        settlement(2, 1, DeliveryState::Dead, Some("http 400")),
+        refused,
+        settlement(4, 1, DeliveryState::Pending, None),
+        settlement(5, 9, DeliveryState::Dead, None),
+    ];
+    assert_eq!(store.settle(&settlements).unwrap(), [true, true, true, true, false]);
+    let store = reopen(store);
+    assert_eq!(state(&store, 1), (DeliveryState::Delivered, None, 1));
+    assert_eq!(state(&store, 2), (DeliveryState::Dead, Some("http 400".to_owned()), 1));
+    assert_eq!(state(&store, 3), (DeliveryState::Suppressed, Some("blocked_target".to_owned()), 0));
+    assert_eq!(state(&store, 4), (DeliveryState::Pending, None, 1));
+    let expected = [
+        (Counter::Delivered, 1),
+        (Counter::Dead, 1),
+        (Counter::Suppressed("blocked_target".to_owned()), 1),
+        (Counter::Withdrawn, 1),
+    ];
+    assert_eq!(store.tally().unwrap(), expected.map(|(counter, n)| ((Some(APP), counter), n)).into());
+}
+
+/// A delivery planned a second time, in one batch or later, changes nothing.
+pub fn a_known_delivery_is_left_alone<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (_reopen, store) = open();
+    let mut other = delivery(1, day(5));
+    other.request.url = "https://other.example.com/".to_owned();
+    create(&store, vec![delivery(1, day(1)), other.clone()]);
+    create(&store, vec![other.clone()]);
+    assert_eq!(store.delivery(delivery_id(1)).unwrap(), Some(delivery(1, day(1))));
+    assert_eq!(store.next_due().unwrap(), Some(day(1)));
+    assert_eq!(lease(&store, day(9), day(10), 5), [(1, 1)]);
+    assert_eq!(store.settle(&[settlement(1, 1, DeliveryState::Delivered, None)]).unwrap(), [true]);
+    create(&store, vec![other]);
+    assert_eq!(state(&store, 1), (DeliveryState::Delivered, None, 1));
+    assert_eq!(store.next_due().unwrap(), None);
+    assert_eq!(store.deliveries(&query(9)).unwrap().len(), 1);
+}
+
+/// Pending deliveries that are superseded are never sent, and are counted.
+pub fn superseded_deliveries_are_withdrawn<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (mut reopen, store) = open();
+    create(&store, vec![delivery(1, day(1)), delivery(2, day(2))]);
+    supersede(&store, &[1, 99]);
+    assert_eq!(store.next_due().unwrap(), Some(day(2)));
+    let store = reopen(store);
+    assert_eq!(store.next_due().unwrap(), Some(day(2)));
+    assert_eq!(state(&store, 1), (DeliveryState::Suppressed, Some("superseded".to_owned()), 0));
+    assert_eq!(lease(&store, day(9), day(10), 5), [(2, 1)]);
+    assert_eq!(counted(&store, Counter::Withdrawn), 1);
+    assert_eq!(counted(&store, Counter::Suppressed("superseded".to_owned())), 1);
+}
+
+/// A worker that holds a delivery when it is superseded cannot settle it.
+pub fn a_superseded_lease_settles_nothing<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (_reopen, store) = open();
+    create(&store, vec![delivery(1, day(1))]);
+    assert_eq!(lease(&store, day(1), day(2), 5), [(1, 1)]);
+    supersede(&store, &[1]);
+    assert_eq!(store.next_due().unwrap(), None);
+    for to in [DeliveryState::Delivered, DeliveryState::Pending, DeliveryState::Suppressed] {
+        assert_eq!(store.settle(&[settlement(1, 1, to, None)]).unwrap(), [false]);
+    }
+    assert_eq!(state(&store, 1), (DeliveryState::Suppressed, Some("superseded".to_owned()), 0));
+    assert_eq!(counted(&store, Counter::Withdrawn), 1);
+    assert_eq!(counted(&store, Counter::Delivered), 0);
+    assert_eq!(lease(&store, day(9), day(10), 5), []);
+}
+
+/// An install and the late click that changes its decision may come in one batch.
+pub fn a_batch_may_supersede_its_own_delivery<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (_reopen, store) = open();
+    let deliveries = vec![delivery(1, day(1)), delivery(2, day(1))];
+    store.commit(&Batch { deliveries, superseded: vec![delivery_id(1)], ..Batch::default() }).unwrap();
+    assert_eq!(state(&store, 1), (DeliveryState::Suppressed, Some("superseded".to_owned()), 0));
+    assert_eq!(counted(&store, Counter::Withdrawn), 1);
+    assert_eq!(lease(&store, day(1), day(2), 5), [(2, 1)]);
+}
+
+/// What is final stays as it is, and nothing is withdrawn twice.
+pub fn only_pending_deliveries_are_superseded<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (_reopen, store) = open();
+    create(&store, vec![delivery(1, day(1)), delivery(2, day(1))]);
+    assert_eq!(lease(&store, day(1), day(2), 1), [(1, 1)]);
+    assert_eq!(store.settle(&[settlement(1, 1, DeliveryState::Delivered, None)]).unwrap(), [true]);
+    supersede(&store, &[1, 2, 2]);
+    supersede(&store, &[2]);
+    assert_eq!(state(&store, 1), (DeliveryState::Delivered, None, 1));
+    assert_eq!(counted(&store, Counter::Withdrawn), 1);
+}
+
+/// Pending deliveries, retries and final states are there after a restart, and fences go on.
+pub fn the_outbox_survives_a_restart<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (mut reopen, store) = open();
+    create(&store, (1..=4).map(|n| delivery(n, day(1))).collect());
+    assert_eq!(lease(&store, day(1), day(2), 3).len(), 3);
+    let settlements =
+        [settlement(1, 1, DeliveryState::Delivered, None), settlement(2, 1, DeliveryState::Pending, None)];
+    assert_eq!(store.settle(&settlements).unwrap(), [true, true]);
+    let store = reopen(store);
+    assert_eq!(store.next_due().unwrap(), Some(day(1)));
+    assert_eq!(lease(&store, day(9), day(10), 9), [(4, 1), (3, 2), (2, 2)]);
+}
+
+fn pages<S: Store>(store: &S, query: &DeliveryQuery) -> Vec<u128> {
+    let mut query = query.clone();
+    let mut found: Vec<DeliveryId> = Vec::new();
+    loop {
+        query.after = found.last().copied();
+        let page = store.deliveries(&query).unwrap();
+        assert!(page.len() <= query.limit);
+        found.extend(page.iter().map(|delivery| delivery.id));
+        if page.len() < query.limit {
+            return found.into_iter().map(|id| id.0.as_u128()).collect();
+        }
+    }
+}
+
+/// Newest first; pages join without gap or overlap under every filter.
+pub fn deliveries_are_paged_and_filtered<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (_reopen, store) = open();
+    let all: Vec<Delivery> = (1..=30)
+        .map(|n| Delivery {
+            app: if n % 2 == 0 { APP } else { OTHER },
+            trigger: TriggerId((n % 5) as u64),
+            install: (n % 3 != 0).then(|| install_id(n % 3)),
+            ..delivery(n, day(1))
+        })
+        .collect();
+    create(&store, all.clone());
+    let leases = store.lease(day(1), day(2), 10).unwrap();
+    let done = leases.iter().map(|lease| {
+        settlement(lease.delivery.id.0.as_u128(), lease.fence, DeliveryState::Dead, Some("http"))
+    });
+    store.settle(&done.collect::<Vec<_>>()).unwrap();
+    let dead = |n: u128| n <= 10;
+    let check = |query: DeliveryQuery, wanted: &dyn Fn(u128, &Delivery) -> bool| {
+        let expected: Vec<u128> = (1..=30).rev().filter(|n| wanted(*n, &all[*n as usize - 1])).collect();
+        for limit in [1, 4, 30, 31] {
+            assert_eq!(pages(&store, &DeliveryQuery { limit, ..query.clone() }), expected, "{query:?}");
+        }
+    };
+    let any = query(0);
+    assert_eq!(store.deliveries(&any).unwrap(), []);
+    check(any.clone(), &|_, _| true);
+    check(DeliveryQuery { app: Some(APP), ..any.clone() }, &|_, delivery| delivery.app == APP);
+    check(DeliveryQuery { trigger: Some(TriggerId(3)), ..any.clone() }, &|n, _| n % 5 == 3);
+    check(DeliveryQuery { install: Some(install_id(2)), ..any.clone() }, &|n, _| n % 3 == 2);
+    check(DeliveryQuery { install: Some(install_id(7)), ..any.clone() }, &|_, _| false);
+    check(DeliveryQuery { state: Some(DeliveryState::Pending), ..any.clone() }, &|n, _| !dead(n));
+    check(DeliveryQuery { state: Some(DeliveryState::Dead), ..any.clone() }, &|n, _| dead(n));
+    check(DeliveryQuery { state: Some(DeliveryState::Delivered), ..any.clone() }, &|_, _| false);
+    let narrow = DeliveryQuery {
+        app: Some(OTHER),
+        install: Some(install_id(1)),
+        state: Some(DeliveryState::Pending),
+        ..any
+    };
+    check(narrow, &|n, _| n % 2 == 1 && n % 3 == 1 && !dead(n));
+}
+
+/// Workers that lease at the same time share what is due.
+pub fn two_workers_never_lease_the_same<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (_reopen, store) = open();
+    create(&store, (1..=200).map(|n| delivery(n, day(1))).collect());
+    let work = || {
+        let mut mine = Vec::new();
+        loop {
+            let leases = lease(&store, day(1), day(2), 7);
+            if leases.is_empty() {
+                return mine;
+            }
+            let done = leases.iter().map(|(n, fence)| settlement(*n, *fence, DeliveryState::Delivered, None));
+            assert!(store.settle(&done.collect::<Vec<_>>()).unwrap().iter().all(|counted| *counted));
+            mine.extend(leases);
+        }
+    };
+    let all: Vec<(u128, u64)> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..3).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    assert_eq!(all.len(), 200);
+    assert_eq!(all.into_iter().collect::<BTreeSet<_>>(), (1..=200).map(|n| (n, 1)).collect());
+    assert_eq!(counted(&store, Counter::Delivered), 200);
+}

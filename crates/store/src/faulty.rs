@@ -1,0 +1,184 @@
+//! A store that fails when it is told to. For tests.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use measure::{
+    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp,
+    attribution::Decision,
+    catalogue::Change,
+    device::Device,
+    identifier::{DigestLength, JoinKey},
+    input::{Fact, Quarantined},
+    install::InstallRecord,
+    ledger::Tally,
+    postback::Delivery,
+};
+
+use crate::{
+    Ask, Batch, Context, DeliveryQuery, DigestIndex, EventName, Lease, Settlement, Store, StoreError,
+};
+
+/// A store around another one whose commits can be stalled and failed, for tests of what lies above the
+/// store. Everything else goes through as it is.
+#[derive(Debug, Default)]
+pub struct Faulty<S> {
+    inner: S,
+    faults: Mutex<Faults>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    stalled: bool,
+    failures: usize,
+    waiting: usize,
+}
+
+impl<S> Faulty<S> {
+    /// A store that behaves until it is told otherwise.
+    pub const fn new(inner: S) -> Self {
+        let faults = Faults { stalled: false, failures: 0, waiting: 0 };
+        Self { inner, faults: Mutex::new(faults), changed: Condvar::new() }
+    }
+
+    /// The store inside.
+    pub const fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    /// While on, commits wait before they begin; switching it off lets them go on.
+    pub fn stall_commits(&self, on: bool) {
+        self.faults().stalled = on;
+        self.changed.notify_all();
+    }
+
+    /// Lets the next `n` commits fail with [`StoreError::Unavailable`], writing nothing; `usize::MAX` for
+    /// all until told otherwise, 0 for none.
+    pub fn fail_commits(&self, n: usize) {
+        self.faults().failures = n;
+    }
+
+    /// How many commits wait because of [`Self::stall_commits`].
+    pub fn stalled_commits(&self) -> usize {
+        self.faults().waiting
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pass(&self) -> Result<(), StoreError> {
+        let mut faults = self.faults();
+        faults.waiting += 1;
+        while faults.stalled {
+            faults = self.changed.wait(faults).unwrap_or_else(PoisonError::into_inner);
+        }
+        faults.waiting -= 1;
+        match faults.failures {
+            0 => return Ok(()),
+            usize::MAX => {}
+            n => faults.failures = n - 1,
+        }
+        Err(StoreError::Unavailable("a fault was asked for".to_owned()))
+    }
+}
+
+impl<S: Store> Store for Faulty<S> {
+    fn context(&self, ask: &Ask) -> Result<Context, StoreError> {
+        self.inner.context(ask)
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.pass()?;
+        self.inner.commit(batch)
+    }
+
+    fn lease(&self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Lease>, StoreError> {
+        self.inner.lease(now, until, limit)
+    }
+
+    fn settle(&self, settlements: &[Settlement]) -> Result<Vec<bool>, StoreError> {
+        self.inner.settle(settlements)
+    }
+
+    fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.next_due()
+    }
+
+    fn record(&self, changes: &[Change]) -> Result<(), StoreError> {
+        self.inner.record(changes)
+    }
+
+    fn changes(&self) -> Result<Vec<Change>, StoreError> {
+        self.inner.changes()
+    }
+
+    fn last_sequence(&self) -> Result<u64, StoreError> {
+        self.inner.last_sequence()
+    }
+
+    fn facts(&self, first: u64, limit: usize) -> Result<Vec<Fact>, StoreError> {
+        self.inner.facts(first, limit)
+    }
+
+    fn facts_back(&self, last: u64, limit: usize) -> Result<Vec<Fact>, StoreError> {
+        self.inner.facts_back(last, limit)
+    }
+
+    fn fact(&self, input: InputId) -> Result<Option<(Fact, Option<u64>)>, StoreError> {
+        self.inner.fact(input)
+    }
+
+    fn device(&self, app: AppId, key: &JoinKey) -> Result<Option<Device>, StoreError> {
+        self.inner.device(app, key)
+    }
+
+    fn devices(&self, app: AppId, after: Option<DeviceId>, limit: usize) -> Result<Vec<Device>, StoreError> {
+        self.inner.devices(app, after, limit)
+    }
+
+    fn digest_indexes(&self) -> Result<Vec<(AppId, DigestLength, DigestIndex)>, StoreError> {
+        self.inner.digest_indexes()
+    }
+
+    fn install(
+        &self,
+        app: AppId,
+        install: InstallId,
+    ) -> Result<Option<(InstallRecord, Vec<Decision>)>, StoreError> {
+        self.inner.install(app, install)
+    }
+
+    fn timeline(&self, app: AppId, install: InstallId) -> Result<Vec<u64>, StoreError> {
+        self.inner.timeline(app, install)
+    }
+
+    fn delivery(&self, delivery: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        self.inner.delivery(delivery)
+    }
+
+    fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
+        self.inner.deliveries(query)
+    }
+
+    fn quarantine(
+        &self,
+        app: Option<AppId>,
+        after: Option<InputId>,
+        limit: usize,
+    ) -> Result<Vec<Quarantined>, StoreError> {
+        self.inner.quarantine(app, after, limit)
+    }
+
+    fn event_names(&self, app: AppId) -> Result<Vec<(String, EventName)>, StoreError> {
+        self.inner.event_names(app)
+    }
+
+    fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength)>, StoreError> {
+        self.inner.digest_lengths()
+    }
+
+    fn tally(&self) -> Result<Tally, StoreError> {
+        self.inner.tally()
+    }
+}

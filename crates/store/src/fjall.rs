@@ -1,0 +1,380 @@
+//! The backend on disk: one fjall database, a keyspace per noun ([`space`]).
+//!
+//! **Writing.** A commit, a settlement and a record of changes is one fjall batch over all its keyspaces,
+//! synced before it becomes visible and before the call returns. Writers take turns behind one lock, from
+//! the first read of what they change to the end of the sync: fjall itself holds its journal while it
+//! syncs, so a sync outside our lock would make nobody wait less, but would show others what a power cut
+//! may still undo. What depends on nothing stored is encoded before the lock is taken. Readers never wait:
+//! they read a snapshot across all keyspaces, which holds whole batches only.
+//!
+//! **Failing.** When the journal cannot be written, fjall refuses every later write until the database is
+//! opened again; reads go on. So a failed commit leaves nothing behind, in memory or on disk, that a later
+//! one could build on.
+
+mod draft;
+mod expire;
+mod space;
+mod view;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use fjall::{Database, PersistMode};
+use measure::{
+    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp,
+    attribution::Decision,
+    catalogue::Change,
+    device::Device,
+    identifier::{DigestLength, JoinKey},
+    input::{Fact, Quarantined},
+    install::InstallRecord,
+    ledger::Tally,
+    postback::Delivery,
+};
+
+use crate::{
+    Ask, Batch, Context, DeliveryQuery, DigestIndex, EventName, Lease, Settlement, Store, StoreError, key,
+    quarantine::Shelves,
+    record::{Counted, Record as _, Shelved},
+};
+use draft::Draft;
+use space::{Space, Spaces};
+use view::View;
+
+/// The layout of the data directory. A directory of another number is refused.
+const FORMAT: u64 = 1;
+
+/// Journals on disk, bytes: above it fjall writes memtables out. Bounds the time of a restart as well,
+/// which replays them: 128 MiB take about a second.
+const JOURNAL_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
+/// How the store uses the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Memory for blocks read from disk, bytes. With the memtables, which take at most about 100 MiB when
+    /// all are full, it makes up most of the memory of the store.
+    pub cache_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { cache_bytes: 64 * 1024 * 1024 }
+    }
+}
+
+/// Everything on disk.
+pub struct Fjall {
+    database: Database,
+    spaces: Spaces,
+    /// Held by whoever writes. Inside is what only writers need to know.
+    writing: Mutex<Shelves>,
+    /// What is known of the last commit without reading: replaced after each write, by the writer.
+    known: RwLock<Known>,
+    /// See [`crate::expiry`]. The compaction filters share it.
+    horizon: Arc<AtomicI64>,
+    path: PathBuf,
+}
+
+/// What is known without reading.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    tally: Tally,
+    last_sequence: u64,
+    last_version: u64,
+    /// The first entry of the order of due times. Scans begin here and so skip the tombstones of
+    /// everything that was due before, which pile up at the front of any queue in an LSM tree.
+    first_due: Option<(Timestamp, DeliveryId)>,
+}
+
+impl std::fmt::Debug for Fjall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fjall").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Fjall {
+    /// Opens the store in the directory `path`, or makes one there. What earlier processes committed is
+    /// there, however they ended.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] when the directory cannot be used or another process uses it;
+    /// [`StoreError::Corrupt`] when what is in it is damaged or of another version.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, StoreError> {
+        let path = path.as_ref().to_owned();
+        let horizon = Arc::new(AtomicI64::new(crate::expiry::BEFORE_ALL.0));
+        let database = Database::builder(&path)
+            .cache_size(options.cache_bytes)
+            .max_journaling_size(JOURNAL_BYTES_MAX)
+            .with_compaction_filter_factories(expire::filters(&horizon))
+            .open()
+            .map_err(|error| not_opened(&path, error))?;
+        // Before any other keyspace is touched: a newer layout may mean other keyspaces.
+        let meta = Spaces::meta(&database)?;
+        check_format(&database, &meta, &path)?;
+        let spaces = Spaces::open(&database)?;
+        let store =
+            Self { database, spaces, writing: Mutex::default(), known: RwLock::default(), horizon, path };
+        store.load()?;
+        Ok(store)
+    }
+
+    /// Brings to mind what is kept in memory.
+    fn load(&self) -> Result<(), StoreError> {
+        let view = self.view();
+        if let Some(horizon) = view.get::<Timestamp>(Space::Meta, key::HORIZON)? {
+            self.horizon.store(horizon.0, Ordering::Relaxed);
+        }
+        let mut known = Known {
+            last_sequence: view.last_number(Space::Facts)?,
+            last_version: view.last_number(Space::Changes)?,
+            first_due: view.first_due(None)?,
+            tally: Tally::new(),
+        };
+        for counted in view.all::<Counted>(Space::Tally) {
+            let (app, counter, n) = counted?;
+            known.tally.insert((app, counter), n);
+        }
+        let mut shelves = self.writing();
+        for shelved in view.all::<Shelved>(Space::Shelves) {
+            let (app, id, entry) = shelved?;
+            shelves.put(app, id, entry);
+        }
+        *self.known_mut() = known;
+        Ok(())
+    }
+
+    fn view(&self) -> View<'_> {
+        let horizon = Timestamp(self.horizon.load(Ordering::Relaxed));
+        View::new(self.database.snapshot(), &self.spaces, horizon)
+    }
+
+    // The locks are never poisoned by us, since nothing panics while it holds one; if something did, what
+    // they guard is only replaced as a whole after a successful write.
+
+    fn writing(&self) -> MutexGuard<'_, Shelves> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known_mut(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a draft and makes it known. The caller holds the writers' lock.
+    fn write(&self, mut draft: Draft, mode: PersistMode) -> Result<(), StoreError> {
+        let counted = draft.count(&self.known().tally)?;
+        let due = draft.due();
+        let horizon = draft.horizon;
+        draft.write(&self.database, &self.spaces, mode)?;
+        if let Some(horizon) = horizon {
+            self.horizon.fetch_max(horizon.0, Ordering::Relaxed);
+        }
+        let first = self.known().first_due;
+        // The write stands, so a failure to read on must not look like a failure to write: an entry that
+        // has gone serves as well as a beginning of scans, if not as an answer to `next_due`.
+        let first_due = match due.first_candidate(first) {
+            Some(gone) if due.is_gone(&gone) => self.view().first_due(Some(gone)).unwrap_or(Some(gone)),
+            candidate => candidate,
+        };
+        let mut known = self.known_mut();
+        known.first_due = first_due;
+        known.tally.extend(counted);
+        Ok(())
+    }
+}
+
+impl Store for Fjall {
+    fn context(&self, ask: &Ask) -> Result<Context, StoreError> {
+        self.view().context(ask)
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut draft = Draft::new(batch)?;
+        let mut shelves = self.writing();
+        let last_sequence = self.known().last_sequence;
+        crate::in_sequence(last_sequence, batch.facts.iter().map(|fact| fact.sequence))?;
+        let view = self.view();
+        draft.device_keys(&view, batch)?;
+        draft.deliveries(&view, batch)?;
+        draft.advance(&view, batch.now)?;
+        draft.quarantine(&mut shelves, &view, batch)?;
+        self.write(draft, PersistMode::SyncAll)?;
+        self.known_mut().last_sequence = last_sequence + batch.facts.len() as u64;
+        Ok(())
+    }
+
+    /// Not synced: after a power cut a lease may be forgotten, which costs one more attempt with the same
+    /// delivery id and nothing else.
+    fn lease(&self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Lease>, StoreError> {
+        let _turn = self.writing();
+        let Some(first) = self.known().first_due else { return Ok(Vec::new()) };
+        let view = self.view();
+        let mut draft = Draft::default();
+        let leases = draft.lease(&view, &view.due(first, now, limit)?, until)?;
+        if !leases.is_empty() {
+            self.write(draft, PersistMode::Buffer)?;
+        }
+        Ok(leases)
+    }
+
+    fn settle(&self, settlements: &[Settlement]) -> Result<Vec<bool>, StoreError> {
+        let _turn = self.writing();
+        let view = self.view();
+        let mut draft = Draft::default();
+        let counted = draft.settle(&view, settlements)?;
+        if counted.contains(&true) {
+            self.write(draft, PersistMode::SyncAll)?;
+        }
+        Ok(counted)
+    }
+
+    fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.known().first_due.map(|(at, _)| at))
+    }
+
+    fn record(&self, changes: &[Change]) -> Result<(), StoreError> {
+        let mut draft = Draft::default();
+        draft.changes(changes)?;
+        let _turn = self.writing();
+        let last_version = self.known().last_version;
+        crate::in_sequence(last_version, changes.iter().map(|change| change.version))?;
+        self.write(draft, PersistMode::SyncAll)?;
+        self.known_mut().last_version = last_version + changes.len() as u64;
+        Ok(())
+    }
+
+    fn changes(&self) -> Result<Vec<Change>, StoreError> {
+        self.view().all(Space::Changes).collect()
+    }
+
+    fn last_sequence(&self) -> Result<u64, StoreError> {
+        Ok(self.known().last_sequence)
+    }
+
+    fn facts(&self, first: u64, limit: usize) -> Result<Vec<Fact>, StoreError> {
+        self.view().from(Space::Facts, key::number(first)).take(limit).collect()
+    }
+
+    fn facts_back(&self, last: u64, limit: usize) -> Result<Vec<Fact>, StoreError> {
+        self.view().back_from(Space::Facts, key::number(last)).take(limit).collect()
+    }
+
+    fn fact(&self, input: InputId) -> Result<Option<(Fact, Option<u64>)>, StoreError> {
+        self.view().fact(input)
+    }
+
+    fn device(&self, app: AppId, key: &JoinKey) -> Result<Option<Device>, StoreError> {
+        self.view().device(app, key)
+    }
+
+    fn devices(&self, app: AppId, after: Option<DeviceId>, limit: usize) -> Result<Vec<Device>, StoreError> {
+        self.view().devices(app, after, limit)
+    }
+
+    fn digest_indexes(&self) -> Result<Vec<(AppId, DigestLength, DigestIndex)>, StoreError> {
+        self.view().all(Space::DigestIndexes).collect()
+    }
+
+    fn install(
+        &self,
+        app: AppId,
+        install: InstallId,
+    ) -> Result<Option<(InstallRecord, Vec<Decision>)>, StoreError> {
+        self.view().install(app, install)
+    }
+
+    fn timeline(&self, app: AppId, install: InstallId) -> Result<Vec<u64>, StoreError> {
+        self.view().timeline(app, install)
+    }
+
+    fn delivery(&self, delivery: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        self.view().get(Space::Deliveries, key::delivery(delivery))
+    }
+
+    fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
+        self.view().deliveries(query)
+    }
+
+    fn quarantine(
+        &self,
+        app: Option<AppId>,
+        after: Option<InputId>,
+        limit: usize,
+    ) -> Result<Vec<Quarantined>, StoreError> {
+        self.view().quarantine(app, after, limit)
+    }
+
+    fn event_names(&self, app: AppId) -> Result<Vec<(String, EventName)>, StoreError> {
+        self.view().event_names(app)
+    }
+
+    fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength)>, StoreError> {
+        self.view().all(Space::DigestLengths).collect()
+    }
+
+    fn tally(&self) -> Result<Tally, StoreError> {
+        Ok(self.known().tally.clone())
+    }
+}
+
+/// Refuses a directory of another layout; marks a new one.
+fn check_format(database: &Database, meta: &fjall::Keyspace, path: &Path) -> Result<(), StoreError> {
+    let found = meta.get(key::FORMAT)?;
+    let Some(found) = found else {
+        meta.insert(key::FORMAT, FORMAT.encode()?)?;
+        return Ok(database.persist(PersistMode::SyncAll)?);
+    };
+    match u64::decode(&found)? {
+        FORMAT => Ok(()),
+        other => Err(StoreError::Corrupt(format!(
+            "{} has format {other}, this program knows format {FORMAT}: use the program that wrote it, or a \
+             newer one",
+            path.display()
+        ))),
+    }
+}
+
+fn not_opened(path: &Path, error: fjall::Error) -> StoreError {
+    let path = path.display();
+    match error {
+        fjall::Error::Locked => {
+            StoreError::Unavailable(format!("data directory {path} is in use by another process"))
+        }
+        fjall::Error::Io(error) => {
+            StoreError::Unavailable(format!("data directory {path} cannot be used: {error}"))
+        }
+        error => match StoreError::from(error) {
+            StoreError::Unavailable(why) => StoreError::Unavailable(format!("data directory {path}: {why}")),
+            StoreError::Corrupt(why) => StoreError::Corrupt(format!("data directory {path}: {why}")),
+        },
+    }
+}
+
+impl From<fjall::Error> for StoreError {
+    fn from(error: fjall::Error) -> Self {
+        match error {
+            fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
+                Self::Unavailable(error.to_string())
+            }
+            fjall::Error::Poisoned => Self::Unavailable(
+                "an earlier write failed; see to the disk and start the program again".to_owned(),
+            ),
+            fjall::Error::Locked => Self::Unavailable("in use by another process".to_owned()),
+            error => Self::Corrupt(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod tests;

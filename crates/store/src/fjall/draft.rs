@@ -1,0 +1,325 @@
+//! Writing: everything of one commit, gathered first.
+//!
+//! A draft holds one value per key. That is more than convenience: two writes to one key in a fjall batch
+//! carry the same number, and which of them wins is not defined.
+
+use std::collections::BTreeMap;
+
+use fjall::{Database, OwnedWriteBatch, PersistMode};
+use measure::{
+    DeliveryId, DeviceId, Timestamp,
+    catalogue::Change,
+    ledger::Tally,
+    postback::{Delivery, DeliveryState},
+};
+
+use super::{
+    space::{Space, Spaces},
+    view::{View, missing},
+};
+use crate::{
+    Batch, Lease, Settlement, StoreError,
+    key::{self, Key},
+    outbox::{self, Filing},
+    quarantine::Shelves,
+    record::Record,
+};
+
+/// What a commit is going to write.
+#[derive(Default)]
+pub(super) struct Draft {
+    writes: BTreeMap<(Space, Key), Option<Vec<u8>>>,
+    /// Counts to add.
+    tally: Tally,
+    /// The horizon afterwards, when it moves.
+    pub horizon: Option<Timestamp>,
+}
+
+impl Draft {
+    /// Everything of a batch that depends on nothing stored.
+    pub fn new(batch: &Batch) -> Result<Self, StoreError> {
+        let mut draft = Self { tally: batch.tally.clone(), ..Self::default() };
+        draft.facts(batch)?;
+        draft.decisions(batch)?;
+        draft.lookups(batch)?;
+        draft.names(batch)?;
+        Ok(draft)
+    }
+
+    fn put(&mut self, space: Space, key: Key, record: &impl Record) -> Result<(), StoreError> {
+        self.writes.insert((space, key), Some(record.encode()?));
+        Ok(())
+    }
+
+    /// Puts a key that says everything itself.
+    fn mark(&mut self, space: Space, key: Key) {
+        self.writes.insert((space, key), Some(Vec::new()));
+    }
+
+    fn remove(&mut self, space: Space, key: Key) {
+        self.writes.insert((space, key), None);
+    }
+
+    /// What is stored once the draft is written.
+    fn get<R: Record>(&self, view: &View<'_>, space: Space, key: Key) -> Result<Option<R>, StoreError> {
+        let place = (space, key);
+        match self.writes.get(&place) {
+            Some(written) => written.as_deref().map(R::decode).transpose(),
+            None => view.get(space, place.1),
+        }
+    }
+
+    fn facts(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        for fact in &batch.facts {
+            self.put(Space::Facts, key::number(fact.sequence), fact)?;
+            self.put(Space::Inputs, key::input(fact.input.id, key::Of::Fact), &fact.sequence)?;
+        }
+        for (input, sequence) in &batch.released {
+            self.put(Space::Inputs, key::input(*input, key::Of::Release), sequence)?;
+        }
+        for (app, install, sequence) in &batch.timeline {
+            self.mark(Space::Timeline, key::timeline(*app, *install, *sequence));
+        }
+        Ok(())
+    }
+
+    fn decisions(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        for install in &batch.installs {
+            self.put(Space::Installs, key::install(install.app, install.id), install)?;
+        }
+        for decision in &batch.decisions {
+            let key = key::decision(decision.app, decision.install, decision.revision);
+            self.put(Space::Decisions, key, decision)?;
+        }
+        for (app, touch, credit, won) in &batch.credits {
+            let key = key::credit(*app, *touch, credit.install);
+            if *won {
+                self.put(Space::Credits, key, credit)?;
+            } else {
+                self.remove(Space::Credits, key);
+            }
+        }
+        Ok(())
+    }
+
+    fn lookups(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        for device in &batch.devices {
+            self.put(Space::Devices, key::device(device.app, device.id), device)?;
+        }
+        for (app, under, touch) in &batch.touches {
+            self.put(Space::Touches, key::touch(*app, under, touch.time, touch.id), touch)?;
+        }
+        for (app, under, installed, install) in &batch.arrivals {
+            let key = key::arrival(*app, under, *installed, *install);
+            self.put(Space::Arrivals, key, &(*installed, *install))?;
+        }
+        for (app, under, input, received, waits) in &batch.held {
+            let key = key::held(*app, under, *input);
+            if *waits {
+                self.put(Space::Held, key, &(*received, *input))?;
+            } else {
+                self.remove(Space::Held, key);
+            }
+        }
+        for (app, key, seen) in &batch.seen {
+            self.put(Space::Seen, key::seen(*app, key), seen)?;
+        }
+        Ok(())
+    }
+
+    fn names(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        for (app, name, event_name) in &batch.event_names {
+            let key = key::event_name(*app, name);
+            self.put(Space::EventNames, key, &(name.clone(), *event_name))?;
+        }
+        for (app, length) in &batch.digest_lengths {
+            self.put(Space::DigestLengths, key::digest_length(*app, *length), &(*app, *length))?;
+        }
+        for (app, length, index) in &batch.digest_indexes {
+            let key = key::digest_length(*app, *length);
+            self.put(Space::DigestIndexes, key, &(*app, *length, *index))?;
+        }
+        Ok(())
+    }
+
+    pub fn changes(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        changes.iter().try_for_each(|change| self.put(Space::Changes, key::number(change.version), change))
+    }
+
+    pub fn device_keys(&mut self, view: &View<'_>, batch: &Batch) -> Result<(), StoreError> {
+        for (app, join, device, holds) in &batch.device_keys {
+            let key = key::join(*app, join);
+            if *holds {
+                self.put(Space::DeviceKeys, key, device)?;
+            } else if self.get::<DeviceId>(view, Space::DeviceKeys, key.clone())? == Some(*device) {
+                self.remove(Space::DeviceKeys, key);
+            }
+        }
+        Ok(())
+    }
+
+    pub fn deliveries(&mut self, view: &View<'_>, batch: &Batch) -> Result<(), StoreError> {
+        for delivery in &batch.deliveries {
+            let key = key::delivery(delivery.id);
+            let place = (Space::Deliveries, key.clone());
+            if self.writes.contains_key(&place) || view.bytes(Space::Deliveries, &key)?.is_some() {
+                continue;
+            }
+            self.put(Space::Deliveries, key, delivery)?;
+            if let Some(install) = delivery.install {
+                self.mark(Space::InstallDeliveries, key::install_delivery(install, delivery.id));
+            }
+            if delivery.state == DeliveryState::Pending {
+                self.file(delivery.id, Filing::new(delivery.due))?;
+            }
+        }
+        for id in &batch.superseded {
+            let delivery = self.get::<Delivery>(view, Space::Deliveries, key::delivery(*id))?;
+            let Some(mut delivery) = delivery else { continue };
+            if outbox::supersede(&mut delivery, &mut self.tally) {
+                self.put(Space::Deliveries, key::delivery(*id), &delivery)?;
+                self.unfile(view, *id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the horizon on.
+    pub fn advance(&mut self, view: &View<'_>, now: Timestamp) -> Result<(), StoreError> {
+        if now > view.horizon {
+            self.horizon = Some(now);
+            self.put(Space::Meta, key::HORIZON.to_vec(), &now)?;
+        }
+        Ok(())
+    }
+
+    /// Comes last, because it changes the shelves, which nothing but a failure to write may follow: after
+    /// one, nothing more is written and the shelves are not used again.
+    pub fn quarantine(
+        &mut self,
+        shelves: &mut Shelves,
+        view: &View<'_>,
+        batch: &Batch,
+    ) -> Result<(), StoreError> {
+        for body in &batch.quarantine {
+            let key = key::quarantined(body.app, body.id);
+            self.put(Space::Shelves, key.clone(), &(body.app, body.id, body.into()))?;
+            self.put(Space::Quarantine, key, body)?;
+        }
+        for body in &batch.quarantine {
+            shelves.put(body.app, body.id, body.into());
+        }
+        for (app, id) in shelves.evict(self.horizon.unwrap_or(view.horizon)) {
+            self.remove(Space::Shelves, key::quarantined(app, id));
+            self.remove(Space::Quarantine, key::quarantined(app, id));
+        }
+        Ok(())
+    }
+
+    /// Leases what is due.
+    pub fn lease(
+        &mut self,
+        view: &View<'_>,
+        due: &[(Timestamp, DeliveryId)],
+        until: Timestamp,
+    ) -> Result<Vec<Lease>, StoreError> {
+        let mut leases = Vec::with_capacity(due.len());
+        for (_, id) in due {
+            let filing = self.unfile(view, *id)?.ok_or_else(|| missing(*id))?.lease(until);
+            self.file(*id, filing)?;
+            let delivery = view.get(Space::Deliveries, key::delivery(*id))?.ok_or_else(|| missing(*id))?;
+            leases.push(Lease { delivery, fence: filing.fence, until });
+        }
+        Ok(leases)
+    }
+
+    /// Settles what is held; the answer says for each settlement whether it was.
+    pub fn settle(&mut self, view: &View<'_>, settlements: &[Settlement]) -> Result<Vec<bool>, StoreError> {
+        settlements.iter().map(|settlement| self.settle_one(view, settlement)).collect()
+    }
+
+    fn settle_one(&mut self, view: &View<'_>, settlement: &Settlement) -> Result<bool, StoreError> {
+        let id = settlement.delivery;
+        let filing = self.get::<Filing>(view, Space::Filings, key::delivery(id))?;
+        let Some(filing) = filing.filter(|filing| filing.held_by(settlement.fence)) else {
+            return Ok(false);
+        };
+        let delivery = self.get::<Delivery>(view, Space::Deliveries, key::delivery(id))?;
+        let mut delivery = delivery.ok_or_else(|| missing(id))?;
+        outbox::settle(&mut delivery, settlement, &mut self.tally);
+        self.put(Space::Deliveries, key::delivery(id), &delivery)?;
+        self.unfile(view, id)?;
+        if settlement.state == DeliveryState::Pending {
+            self.file(id, filing.release(settlement.due))?;
+        }
+        Ok(true)
+    }
+
+    fn file(&mut self, id: DeliveryId, filing: Filing) -> Result<(), StoreError> {
+        self.mark(Space::Due, key::due(filing.at, id));
+        self.put(Space::Filings, key::delivery(id), &filing)
+    }
+
+    fn unfile(&mut self, view: &View<'_>, id: DeliveryId) -> Result<Option<Filing>, StoreError> {
+        let filing = self.get::<Filing>(view, Space::Filings, key::delivery(id))?;
+        if let Some(filing) = filing {
+            self.remove(Space::Due, key::due(filing.at, id));
+            self.remove(Space::Filings, key::delivery(id));
+        }
+        Ok(filing)
+    }
+
+    /// Puts the counters that change, which are kept as absolute values; `tally` is how they stand.
+    pub fn count(&mut self, tally: &Tally) -> Result<Tally, StoreError> {
+        let mut counted = Tally::new();
+        for ((app, counter), n) in std::mem::take(&mut self.tally) {
+            let place = (app, counter);
+            let n = n + tally.get(&place).copied().unwrap_or_default();
+            self.put(Space::Tally, key::counter(app, &place.1), &(app, place.1.clone(), n))?;
+            counted.insert(place, n);
+        }
+        Ok(counted)
+    }
+
+    /// What changes in the order of due times.
+    pub fn due(&self) -> DueChanges {
+        let first = (Space::Due, Key::new());
+        let last = (Space::Filings, Key::new());
+        let changes = self.writes.range(first..last);
+        DueChanges(
+            changes.filter_map(|((_, key), value)| Some((key::to_due(key)?, value.is_some()))).collect(),
+        )
+    }
+
+    /// Writes it all, or nothing.
+    pub fn write(self, database: &Database, spaces: &Spaces, mode: PersistMode) -> Result<(), StoreError> {
+        let mut batch =
+            OwnedWriteBatch::with_capacity(database.clone(), self.writes.len()).durability(Some(mode));
+        for ((space, key), value) in self.writes {
+            match value {
+                Some(value) => batch.insert(spaces.at(space), key, value),
+                None => batch.remove(spaces.at(space), key),
+            }
+        }
+        Ok(batch.commit()?)
+    }
+}
+
+/// Entries that come (`true`) and go (`false`) in the order of due times.
+pub(super) struct DueChanges(BTreeMap<(Timestamp, DeliveryId), bool>);
+
+impl DueChanges {
+    /// The first entry there may be now, given the one before; it may have gone.
+    pub fn first_candidate(
+        &self,
+        before: Option<(Timestamp, DeliveryId)>,
+    ) -> Option<(Timestamp, DeliveryId)> {
+        let come = self.0.iter().find(|(_, comes)| **comes).map(|(entry, _)| *entry);
+        before.into_iter().chain(come).min()
+    }
+
+    /// Whether an entry has gone.
+    pub fn is_gone(&self, entry: &(Timestamp, DeliveryId)) -> bool {
+        self.0.get(entry) == Some(&false)
+    }
+}

@@ -1,0 +1,78 @@
+//! Dropping what is too old while compactions rewrite it anyway.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use fjall::compaction::filter::{
+    CompactionFilter, CompactionFilterResult, Context, Factory, ItemAccessor, Verdict,
+};
+use measure::Timestamp;
+
+use crate::{
+    Seen, expiry, key,
+    record::{Held, Record as _},
+};
+
+type Assigner = Arc<dyn Fn(&str) -> Option<Arc<dyn Factory>> + Send + Sync>;
+
+/// Whether a record (its key, its value) is too old, as seen from a horizon. What cannot be read is kept:
+/// reading it says what is wrong.
+type TooOld = fn(&[u8], &[u8], Timestamp) -> bool;
+
+/// The filters of the keyspaces in which things grow old.
+pub(super) fn filters(horizon: &Arc<AtomicI64>) -> Assigner {
+    let horizon = Arc::clone(horizon);
+    Arc::new(move |keyspace| {
+        let too_old: TooOld = match keyspace {
+            "touches" => {
+                |key, _, now| key::to_time(key).is_some_and(|time| time < expiry::oldest_touch(now, now))
+            }
+            "arrivals" => {
+                |key, _, now| key::to_time(key).is_some_and(|time| time < expiry::oldest_arrival(now))
+            }
+            "held" => |_, value, now| {
+                Held::decode(value).is_ok_and(|(received, _)| received < expiry::oldest_held(now))
+            },
+            "seen" => {
+                |_, value, now| Seen::decode(value).is_ok_and(|seen| seen.received < expiry::oldest_seen(now))
+            }
+            _ => return None,
+        };
+        Some(Arc::new(Expiry { too_old, horizon: Arc::clone(&horizon) }))
+    })
+}
+
+/// Makes a filter per compaction.
+struct Expiry {
+    too_old: TooOld,
+    horizon: Arc<AtomicI64>,
+}
+
+impl Factory for Expiry {
+    fn name(&self) -> &str {
+        "expiry"
+    }
+
+    fn make_filter(&self, _: &Context) -> Box<dyn CompactionFilter> {
+        // The horizon only moves forward, so what was too old when the compaction began still is.
+        let horizon = Timestamp(self.horizon.load(Ordering::Relaxed));
+        Box::new(Sieve { too_old: self.too_old, horizon })
+    }
+}
+
+/// The filter of one compaction.
+struct Sieve {
+    too_old: TooOld,
+    horizon: Timestamp,
+}
+
+impl CompactionFilter for Sieve {
+    fn filter_item(&mut self, item: ItemAccessor<'_>, _: &Context) -> CompactionFilterResult {
+        let value = item.value()?;
+        // No tombstone is needed: an older value of the same key, which may lie on a deeper level and come
+        // to light again, is at least as old and so is never returned either.
+        Ok(if (self.too_old)(item.key(), &value, self.horizon) { Verdict::Destroy } else { Verdict::Keep })
+    }
+}

@@ -1,0 +1,317 @@
+//! Reading: everything as of one commit.
+
+use std::ops::Bound;
+
+use fjall::{Guard, Readable as _, Snapshot};
+use measure::{
+    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp,
+    attribution::Decision,
+    device::Device,
+    engagement::{MatchKey, Touch},
+    identifier::JoinKey,
+    input::{Fact, Quarantined},
+    install::InstallRecord,
+    policy::TOUCHES_PER_KEY_MAX,
+    postback::{Delivery, DeliveryState},
+};
+
+use super::space::{Space, Spaces};
+use crate::{
+    Ask, Context, Credit, DeliveryQuery, EventName, Seen, StoreError, expiry,
+    key::{self, Key},
+    record::{Arrival, Held, NamedEvent, Record, Sequence},
+};
+
+/// A snapshot across all keyspaces.
+pub(super) struct View<'a> {
+    snapshot: Snapshot,
+    spaces: &'a Spaces,
+    /// The horizon of expiry.
+    pub horizon: Timestamp,
+}
+
+impl<'a> View<'a> {
+    pub fn new(snapshot: Snapshot, spaces: &'a Spaces, horizon: Timestamp) -> Self {
+        Self { snapshot, spaces, horizon }
+    }
+
+    pub fn bytes(&self, space: Space, key: impl AsRef<[u8]>) -> Result<Option<fjall::Slice>, StoreError> {
+        Ok(self.snapshot.get(self.spaces.at(space), key)?)
+    }
+
+    pub fn get<R: Record>(&self, space: Space, key: impl AsRef<[u8]>) -> Result<Option<R>, StoreError> {
+        self.bytes(space, key)?.map(|bytes| R::decode(&bytes)).transpose()
+    }
+
+    /// A range of a keyspace. fjall does not promise what an inverted range does, so it is never asked.
+    fn range(&self, space: Space, from: Bound<Key>, to: Bound<Key>) -> Range {
+        let inverted = match (&from, &to) {
+            (Bound::Included(from), Bound::Included(to)) => from > to,
+            (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => {
+                from >= to
+            }
+            _ => false,
+        };
+        let iter = (!inverted).then(|| self.snapshot.range(self.spaces.at(space), (from, to)));
+        iter.into_iter().flatten()
+    }
+
+    /// Everything under a prefix that comes after `after`, when it is given.
+    fn under(&self, space: Space, prefix: Key, after: Option<Key>) -> Range {
+        let end = key::after_prefix(&prefix).map_or(Bound::Unbounded, Bound::Excluded);
+        self.range(space, after.map_or(Bound::Included(prefix), Bound::Excluded), end)
+    }
+
+    /// Everything under a prefix that comes before `before`, when it is given.
+    fn under_before(&self, space: Space, prefix: Key, before: Option<Key>) -> Range {
+        let end = before.or_else(|| key::after_prefix(&prefix));
+        self.range(space, Bound::Included(prefix), end.map_or(Bound::Unbounded, Bound::Excluded))
+    }
+
+    /// All records of a keyspace in order.
+    pub fn all<R: Record>(&self, space: Space) -> impl Iterator<Item = Result<R, StoreError>> + use<R> {
+        self.range(space, Bound::Unbounded, Bound::Unbounded).map(value)
+    }
+
+    /// The records from a key on.
+    pub fn from<R: Record>(
+        &self,
+        space: Space,
+        first: Key,
+    ) -> impl Iterator<Item = Result<R, StoreError>> + use<R> {
+        self.range(space, Bound::Included(first), Bound::Unbounded).map(value)
+    }
+
+    /// The records up to a key, last first.
+    pub fn back_from<R: Record>(
+        &self,
+        space: Space,
+        last: Key,
+    ) -> impl Iterator<Item = Result<R, StoreError>> + use<R> {
+        self.range(space, Bound::Unbounded, Bound::Included(last)).rev().map(value)
+    }
+
+    /// The last number of a keyspace of numbers; 0 when it is empty.
+    pub fn last_number(&self, space: Space) -> Result<u64, StoreError> {
+        match self.range(space, Bound::Unbounded, Bound::Unbounded).next_back() {
+            Some(last) => key::to_number(&last.key()?).ok_or_else(|| bad_key(space)),
+            None => Ok(0),
+        }
+    }
+
+    pub fn fact(&self, input: InputId) -> Result<Option<(Fact, Option<u64>)>, StoreError> {
+        let Some(sequence) = self.get::<Sequence>(Space::Inputs, key::input(input, key::Of::Fact))? else {
+            return Ok(None);
+        };
+        let Some(fact) = self.get(Space::Facts, key::number(sequence))? else { return Ok(None) };
+        let released = self.get::<Sequence>(Space::Inputs, key::input(input, key::Of::Release))?;
+        Ok(Some((fact, released)))
+    }
+
+    pub fn device(&self, app: AppId, join: &JoinKey) -> Result<Option<Device>, StoreError> {
+        match self.get::<DeviceId>(Space::DeviceKeys, key::join(app, join))? {
+            Some(device) => self.get(Space::Devices, key::device(app, device)),
+            None => Ok(None),
+        }
+    }
+
+    pub fn devices(
+        &self,
+        app: AppId,
+        after: Option<DeviceId>,
+        limit: usize,
+    ) -> Result<Vec<Device>, StoreError> {
+        let after = after.map(|after| key::device(app, after));
+        self.under(Space::Devices, key::app(app), after).take(limit).map(value).collect()
+    }
+
+    pub fn install(
+        &self,
+        app: AppId,
+        install: InstallId,
+    ) -> Result<Option<(InstallRecord, Vec<Decision>)>, StoreError> {
+        let key = key::install(app, install);
+        let Some(record) = self.get(Space::Installs, &key)? else { return Ok(None) };
+        let revisions = self.under(Space::Decisions, key, None).map(value).collect::<Result<_, _>>()?;
+        Ok(Some((record, revisions)))
+    }
+
+    pub fn timeline(&self, app: AppId, install: InstallId) -> Result<Vec<u64>, StoreError> {
+        let facts = self.under(Space::Timeline, key::install(app, install), None);
+        facts.map(|fact| key::to_sequence(&fact.key()?).ok_or_else(|| bad_key(Space::Timeline))).collect()
+    }
+
+    pub fn event_names(&self, app: AppId) -> Result<Vec<(String, EventName)>, StoreError> {
+        let names = self.under(Space::EventNames, key::app(app), None).map(value::<NamedEvent>);
+        let mut names = names.collect::<Result<Vec<_>, _>>()?;
+        names.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(names)
+    }
+
+    pub fn quarantine(
+        &self,
+        app: Option<AppId>,
+        after: Option<InputId>,
+        limit: usize,
+    ) -> Result<Vec<Quarantined>, StoreError> {
+        let before = after.map(|after| key::quarantined(app, after));
+        let newest_first = self.under_before(Space::Quarantine, key::shelf(app), before).rev();
+        newest_first.take(limit).map(value).collect()
+    }
+
+    /// The first entry in the order of due times, looked for from `from` on.
+    pub fn first_due(
+        &self,
+        from: Option<(Timestamp, DeliveryId)>,
+    ) -> Result<Option<(Timestamp, DeliveryId)>, StoreError> {
+        let from = from.map_or(Bound::Unbounded, |(at, id)| Bound::Included(key::due(at, id)));
+        let first = self.range(Space::Due, from, Bound::Unbounded).next();
+        first.map(to_due).transpose()
+    }
+
+    /// At most `limit` entries in the order of due times, from `first` up to `now`.
+    pub fn due(
+        &self,
+        first: (Timestamp, DeliveryId),
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, DeliveryId)>, StoreError> {
+        let from = Bound::Included(key::due(first.0, first.1));
+        let to = Bound::Included(key::due(now, DeliveryId(uuid::Uuid::max())));
+        self.range(Space::Due, from, to).take(limit).map(to_due).collect()
+    }
+
+    /// Deliveries of an install and pending ones have an index; any other question reads deliveries,
+    /// newest first, until it has enough.
+    pub fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
+        let indexed = match (query.install, query.state) {
+            (Some(install), _) => {
+                let before = query.after.map(|after| key::install_delivery(install, after));
+                self.under_before(Space::InstallDeliveries, key::install_deliveries(install), before)
+            }
+            (None, Some(DeliveryState::Pending)) => {
+                self.under_before(Space::Filings, Key::new(), query.after.map(key::delivery))
+            }
+            (None, _) => {
+                let before = query.after.map(key::delivery);
+                let all = self.under_before(Space::Deliveries, Key::new(), before).rev().map(value);
+                return asked(all, query);
+            }
+        };
+        let found = indexed.rev().map(|entry| {
+            let id = key::to_delivery(&entry.key()?).ok_or_else(|| bad_key(Space::InstallDeliveries))?;
+            self.get(Space::Deliveries, key::delivery(id))?.ok_or_else(|| missing(id))
+        });
+        asked(found, query)
+    }
+
+    pub fn context(&self, ask: &Ask) -> Result<Context, StoreError> {
+        let mut context = Context::default();
+        for (app, join) in &ask.devices {
+            if let Some(device) = self.device(*app, join)? {
+                context.devices.insert((*app, join.clone()), device);
+            }
+        }
+        for (app, under, until) in &ask.touches {
+            let (touches, more) = self.touches(*app, under, *until)?;
+            context.add_touches((*app, under.clone()), touches, more);
+        }
+        for (app, under, since) in &ask.arrivals {
+            let installs = self.arrivals(*app, under, *since)?;
+            context.add_arrivals((*app, under.clone()), installs);
+        }
+        for (app, join) in &ask.held {
+            let waiting = self.held(*app, join)?;
+            if !waiting.is_empty() {
+                context.held.insert((*app, join.clone()), waiting);
+            }
+        }
+        for (app, key) in &ask.seen {
+            let seen = self.get::<Seen>(Space::Seen, key::seen(*app, key))?;
+            if let Some(seen) = seen.filter(|seen| seen.received >= expiry::oldest_seen(self.horizon)) {
+                context.seen.insert((*app, key.clone()), seen);
+            }
+        }
+        self.context_of_installs(ask, &mut context)?;
+        Ok(context)
+    }
+
+    fn context_of_installs(&self, ask: &Ask, context: &mut Context) -> Result<(), StoreError> {
+        for (app, install) in &ask.installs {
+            let key = key::install(*app, *install);
+            let Some(record) = self.get::<InstallRecord>(Space::Installs, &key)? else { continue };
+            if let Some(latest) = self.under(Space::Decisions, key, None).next_back() {
+                context.installs.insert((*app, *install), (record, value(latest)?));
+            }
+        }
+        for (app, touch) in &ask.credits {
+            let credits = self.under(Space::Credits, key::credits(*app, *touch), None).map(value::<Credit>);
+            let mut credits = credits.collect::<Result<Vec<_>, _>>()?;
+            credits.sort_unstable_by_key(|credit| (credit.installed, credit.install));
+            if !credits.is_empty() {
+                context.credits.insert((*app, *touch), credits);
+            }
+        }
+        Ok(())
+    }
+
+    fn touches(
+        &self,
+        app: AppId,
+        under: &MatchKey,
+        until: Timestamp,
+    ) -> Result<(Vec<Touch>, bool), StoreError> {
+        let (first, last) = key::span(app, under, until, expiry::oldest_touch(self.horizon, until));
+        let mut newest_first = self.range(Space::Touches, Bound::Included(first), Bound::Included(last));
+        let touches = newest_first.by_ref().take(TOUCHES_PER_KEY_MAX).map(value).collect::<Result<_, _>>()?;
+        Ok((touches, newest_first.next().is_some()))
+    }
+
+    fn arrivals(
+        &self,
+        app: AppId,
+        under: &MatchKey,
+        since: Timestamp,
+    ) -> Result<Vec<(Timestamp, InstallId)>, StoreError> {
+        let oldest = expiry::oldest_arrival(self.horizon).max(since);
+        let (first, last) = key::span(app, under, Timestamp(i64::MAX), oldest);
+        let newest_first = self.range(Space::Arrivals, Bound::Included(first), Bound::Included(last));
+        newest_first.map(value::<Arrival>).collect()
+    }
+
+    fn held(&self, app: AppId, under: &JoinKey) -> Result<Vec<InputId>, StoreError> {
+        let waiting = self.under(Space::Held, key::join(app, under), None).map(value::<Held>);
+        let mut waiting = waiting.collect::<Result<Vec<_>, _>>()?;
+        waiting.retain(|(received, _)| *received >= expiry::oldest_held(self.horizon));
+        waiting.sort_unstable();
+        Ok(waiting.into_iter().map(|(_, input)| input).collect())
+    }
+}
+
+type Range = std::iter::Flatten<std::option::IntoIter<fjall::Iter>>;
+
+fn value<R: Record>(entry: Guard) -> Result<R, StoreError> {
+    R::decode(&entry.value()?)
+}
+
+fn to_due(entry: Guard) -> Result<(Timestamp, DeliveryId), StoreError> {
+    key::to_due(&entry.key()?).ok_or_else(|| bad_key(Space::Due))
+}
+
+/// Those that are asked for, as many as are asked for.
+fn asked(
+    deliveries: impl Iterator<Item = Result<Delivery, StoreError>>,
+    query: &DeliveryQuery,
+) -> Result<Vec<Delivery>, StoreError> {
+    let asked = deliveries.filter(|found| found.as_ref().map_or(true, |delivery| query.covers(delivery)));
+    asked.take(query.limit).collect()
+}
+
+fn bad_key(space: Space) -> StoreError {
+    StoreError::Corrupt(format!("a key of {space:?}"))
+}
+
+/// An index names a delivery that is not there.
+pub(super) fn missing(delivery: DeliveryId) -> StoreError {
+    StoreError::Corrupt(format!("delivery {delivery} is missing"))
+}

@@ -1,0 +1,313 @@
+//! The keys under which records lie.
+//!
+//! Keys are built of parts whose length is fixed or told by a tag before them, so no key is a prefix of
+//! another one of its keyspace and a range over a prefix holds nothing foreign. Numbers are big-endian, so
+//! that the order of keys is the order of what they name. Texts of the outside world, which have no
+//! limit, are hashed to 16 bytes of SHA-256; the record then holds the text where it is needed.
+
+use std::net::IpAddr;
+
+use measure::{
+    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp, TouchId,
+    engagement::MatchKey,
+    identifier::{Digest, DigestLength, JoinKey},
+    input::IdempotencyKey,
+    ledger::Counter,
+    platform::Os,
+};
+use sha2::Digest as _;
+use uuid::Uuid;
+
+/// The layout of the data directory.
+pub(crate) const FORMAT: &[u8] = b"format";
+/// The newest time committed.
+pub(crate) const HORIZON: &[u8] = b"horizon";
+
+/// A key or the beginning of some.
+pub(crate) type Key = Vec<u8>;
+
+/// How far the time reaches into the end of a key of [`touch`] or [`arrival`]: time, then identifier.
+const TAIL: usize = 8 + 16;
+
+/// Facts and changes.
+pub(crate) fn number(number: u64) -> Key {
+    number.to_be_bytes().to_vec()
+}
+
+/// Reads [`number`] back.
+pub(crate) fn to_number(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.try_into().ok()?))
+}
+
+/// What an input is remembered by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Of {
+    /// Its fact.
+    Fact,
+    /// The fact that released it.
+    Release,
+}
+
+/// The sequence number of a fact of an input.
+pub(crate) fn input(input: InputId, of: Of) -> Key {
+    let tag = match of {
+        Of::Fact => 0,
+        Of::Release => 1,
+    };
+    [input.0.as_bytes().as_slice(), &[tag]].concat()
+}
+
+/// Everything of an app.
+pub(crate) fn app(app: AppId) -> Key {
+    app.0.to_be_bytes().to_vec()
+}
+
+/// A device.
+pub(crate) fn device(of: AppId, device: DeviceId) -> Key {
+    with_id(app(of), device.0)
+}
+
+/// An install.
+pub(crate) fn install(of: AppId, install: InstallId) -> Key {
+    with_id(app(of), install.0)
+}
+
+/// A decision, after [`install`].
+pub(crate) fn decision(of: AppId, of_install: InstallId, revision: u32) -> Key {
+    with(install(of, of_install), &revision.to_be_bytes())
+}
+
+/// A fact that tells of an install, after [`install`].
+pub(crate) fn timeline(of: AppId, of_install: InstallId, sequence: u64) -> Key {
+    with(install(of, of_install), &sequence.to_be_bytes())
+}
+
+/// The sequence number at the end of [`timeline`].
+pub(crate) fn to_sequence(key: &[u8]) -> Option<u64> {
+    to_number(key.get(key.len().checked_sub(8)?..)?)
+}
+
+/// What a join key leads to, and the beginning of what waits under it.
+pub(crate) fn join(of: AppId, join: &JoinKey) -> Key {
+    let key = app(of);
+    match join {
+        JoinKey::KochavaDeviceId(id) => with(tagged(key, 0), &hash(&[id.as_bytes()])),
+        JoinKey::Identifier(fingerprint) => with(tagged(key, 1), &fingerprint.0),
+        JoinKey::Digest(digest) => digested(key, digest),
+    }
+}
+
+/// A waiting input, after [`join`].
+pub(crate) fn held(of: AppId, under: &JoinKey, input: InputId) -> Key {
+    with_id(join(of, under), input.0)
+}
+
+/// The beginning of what is found by a match key.
+pub(crate) fn matched(of: AppId, key: &MatchKey) -> Key {
+    let to = app(of);
+    match key {
+        MatchKey::Identifier(fingerprint) => with(tagged(to, 1), &fingerprint.0),
+        MatchKey::Digest(digest) => digested(to, digest),
+        MatchKey::Click(touch) => with_id(tagged(to, 5), touch.0),
+        MatchKey::Modeled(ip, os) => {
+            let to = match ip.0 {
+                IpAddr::V4(v4) => with(tagged(to, 6), &v4.octets()),
+                IpAddr::V6(v6) => with(tagged(to, 7), &v6.octets()),
+            };
+            match os {
+                Os::Ios => tagged(to, 0),
+                Os::TvOs => tagged(to, 1),
+                Os::Android => tagged(to, 2),
+                Os::FireOs => tagged(to, 3),
+                Os::Other(name) => with(tagged(to, 4), &hash(&[name.as_bytes()])),
+            }
+        }
+    }
+}
+
+/// A touch, after [`matched`]: newest first, ties by descending identifier.
+pub(crate) fn touch(of: AppId, under: &MatchKey, time: Timestamp, touch: TouchId) -> Key {
+    newest_first(matched(of, under), time, touch.0)
+}
+
+/// An arrival, after [`matched`]: newest first, ties by descending identifier.
+pub(crate) fn arrival(of: AppId, under: &MatchKey, installed: Timestamp, install: InstallId) -> Key {
+    newest_first(matched(of, under), installed, install.0)
+}
+
+/// The first and last possible keys of touches or arrivals under a match key from `newest` back to
+/// `oldest`, both included.
+pub(crate) fn span(of: AppId, under: &MatchKey, newest: Timestamp, oldest: Timestamp) -> (Key, Key) {
+    let prefix = matched(of, under);
+    (newest_first(prefix.clone(), newest, Uuid::max()), newest_first(prefix, oldest, Uuid::nil()))
+}
+
+/// The time in a key of [`touch`] or [`arrival`].
+pub(crate) fn to_time(key: &[u8]) -> Option<Timestamp> {
+    let tail = key.get(key.len().checked_sub(TAIL)?..)?;
+    let time: [u8; 8] = tail.get(..8)?.try_into().ok()?;
+    Some(to_timestamp(!u64::from_be_bytes(time)))
+}
+
+/// An idempotency key.
+pub(crate) fn seen(of: AppId, key: &IdempotencyKey) -> Key {
+    with(app(of), &hash(&[key.source.as_bytes(), key.key.as_bytes()]))
+}
+
+/// The beginning of the modeled wins of a touch.
+pub(crate) fn credits(of: AppId, touch: TouchId) -> Key {
+    with_id(app(of), touch.0)
+}
+
+/// A modeled win, after [`credits`].
+pub(crate) fn credit(of: AppId, touch: TouchId, install: InstallId) -> Key {
+    with_id(credits(of, touch), install.0)
+}
+
+/// A delivery, and where it is filed.
+pub(crate) fn delivery(delivery: DeliveryId) -> Key {
+    delivery.0.as_bytes().to_vec()
+}
+
+/// Reads back the identifier at the end of [`delivery`], [`due`] and [`install_delivery`].
+pub(crate) fn to_delivery(key: &[u8]) -> Option<DeliveryId> {
+    let id = key.get(key.len().checked_sub(16)?..)?;
+    Some(DeliveryId(Uuid::from_bytes(id.try_into().ok()?)))
+}
+
+/// A pending delivery in the order of due times.
+pub(crate) fn due(at: Timestamp, delivery: DeliveryId) -> Key {
+    with_id(ascending(at).to_vec(), delivery.0)
+}
+
+/// Reads [`due`] back.
+pub(crate) fn to_due(key: &[u8]) -> Option<(Timestamp, DeliveryId)> {
+    let at = to_number(key.get(..8)?)?;
+    Some((to_timestamp(at), to_delivery(key)?))
+}
+
+/// The beginning of the deliveries of an install.
+pub(crate) fn install_deliveries(install: InstallId) -> Key {
+    install.0.as_bytes().to_vec()
+}
+
+/// A delivery of an install, after [`install_deliveries`].
+pub(crate) fn install_delivery(install: InstallId, delivery: DeliveryId) -> Key {
+    with_id(install_deliveries(install), delivery.0)
+}
+
+/// The beginning of what is quarantined of an app; unknown apps come before all others.
+pub(crate) fn shelf(of: Option<AppId>) -> Key {
+    match of {
+        None => vec![0],
+        Some(of) => with(vec![1], &app(of)),
+    }
+}
+
+/// A quarantined body, after [`shelf`].
+pub(crate) fn quarantined(of: Option<AppId>, input: InputId) -> Key {
+    with_id(shelf(of), input.0)
+}
+
+/// An event name.
+pub(crate) fn event_name(of: AppId, name: &str) -> Key {
+    with(app(of), &hash(&[name.as_bytes()]))
+}
+
+/// A length of digests.
+pub(crate) fn digest_length(of: AppId, length: DigestLength) -> Key {
+    tagged(app(of), length_tag(length))
+}
+
+/// A counter.
+pub(crate) fn counter(of: Option<AppId>, counter: &Counter) -> Key {
+    let (tag, label) = match counter {
+        Counter::Accepted(kind) => (0, kind.as_str()),
+        Counter::Quarantined => (1, ""),
+        Counter::Due => (2, ""),
+        Counter::Created => (3, ""),
+        Counter::Delivered => (4, ""),
+        Counter::Dead => (5, ""),
+        Counter::Suppressed(reason) => (6, reason.as_str()),
+        Counter::Withdrawn => (7, ""),
+        Counter::Installs(class) => (8, class.as_str()),
+        Counter::EventsLinked => (9, ""),
+    };
+    with(tagged(shelf(of), tag), &hash(&[label.as_bytes()]))
+}
+
+/// The least key that is greater than every key beginning with `prefix`; `None` when there is none.
+pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Key> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut key = prefix.get(..=last)?.to_vec();
+    *key.last_mut()? += 1;
+    Some(key)
+}
+
+fn with(mut key: Key, part: &[u8]) -> Key {
+    key.extend_from_slice(part);
+    key
+}
+
+fn with_id(key: Key, id: Uuid) -> Key {
+    with(key, id.as_bytes())
+}
+
+fn tagged(key: Key, tag: u8) -> Key {
+    with(key, &[tag])
+}
+
+/// The tags of the three lengths of digests are those that join keys and match keys leave free.
+fn digested(key: Key, digest: &Digest) -> Key {
+    let key = tagged(key, length_tag(digest.length()));
+    let (pairs, _) = digest.as_str().as_bytes().as_chunks::<2>();
+    let bytes: Vec<u8> = pairs.iter().map(|[high, low]| nibble(*high) << 4 | nibble(*low)).collect();
+    with(key, &bytes)
+}
+
+fn length_tag(length: DigestLength) -> u8 {
+    match length {
+        DigestLength::Md5 => 2,
+        DigestLength::Sha1 => 3,
+        DigestLength::Sha256 => 4,
+    }
+}
+
+/// The value of a lower-case hexadecimal digit; digests hold no others.
+fn nibble(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => digit.wrapping_sub(b'a').wrapping_add(10) & 15,
+    }
+}
+
+fn newest_first(key: Key, time: Timestamp, id: Uuid) -> Key {
+    let time = (!u64::from_be_bytes(ascending(time))).to_be_bytes();
+    with(with(key, &time), &(!id.as_u128()).to_be_bytes())
+}
+
+/// With the sign bit flipped, the bytes of a time sort as the time does.
+fn ascending(time: Timestamp) -> [u8; 8] {
+    (time.0.cast_unsigned() ^ 1 << 63).to_be_bytes()
+}
+
+fn to_timestamp(ascending: u64) -> Timestamp {
+    Timestamp((ascending ^ 1 << 63).cast_signed())
+}
+
+/// Each part with its length before it, so that no two lists of parts are hashed alike by accident.
+fn hash(parts: &[&[u8]]) -> [u8; 16] {
+    let mut hasher = sha2::Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    let mut short = [0; 16];
+    for (to, from) in short.iter_mut().zip(hasher.finalize()) {
+        *to = from;
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests;
