@@ -1,4 +1,4 @@
-//! The program `sextant`.
+//! The program `sextant`: a self-hosted mobile measurement server.
 
 mod auth;
 mod catalogue;
@@ -8,7 +8,107 @@ mod edge;
 mod error;
 mod http;
 mod ledger;
+mod lifecycle;
+mod serve;
 mod site;
+mod telemetry;
 mod vault;
 
-fn main() {}
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use config::{Cli, LogFormat};
+
+/// Measures which ads lead to installs, on your own machine.
+#[derive(Debug, Parser)]
+#[command(name = "sextant", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server until SIGTERM or SIGINT.
+    Serve(Options),
+    /// Prints the settings in force and where each one comes from.
+    Config(Options),
+}
+
+/// Options that stand for settings. Everything else is set in the file or the environment.
+#[derive(Debug, Args)]
+struct Options {
+    /// Where everything is kept (server.data_dir)
+    #[arg(long, value_name = "DIR", env = "SEXTANT_DATA_DIR")]
+    data_dir: Option<String>,
+    /// Address and port to listen on (server.listen)
+    #[arg(long, value_name = "ADDR", env = "SEXTANT_LISTEN")]
+    listen: Option<String>,
+    /// Address and port for management, if not the same (server.admin_listen)
+    #[arg(long, value_name = "ADDR", env = "SEXTANT_ADMIN_LISTEN")]
+    admin_listen: Option<String>,
+    /// A file with settings
+    #[arg(long, value_name = "FILE", env = "SEXTANT_CONFIG")]
+    config: Option<PathBuf>,
+    /// Certificate chain, PEM (server.tls_cert)
+    #[arg(long, value_name = "FILE", env = "SEXTANT_TLS_CERT")]
+    tls_cert: Option<String>,
+    /// Key of the certificate, PEM (server.tls_key)
+    #[arg(long, value_name = "FILE", env = "SEXTANT_TLS_KEY")]
+    tls_key: Option<String>,
+    /// How log lines look (log.format)
+    #[arg(long, value_name = "FORMAT", env = "SEXTANT_LOG_FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+impl Options {
+    /// The options by the names of their settings.
+    fn settings(self) -> Cli {
+        let settings = [
+            ("server.data_dir", self.data_dir),
+            ("server.listen", self.listen),
+            ("server.admin_listen", self.admin_listen),
+            ("server.tls_cert", self.tls_cert),
+            ("server.tls_key", self.tls_key),
+            ("log.format", self.log_format.map(|format| format.name().to_owned())),
+        ];
+        let given = settings.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        Cli { file: self.config, settings: given.collect() }
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Serve(options) => serve(options),
+        Command::Config(options) => print_config(options),
+    }
+}
+
+fn serve(options: Options) -> anyhow::Result<()> {
+    let (config, _) = config::load(&options.settings(), environment())?;
+    telemetry::start(&config.log)?;
+    // Only the first call sets it, and this is the first.
+    let _set = rustls::crypto::ring::default_provider().install_default();
+    let first_key = std::env::var("SEXTANT_BOOTSTRAP_KEY").ok();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the runtime")?;
+    let outcome = runtime.block_on(serve::serve(config, first_key));
+    // What still runs was asked to stop and did not; waiting for it would hold the exit up.
+    runtime.shutdown_background();
+    Ok(outcome?)
+}
+
+fn print_config(options: Options) -> anyhow::Result<()> {
+    let (_, settings) = config::load(&options.settings(), environment())?;
+    for setting in settings {
+        println!("{} = {}  # {}", setting.name, setting.value, setting.source);
+    }
+    Ok(())
+}
+
+/// The variables of the process, as far as they are text.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}

@@ -375,4 +375,6 @@ impl From<fjall::Error> for StoreError {
 }
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ mod faulty {
     store::store_conformance!(|| (|store| store, Faulty::new(Memory::new())));
 }
 
+#[cfg(test)]
 mod fjall {
     use super::{Fjall, Options};
 

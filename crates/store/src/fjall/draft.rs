@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use fjall::{Database, OwnedWriteBatch, PersistMode};
 use measure::{
-    AppId, DeliveryId, DeviceId, Timestamp,
+    DeliveryId, DeviceId, Timestamp,
     catalogue::Change,
-    ledger::{Counter, Tally},
+    ledger::Tally,
     postback::{Delivery, DeliveryState},
 };
 
@@ -270,13 +270,13 @@ impl Draft {
     }
 
     /// Puts the counters that change, which are kept as absolute values; `tally` is how they stand.
-    pub fn count(&mut self, tally: &Tally) -> Result<Vec<((Option<AppId>, Counter), i64)>, StoreError> {
-        let mut counted = Vec::with_capacity(self.tally.len());
+    pub fn count(&mut self, tally: &Tally) -> Result<Tally, StoreError> {
+        let mut counted = Tally::new();
         for ((app, counter), n) in std::mem::take(&mut self.tally) {
             let place = (app, counter);
             let n = n + tally.get(&place).copied().unwrap_or_default();
             self.put(Space::Tally, key::counter(app, &place.1), &(app, place.1.clone(), n))?;
-            counted.push((place, n));
+            counted.insert(place, n);
         }
         Ok(counted)
     }

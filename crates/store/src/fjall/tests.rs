@@ -1,1 +1,166 @@
+use std::path::Path;
 
+use measure::policy::{IDEMPOTENCY_MS, TOUCH_RETENTION_MS};
+
+use super::*;
+use crate::{
+    Seen,
+    conformance::{
+        full_ask, full_batch,
+        sample::{APP, change, day, delivery, delivery_id, device, fact, input, join_key, match_key, touch},
+    },
+    expiry::HELD_MS,
+};
+
+fn open(path: &Path) -> Fjall {
+    Fjall::open(path, Options::default()).unwrap()
+}
+
+fn count(store: &Fjall, space: Space) -> usize {
+    let keys = store.database.snapshot();
+    fjall::Readable::len(&keys, store.spaces.at(space)).unwrap()
+}
+
+/// Puts the memtable on disk and compacts.
+fn compact(store: &Fjall, space: Space) {
+    store.spaces.at(space).rotate_memtable_and_wait().unwrap();
+    store.spaces.at(space).major_compact().unwrap();
+}
+
+#[test]
+fn a_directory_in_use_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let _store = open(folder.path());
+    let message = Fjall::open(folder.path(), Options::default()).unwrap_err().to_string();
+    assert!(message.contains("in use by another process"), "{message}");
+    assert!(message.contains(&folder.path().display().to_string()), "{message}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_unavailable() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let error = Fjall::open(file.join("data"), Options::default()).unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+}
+
+#[test]
+fn a_newer_directory_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.spaces.at(Space::Meta).insert(key::FORMAT, (FORMAT + 1).encode().unwrap()).unwrap();
+    drop(store);
+    let error = Fjall::open(folder.path(), Options::default()).unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
+    assert!(error.to_string().contains("has format 2, this program knows format 1"), "{error}");
+}
+
+#[test]
+fn a_record_of_an_unknown_version_is_corrupt() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.commit(&Batch { facts: vec![fact(1)], ..Batch::default() }).unwrap();
+    let mut bytes = fact(1).encode().unwrap();
+    bytes[0] = 9;
+    store.spaces.at(Space::Facts).insert(key::number(1), bytes).unwrap();
+    for found in [store.facts(1, 1).map(|_| ()), store.fact(input(1)).map(|_| ())] {
+        assert!(matches!(found, Err(StoreError::Corrupt(_))), "{found:?}");
+    }
+}
+
+#[test]
+fn what_is_too_old_leaves_the_disk() {
+    let spaces = [
+        (Space::Held, HELD_MS),
+        (Space::Seen, IDEMPOTENCY_MS),
+        (Space::Touches, TOUCH_RETENTION_MS),
+        (Space::Arrivals, TOUCH_RETENTION_MS),
+    ];
+    for (space, retention) in spaces {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        store.commit(&full_batch(1)).unwrap();
+        let advance = |ms| {
+            store.commit(&Batch { now: day(1).plus(retention + ms), ..Batch::default() }).unwrap();
+            compact(&store, space);
+            count(&store, space)
+        };
+        assert_eq!(advance(0), 1, "{space:?}");
+        assert_eq!(advance(1), 0, "{space:?}");
+        for kept in [Space::Facts, Space::Devices, Space::Deliveries, Space::Installs] {
+            compact(&store, kept);
+            assert_eq!(count(&store, kept), 1, "{kept:?}");
+        }
+    }
+}
+
+#[test]
+fn an_older_value_does_not_come_back_when_a_newer_one_expires() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let (app, key, seen) = full_batch(1).seen.remove(0);
+    for received in [day(1), day(2)] {
+        let seen = vec![(app, key.clone(), Seen { received, ..seen.clone() })];
+        store.commit(&Batch { now: received, seen, ..Batch::default() }).unwrap();
+        store.spaces.at(Space::Seen).rotate_memtable_and_wait().unwrap();
+    }
+    store.commit(&Batch { now: day(60), ..Batch::default() }).unwrap();
+    compact(&store, Space::Seen);
+    assert!(store.context(&full_ask(1)).unwrap().seen.is_empty());
+    // Nor when the process has forgotten the time.
+    drop(store);
+    let store = open(folder.path());
+    assert!(store.context(&full_ask(1)).unwrap().seen.is_empty());
+}
+
+#[test]
+fn indexes_hold_what_is_pending_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let deliveries = (1..=20).map(|n| delivery(n, day(1))).collect();
+    store.commit(&Batch { deliveries, ..Batch::default() }).unwrap();
+    store.lease(day(1), day(2), 10).unwrap();
+    store.lease(day(2), day(3), 15).unwrap();
+    let superseded = (1..=5).map(delivery_id).collect();
+    store.commit(&Batch { superseded, ..Batch::default() }).unwrap();
+    assert_eq!((count(&store, Space::Due), count(&store, Space::Filings)), (15, 15));
+    assert_eq!((count(&store, Space::Deliveries), count(&store, Space::InstallDeliveries)), (20, 20));
+}
+
+#[test]
+fn a_failed_commit_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.commit(&full_batch(1)).unwrap();
+    let tally = store.tally().unwrap();
+    let mut wrong = full_batch(2);
+    wrong.facts = vec![fact(5)];
+    assert!(store.commit(&wrong).is_err());
+    assert_eq!(store.tally().unwrap(), tally);
+    assert_eq!(store.delivery(delivery_id(2)).unwrap(), None);
+    assert!(store.context(&full_ask(2)).unwrap().touches.is_empty());
+    store.commit(&full_batch(2)).unwrap();
+    assert_eq!(store.last_sequence().unwrap(), 2);
+}
+
+#[test]
+fn everything_is_there_after_flushes_and_compactions() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.record(&[change(1)]).unwrap();
+    for n in 1..=4 {
+        store.commit(&full_batch(n)).unwrap();
+        compact(&store, Space::Touches);
+        compact(&store, Space::Due);
+        compact(&store, Space::Tally);
+    }
+    crate::conformance::assert_full(&store, 4);
+    drop(store);
+    let store = open(folder.path());
+    crate::conformance::assert_full(&store, 4);
+    assert_eq!(store.changes().unwrap(), [change(1)]);
+    assert_eq!(store.device(APP, &join_key(1)).unwrap(), Some(device(APP, 1)));
+    let ask = Ask { touches: vec![(APP, match_key(2), day(1))], ..Ask::default() };
+    assert_eq!(store.context(&ask).unwrap().touches[&(APP, match_key(2))].0, [touch(2, day(1))]);
+}

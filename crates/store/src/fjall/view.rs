@@ -166,7 +166,7 @@ impl<'a> View<'a> {
     ) -> Result<Option<(Timestamp, DeliveryId)>, StoreError> {
         let from = from.map_or(Bound::Unbounded, |(at, id)| Bound::Included(key::due(at, id)));
         let first = self.range(Space::Due, from, Bound::Unbounded).next();
-        first.map(|first| to_due(first)).transpose()
+        first.map(to_due).transpose()
     }
 
     /// At most `limit` entries in the order of due times, from `first` up to `now`.

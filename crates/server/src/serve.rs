@@ -1,0 +1,207 @@
+//! `sextant serve`: how the program is put together, from top to bottom.
+
+use std::{
+    fs::DirBuilder,
+    io,
+    net::{SocketAddr, TcpListener},
+    os::unix::fs::DirBuilderExt as _,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Router;
+use axum_server::{Handle, tls_rustls::RustlsConfig};
+use hyper_util::rt::TokioTimer;
+use store::{Store, StoreError};
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::{
+    catalogue::{CatalogueService, Opened},
+    clock,
+    config::Config,
+    edge::Edge,
+    http,
+    ledger::Refusals,
+    lifecycle::{Lifecycle, LifecycleError, stopped},
+    site::Site,
+    vault::{Vault, VaultError},
+};
+
+/// How long open connections have to finish their requests after the program was told to stop.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Why the program cannot start or ended with a failure.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The data directory cannot be used.
+    #[error("{path}: {source}; check server.data_dir and its permissions")]
+    DataDirectory {
+        /// The directory.
+        path: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key file cannot be used.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The certificate or its key cannot be used.
+    #[error("server.tls_cert, server.tls_key: {0}")]
+    Certificate(io::Error),
+    /// It ended otherwise than asked.
+    #[error(transparent)]
+    Lifecycle(#[from] LifecycleError),
+}
+
+/// Serves until a signal ends it. `first_key` is the value of `SEXTANT_BOOTSTRAP_KEY`.
+pub async fn serve(config: Config, first_key: Option<String>) -> Result<(), ServeError> {
+    let config = Arc::new(config);
+    let mut lifecycle = Lifecycle::new()?;
+
+    prepare_directory(&config.server.data_dir)?;
+    let vault = Vault::load(&config.server.data_dir)?;
+    let store = open_store(&config.server.data_dir)?;
+    let catalogue = open_catalogue(&config, store.clone(), first_key).await?;
+    let tls = certificate(&config).await?;
+
+    let public = listen(config.server.listen)?;
+    let admin = config.server.admin_listen.map(listen).transpose()?;
+    let site = Site {
+        listening: address(&public, config.server.listen)?,
+        edge: Arc::new(Edge::new(&config)),
+        vault: Arc::new(vault),
+        ledger: Refusals::default(),
+        config,
+        catalogue,
+        store,
+    };
+    warm_up(&site);
+
+    let limits = Limits { header_timeout: site.config.limits.header_timeout };
+    println!("listening on {}", site.listening);
+    match admin {
+        None => {
+            let server = run(public, http::all(&site), tls, limits, lifecycle.stop());
+            lifecycle.spawn("the server", server);
+        }
+        Some(admin) => {
+            println!("management listening on {}", address(&admin, site.listening)?);
+            let server = run(public, http::public(&site), tls.clone(), limits, lifecycle.stop());
+            lifecycle.spawn("the server", server);
+            let server = run(admin, http::admin(&site), tls, limits, lifecycle.stop());
+            lifecycle.spawn("the management server", server);
+        }
+    }
+    // From here on only the servers hold the site: when they have finished, the write path is let go.
+    drop(site);
+    lifecycle.run().await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Makes the data directory, closed to others, if there is none.
+fn prepare_directory(path: &Path) -> Result<(), ServeError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| ServeError::DataDirectory { path: path.display().to_string(), source })
+}
+
+fn open_store(_directory: &Path) -> Result<Arc<dyn Store>, ServeError> {
+    Ok(Arc::new(store::Memory::new()))
+}
+
+/// Reads the catalogue and brings it in line with the settings. On an empty data directory the first
+/// management key is set, or made and shown this once.
+async fn open_catalogue(
+    config: &Config,
+    store: Arc<dyn Store>,
+    first_key: Option<String>,
+) -> Result<CatalogueService, ServeError> {
+    let Opened { service, fresh } = CatalogueService::open(store)?;
+    let given = first_key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
+    let generated = (fresh && given.is_none()).then(clock::new_key);
+    let key = if fresh { given.as_ref().or(generated.as_ref()) } else { None };
+    service.prepare(clock::now(), config.policy(), key.map(String::as_str)).await?;
+    if let Some(key) = generated {
+        println!("management key: {key}");
+        println!("it is shown this once: send it in the header Authentication-Key");
+    }
+    Ok(service)
+}
+
+async fn certificate(config: &Config) -> Result<Option<RustlsConfig>, ServeError> {
+    let (Some(chain), Some(key)) = (&config.server.tls_cert, &config.server.tls_key) else { return Ok(None) };
+    RustlsConfig::from_pem_file(chain, key).await.map(Some).map_err(ServeError::Certificate)
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|source| ServeError::Listen { address, source })
+}
+
+fn address(listener: &TcpListener, address: SocketAddr) -> Result<SocketAddr, ServeError> {
+    listener.local_addr().map_err(|source| ServeError::Listen { address, source })
+}
+
+/// Loads the user agent rules beside everything else, so that the start is quick.
+fn warm_up(site: &Site) {
+    let edge = site.edge.clone();
+    tokio::task::spawn_blocking(move || edge.warm_up());
+}
+
+/// Limits of connections.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// How long the headers of a request may take.
+    header_timeout: Duration,
+}
+
+/// Serves on one address until told to stop, then finishes what was received.
+async fn run(
+    listener: TcpListener,
+    routes: Router,
+    tls: Option<RustlsConfig>,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+) -> Result<(), String> {
+    let handle = Handle::<SocketAddr>::new();
+    let on_stop = handle.clone();
+    let watching = tokio::spawn(async move {
+        stopped(stop).await;
+        on_stop.graceful_shutdown(Some(DRAIN));
+    });
+    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+    let failed = |error: io::Error| error.to_string();
+    let served = match tls {
+        None => {
+            let mut server = axum_server::from_tcp(listener).map_err(failed)?.handle(handle);
+            let http = server.http_builder();
+            http.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
+            http.http2().timer(TokioTimer::new()).keep_alive_interval(limits.header_timeout);
+            server.serve(service).await
+        }
+        Some(tls) => {
+            let mut server = axum_server::from_tcp_rustls(listener, tls).map_err(failed)?.handle(handle);
+            let http = server.http_builder();
+            http.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
+            http.http2().timer(TokioTimer::new()).keep_alive_interval(limits.header_timeout);
+            server.serve(service).await
+        }
+    };
+    watching.abort();
+    served.map_err(failed)
+}

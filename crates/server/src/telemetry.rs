@@ -1,0 +1,22 @@
+//! The log: lines for people, or JSON. Nothing here or elsewhere writes secrets, and at `info` and above
+//! nothing writes identifiers of devices or addresses.
+
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::config::{Log, LogFormat};
+
+/// Why the log cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("log.level: {0}; write a level such as `info`, or directives such as `info,courier=debug`")]
+pub struct LogError(String);
+
+/// Starts logging to standard error.
+pub fn start(log: &Log) -> Result<(), LogError> {
+    let filter: EnvFilter = log.level.parse().map_err(|error| LogError(format!("{error}")))?;
+    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match log.format {
+        LogFormat::Human => lines.try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| LogError(error.to_string()))
+}
