@@ -31,10 +31,10 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// A number from 0 up to but not including 1, for jitter.
+/// 64 random bits, for jitter.
 #[must_use]
-pub fn random_share() -> f64 {
-    rand::random::<f64>()
+pub fn random_bits() -> u64 {
+    rand::random()
 }
 
 /// `N` random bytes as hexadecimal digits.

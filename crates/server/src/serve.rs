@@ -7,13 +7,16 @@ use std::{
     os::unix::fs::DirBuilderExt as _,
     path::Path,
     sync::Arc,
+    thread::JoinHandle,
     time::Duration,
 };
 
 use axum::Router;
 use axum_server::{Handle, tls_rustls::RustlsConfig};
+use courier::{Courier, CourierError};
+use engine::Engine;
 use hyper_util::rt::TokioTimer;
-use store::{Store, StoreError};
+use store::{Fjall, Store, StoreError};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -23,7 +26,7 @@ use crate::{
     config::Config,
     edge::Edge,
     http,
-    ledger::Refusals,
+    ledger::Ledger,
     lifecycle::{Lifecycle, LifecycleError, stopped},
     site::Site,
     vault::{Vault, VaultError},
@@ -60,6 +63,9 @@ pub enum ServeError {
     /// The certificate or its key cannot be used.
     #[error("server.tls_cert, server.tls_key: {0}")]
     Certificate(io::Error),
+    /// The courier cannot be made.
+    #[error(transparent)]
+    Courier(#[from] CourierError),
     /// It ended otherwise than asked.
     #[error(transparent)]
     Lifecycle(#[from] LifecycleError),
@@ -78,11 +84,19 @@ pub async fn serve(config: Config, first_key: Option<String>) -> Result<(), Serv
 
     let public = listen(config.server.listen)?;
     let admin = config.server.admin_listen.map(listen).transpose()?;
+    let courier = courier(&config, store.clone())?;
+    let wake = courier.handle();
+    let (engine, writer) =
+        Engine::start(store.clone(), catalogue.current(), engine::Options::default(), move || wake.wake())?;
+    lifecycle.spawn("the courier", run_courier(courier, lifecycle.stop()));
+    lifecycle.spawn("the write path", run_writer(writer));
     let site = Site {
         listening: address(&public, config.server.listen)?,
         edge: Arc::new(Edge::new(&config)),
         vault: Arc::new(vault),
-        ledger: Refusals::default(),
+        ledger: Arc::new(Ledger::new(store.tally()?)),
+        app_limits: Arc::default(),
+        engine,
         config,
         catalogue,
         store,
@@ -117,8 +131,29 @@ fn prepare_directory(path: &Path) -> Result<(), ServeError> {
     made.map_err(|source| ServeError::DataDirectory { path: path.display().to_string(), source })
 }
 
-fn open_store(_directory: &Path) -> Result<Arc<dyn Store>, ServeError> {
-    Ok(Arc::new(store::Memory::new()))
+fn open_store(directory: &Path) -> Result<Arc<dyn Store>, ServeError> {
+    Ok(Arc::new(Fjall::open(directory.join("store"), store::Options::default())?))
+}
+
+fn courier(config: &Config, store: Arc<dyn Store>) -> Result<Courier, ServeError> {
+    let options = courier::Options {
+        allow_targets: config.courier.allow_targets.clone(),
+        ..courier::Options::default()
+    };
+    Ok(Courier::new(store, options, Arc::new(clock::now), Arc::new(clock::random_bits))?)
+}
+
+async fn run_courier(courier: Courier, stop: watch::Receiver<bool>) -> Result<(), String> {
+    courier.run(stop).await.map_err(|error| error.to_string())
+}
+
+/// Waits for the writing thread, which ends when nobody can submit any more.
+async fn run_writer(writer: JoinHandle<()>) -> Result<(), String> {
+    let ended = tokio::task::spawn_blocking(move || writer.join()).await;
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        _ => Err("the writing thread broke off".to_owned()),
+    }
 }
 
 /// Reads the catalogue and brings it in line with the settings. On an empty data directory the first

@@ -59,7 +59,7 @@ pub(in crate::http) async fn click(
         };
     }
     let redirect = redirect(destination);
-    match tokio::time::timeout(site.config.click.commit_wait, &mut commit).await {
+    match tokio::time::timeout(site.config.commit_wait(), &mut commit).await {
         Ok(Answer::Accepted(id) | Answer::Repeated(id)) => with_inputs(redirect, &[id]),
         // A person is waiting: the way to the store stays open even when the click could not be kept. It
         // is counted as refused and carries no input id.

@@ -149,8 +149,8 @@ impl Call<'_> {
                 "kochava_app_id is not known here: create the app first, or check its GUID".to_owned();
             return self.quarantine(None, Some(element), Refusal { status: 404, error });
         };
-        let limits = &self.site.config.limits;
-        let per_second = app.policy.requests_per_second.unwrap_or(limits.app_requests_per_second);
+        let default = self.site.config.app_requests_per_second();
+        let per_second = app.policy.requests_per_second.unwrap_or(default);
         if index == 0 && !self.site.app_limits.admits(app.id, per_second) {
             let error = "too many requests for this app: come again after the time in Retry-After".to_owned();
             return Prepared { app: Some(app.id), step: Step::Refuse { status: 429, error } };
