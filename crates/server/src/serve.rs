@@ -117,8 +117,8 @@ fn prepare_directory(path: &Path) -> Result<(), ServeError> {
     made.map_err(|source| ServeError::DataDirectory { path: path.display().to_string(), source })
 }
 
-fn open_store(_directory: &Path) -> Result<Arc<dyn Store>, ServeError> {
-    Ok(Arc::new(store::Memory::new()))
+fn open_store(directory: &Path) -> Result<Arc<dyn Store>, ServeError> {
+    Ok(Arc::new(store::Fjall::open(directory.join("store"), store::Options::default())?))
 }
 
 /// Reads the catalogue and brings it in line with the settings. On an empty data directory the first
