@@ -15,7 +15,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub use duration::parse_duration;
-pub use source::{Cli, Effective, load};
+pub use source::{Cli, load};
 
 /// `config.default.toml`: the defaults, and the manual.
 pub const DEFAULTS: &str = include_str!("../../../config.default.toml");

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::Config;
 
-pub use body::{Received, read_body};
+pub use body::read_body;
 pub use user_agent::UserAgents;
 
 /// Resolves requests.
@@ -55,5 +55,14 @@ impl Edge {
     #[must_use]
     pub fn traits_of(&self, user_agent: &str) -> Traits {
         self.user_agents.traits_of(user_agent)
+    }
+}
+
+#[cfg(test)]
+impl Edge {
+    /// Takes all that bodies may take, as many large ones would.
+    pub fn hold_bodies(&self) -> tokio::sync::OwnedSemaphorePermit {
+        let all = u32::try_from(self.bodies.available_permits()).unwrap();
+        self.bodies.clone().try_acquire_many_owned(all).unwrap()
     }
 }

@@ -58,7 +58,7 @@ struct Options {
     #[arg(long, value_name = "FILE", env = "SEXTANT_TLS_KEY")]
     tls_key: Option<String>,
     /// How log lines look (log.format)
-    #[arg(long, value_name = "FORMAT", env = "SEXTANT_LOG_FORMAT")]
+    #[arg(long, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
 }
 

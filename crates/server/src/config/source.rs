@@ -11,7 +11,7 @@ use figment::{
 use super::{Config, ConfigError, DEFAULTS};
 
 /// Environment names that are not settings but options of commands, or act once.
-const OTHER_NAMES: [&str; 8] = [
+pub(super) const OTHER_NAMES: [&str; 7] = [
     "SEXTANT_CONFIG",
     "SEXTANT_BOOTSTRAP_KEY",
     "SEXTANT_LISTEN",
@@ -19,7 +19,6 @@ const OTHER_NAMES: [&str; 8] = [
     "SEXTANT_DATA_DIR",
     "SEXTANT_TLS_CERT",
     "SEXTANT_TLS_KEY",
-    "SEXTANT_LOG_FORMAT",
 ];
 /// Environment names that begin so belong to commands other than `serve`.
 const OTHER_PREFIXES: [&str; 2] = ["SEXTANT_DEMO_", "SEXTANT_SIMULATE_"];

@@ -206,7 +206,7 @@ const SHAPE: &str = r#"{ "id": "", "app_id": "", "app_guid": "", "guid": "", "na
 "rtb_update_pid": null, "s2s_destination": null, "postback_url": null, "verification_rules": null,
 "smart_link_id": null, "what_if_parent_tracker_id": null, "agency_tracker_id": null,
 "agency_network_id": null, "google_android_postback_url": null, "google_ios_postback_url": null,
-"twttter_event_guid": null,
+"twttter_event_guid": null
 }"#;
 
 fn object(site: &Site, catalogue: &Catalogue, tracker: &Tracker) -> Value {

@@ -111,6 +111,7 @@ fn windows(overrides: &Value) -> Result<Windows, Error> {
         if !KEYS.contains(&key.as_str()) {
             return Err(Error::BadRequest(format!("{key}: there is no such override")));
         }
+        read(overrides, key)?;
     }
     let mut windows = Windows::default();
     for (key, (_, most, place)) in WINDOW_KEYS.into_iter().zip(settings::WINDOWS) {
