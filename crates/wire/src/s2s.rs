@@ -210,7 +210,10 @@ fn forbidden_idfas(
     if os == Some(&Os::Android) {
         return needles;
     }
-    let refusal = match idfa_refusal(&make.traits, consent) {
+    // The version of another system says nothing about iOS: unknown, so as iOS 14 or later.
+    let is_apple = make.traits.os.as_ref().is_some_and(Os::is_apple_mobile);
+    let traits = if is_apple { make.traits.clone() } else { Traits::default() };
+    let refusal = match idfa_refusal(&traits, consent) {
         // An IDFA in an update is itself the user's consent (ingest.md section 5).
         Some(IdfaRefusal::AttMissing) if action == Action::Update => None,
         refusal => refusal,

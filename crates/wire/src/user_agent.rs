@@ -37,10 +37,6 @@ pub fn traits_of_version(device_ver: &str) -> Traits {
     if is_absent(text) {
         return Traits::default();
     }
-    let version = |text: &str| {
-        let digits: String = text.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
-        digits.starts_with(|c: char| c.is_ascii_digit()).then(|| digits.trim_end_matches('.').to_owned())
-    };
     let from_right: Vec<&str> = text.rsplitn(3, '-').map(str::trim).collect();
     match from_right.as_slice() {
         [bare] => match version(bare) {
@@ -51,7 +47,7 @@ pub fn traits_of_version(device_ver: &str) -> Traits {
             let (os, os_version) = (Os::named(os), version(last));
             // Two parts may also be a model such as `Pixel-8`: then the name before the number is no
             // operating system that anybody knows.
-            let is_named = !rest.is_empty() || os.as_ref().is_some_and(is_well_known);
+            let is_named = os.as_ref().is_some_and(|os| is_well_known(os) || !rest.is_empty() && is_worded(os));
             if os_version.is_none() || !is_named {
                 return Traits { model: Some(text.to_owned()), ..Traits::default() };
             }
@@ -60,6 +56,18 @@ pub fn traits_of_version(device_ver: &str) -> Traits {
         }
         [] => Traits::default(),
     }
+}
+
+/// The digits and dots of a version; `None` when the text is none, such as `7c9e`.
+fn version(text: &str) -> Option<String> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (digits, rest) = text.split_at(end);
+    let is_version = digits.starts_with(|c: char| c.is_ascii_digit()) && !rest.starts_with(char::is_alphanumeric);
+    is_version.then(|| digits.trim_end_matches('.').to_owned())
+}
+
+fn is_worded(os: &Os) -> bool {
+    os.name().starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
 fn is_well_known(os: &Os) -> bool {

@@ -1,1 +1,529 @@
-//! x
+//! Server-to-server fields, one line per case (ingest.md sections 2 to 14).
+
+use measure::{
+    Decimal, Timestamp, TouchId,
+    event::Value,
+    flag::Flag,
+    identifier::{Fingerprint, IdKind, Identifier},
+    install::ClickReferenceKind,
+    platform::{Os, Traits},
+};
+use wire::s2s::manufactured_user_agent;
+
+use crate::world::{
+    IDFA, IPHONE, PIXEL, RECEIVED, event, install, install_on, occurs, try_identity_link, try_on, update,
+};
+
+#[test]
+fn usertime() {
+    let check = |written: &str, seconds: f64, flag: Option<Flag>| {
+        let (event, parsed) = event(&format!(r#""usertime":{written}"#));
+        assert_eq!(event.time, Timestamp((seconds * 1000.0) as i64), "{written}");
+        let odd: Vec<Flag> = parsed.flags.into_iter().filter(|flag| flag.name().starts_with("time_")).collect();
+        assert_eq!(odd, flag.into_iter().collect::<Vec<_>>(), "{written}");
+    };
+    let receipt = RECEIVED as f64;
+    check("1760000000", 1_760_000_000.0, None);
+    check("\"1760000000\"", 1_760_000_000.0, None);
+    check("1760000000.118", 1_760_000_000.118, None);
+    check("1760000000123", 1_760_000_000.123, None);
+    check("\"1760000000123\"", 1_760_000_000.123, None);
+    check("1760000000123456", 1_760_000_000.123, None);
+    check("1.76e9", 1_760_000_000.0, None);
+    check("\"2025-10-09T08:53:20Z\"", 1_760_000_000.0, None);
+    check("\"2025-10-09T10:53:20+02:00\"", 1_760_000_000.0, None);
+    check("\"2025-10-09T08:53:20\"", 1_760_000_000.0, None);
+    check("\"2025-10-09 08:53:20\"", 1_760_000_000.0, None);
+    check("1199145600", 1_199_145_600.0, None);
+    check("1199145599", receipt, Some(Flag::TimeBefore2008));
+    check("0", receipt, Some(Flag::TimeBefore2008));
+    check("-5", receipt, Some(Flag::TimeBefore2008));
+    check("1760100001", receipt, Some(Flag::TimeFuture));
+    check("1900000000", receipt, Some(Flag::TimeFuture));
+    check("1760000000123456789", receipt, Some(Flag::TimeInvalid));
+    check("\"yesterday\"", receipt, Some(Flag::TimeInvalid));
+    check("true", receipt, Some(Flag::TimeInvalid));
+    check("[]", receipt, Some(Flag::TimeInvalid));
+    check("null", receipt, Some(Flag::TimeMissing));
+    check("\"\"", receipt, Some(Flag::TimeMissing));
+}
+
+#[test]
+fn the_raw_usertime_is_kept() {
+    let kept = ("usertime".to_owned(), Value::Number("1900000000".to_owned()));
+    assert!(event(r#""usertime":1900000000"#).0.extra.contains(&kept));
+    assert!(install(r#"{"usertime":1900000000}"#).0.params.contains(&kept));
+}
+
+#[test]
+fn amount() {
+    let check = |data: &str, expected: Option<&str>| {
+        let amount = event(data).0.amount.map(|amount| amount.to_string());
+        assert_eq!(amount.as_deref(), expected, "{data}");
+    };
+    check(r#""event_data":{"sum":14.99,"price":1,"revenue":2}"#, Some("14.99"));
+    check(r#""event_data":{"price":"1.10","revenue":2}"#, Some("1.10"));
+    check(r#""event_data":{"revenue":2}"#, Some("2"));
+    check(r#""event_data":{"sum":"","price":3}"#, Some("3"));
+    check(r#""event_data":{"sum":"much","price":3}"#, Some("3"));
+    check(r#""event_data":{"sum":14.99,"quantity":3}"#, Some("14.99"));
+    check(r#""event_data":{"sum":-5}"#, Some("-5"));
+    check(r#""event_data":{"sum":0.1}"#, Some("0.1"));
+    check(r#""event_data":{"sum":9007199254740993}"#, Some("9007199254740993"));
+    check(r#""event_data":{"sum":12345678901234567.89}"#, Some("12345678901234567.89"));
+    check(r#""event_data":{"sum":1.5e2}"#, Some("150"));
+    check(r#""event_data":{"sum":"1_000"}"#, None);
+    check(r#""event_data":{"sum":1e300}"#, None);
+    check(r#""event_data":{"sum":1,"sum":2}"#, Some("2"));
+    check(r#""event_data":"20""#, Some("20"));
+    check(r#""event_data":20.50"#, Some("20.50"));
+    check(r#""event_data":"level 20""#, None);
+    check(r#""event_data":[20]"#, None);
+    check(r#""event_value":"7""#, Some("7"));
+    check(r#""event_data":"","event_value":"7""#, Some("7"));
+    check("", None);
+}
+
+#[test]
+fn currency() {
+    let check = |data: &str, expected: Option<&str>| assert_eq!(event(data).0.currency.as_deref(), expected, "{data}");
+    check(r#""currency":"EUR","event_data":{"currency":"USD"}"#, Some("EUR"));
+    check(r#""currency":"","event_data":{"currency":"USD"}"#, Some("USD"));
+    check(r#""event_data":{"sum":1}"#, None);
+}
+
+#[test]
+fn event_data_in_every_type() {
+    let value = |text: &str| Value::Text(text.to_owned());
+    let plain = |data: &str| event(&format!(r#""event_data":{data}"#)).0.plain;
+    assert_eq!(plain("\"20\""), Some(value("20")));
+    assert_eq!(plain("20.10"), Some(Value::Number("20.10".to_owned())));
+    assert_eq!(plain("true"), Some(Value::Bool(true)));
+    assert_eq!(plain("[1, {\"a\":2}]"), Some(Value::Json(r#"[1,{"a":2}]"#.to_owned())));
+    assert_eq!(plain("null"), None);
+    let (event, _) = event(r#""event_data":{"b":{"c":{"d":1.0}},"a":"x","l":[{"p":1}],"n":null,"e":""}"#);
+    let expected = [
+        ("b", Value::Json(r#"{"c":{"d":1.0}}"#.to_owned())),
+        ("b.c", Value::Json(r#"{"d":1.0}"#.to_owned())),
+        ("b.c.d", Value::Number("1.0".to_owned())),
+        ("a", value("x")),
+        ("l", Value::Json(r#"[{"p":1}]"#.to_owned())),
+        ("e", value("")),
+    ];
+    assert_eq!(event.params, expected.map(|(key, value)| (key.to_owned(), value)));
+    assert_eq!(event.plain, None);
+}
+
+#[test]
+fn unknown_keys_are_kept() {
+    let body = r#"{"action":"event","kochava_app_id":"k","kochava_device_id":"d","sdk_protocol":"17","event_name":"root name","locale":"root","data":{"locale":"en-US","screen_dpi":2,"empty":"","device_ver":"17.1"}}"#;
+    let measure::input::Payload::Event(event) = try_on("iOS", body).unwrap().payload else { panic!("no event") };
+    let kept: Vec<(&str, &str)> = event.extra.iter().map(|(key, value)| (key.as_str(), value.text())).collect();
+    assert_eq!(kept, [("locale", "en-US"), ("screen_dpi", "2"), ("device_ver", "17.1"), ("sdk_protocol", "17")]);
+    assert_eq!(event.name, "root name");
+}
+
+#[test]
+fn app_version_has_four_places() {
+    let check = |root: &str, data: &str| {
+        let body = format!(r#"{{"action":"install","kochava_app_id":"k"{root},"data":{{{data}}}}}"#);
+        let measure::input::Payload::Install(install) = try_on("iOS", &body).unwrap().payload else { panic!() };
+        assert_eq!(install.origin.app_version.as_deref(), Some("3.4"), "{body}");
+    };
+    check("", r#""app_version":"3.4""#);
+    check(r#","app_version":"3.4""#, r#""app_version":"""#);
+    check("", r#""app_ver":3.4"#);
+    check(r#","app_ver":"3.4""#, r#""app_version":null"#);
+}
+
+#[test]
+fn device_ver_is_read_from_the_right() {
+    let check = |platform: &str, written: &str, ua: &str, model: &str, os: &str| {
+        let data = format!(r#"{{"device_ver":"{written}","device_ua":"{ua}"}}"#);
+        let traits = install_on(platform, &data).0.origin.traits;
+        assert_eq!((traits.model.as_deref().unwrap_or(""), traits.os_text().as_str()), (model, os), "{written} {ua}");
+    };
+    check("iOS", "iPhone-iOS-13.6.0", "", "iPhone", "iOS 13.6.0");
+    check("iOS", "SM-J727A-Android-7.0.0", "", "SM-J727A", "Android 7.0.0");
+    check("iOS", "Android SDK built for x86-Android-8.1.0", "", "Android SDK built for x86", "Android 8.1.0");
+    check("iOS", "Pixel-8-Pro-Android-14", "", "Pixel-8-Pro", "Android 14");
+    check("iOS", "Android-14", "", "", "Android 14");
+    check("Android", "Pixel-8", "", "Pixel-8", "Android");
+    check("iOS", "17.1", "", "", "iOS 17.1");
+    check("Android", "17.1", "", "", "Android 17.1");
+    check("Web", "17.1", "", "", "17.1");
+    check("iOS", "14", PIXEL, "Pixel 8 Pro", "Android 14");
+    check("iOS", "17.5.1", IPHONE, "iPhone", "iOS 17.5.1");
+    check("iOS", "", IPHONE, "iPhone", "iOS 17.5");
+    check("iOS", "", "test-ua", "", "");
+    check("iOS", "", "", "", "");
+    check("iOS", "unknown", "", "", "");
+    check("iOS", "7c9e6679", "", "7c9e6679", "iOS");
+    check("iOS", "17.1 (21B74)", "", "", "iOS 17.1");
+    check("iOS", "A1-HarmonyOS-4.0", "", "A1", "harmonyos 4.0");
+}
+
+#[test]
+fn user_agent() {
+    let check = |data: &str, expected: Option<&str>, flag: Option<Flag>| {
+        let (install, parsed) = install(data);
+        assert_eq!(install.origin.user_agent.as_deref(), expected, "{data}");
+        let odd: Vec<Flag> = parsed.flags.into_iter().filter(|flag| flag.name().starts_with("ua_")).collect();
+        assert_eq!(odd, flag.into_iter().collect::<Vec<_>>(), "{data}");
+    };
+    check(r#"{"device_ua":"Mozilla/5.0 (X)"}"#, Some("Mozilla/5.0 (X)"), None);
+    check(r#"{"device_ua":"Mozilla%2F5.0%20(X)"}"#, Some("Mozilla/5.0 (X)"), None);
+    check(r#"{"device_ua":"Mozilla/5.0 (100%25)"}"#, Some("Mozilla/5.0 (100%25)"), None);
+    check(r#"{"device_ua":"100%"}"#, Some("100%"), None);
+    let manufactured = Some("Mozilla/5.0 (iPhone; iOS 13.6.0)");
+    check(r#"{"device_ua":"","device_ver":"iPhone-iOS-13.6.0"}"#, manufactured, Some(Flag::UaManufactured));
+    check(r#"{"device_ua":"Unknown","device_ver":"iPhone-iOS-13.6.0"}"#, manufactured, Some(Flag::UaManufactured));
+    check(r#"{"device_ver":"17.1"}"#, Some("Mozilla/5.0 (iOS 17.1)"), Some(Flag::UaManufactured));
+    check("{}", None, Some(Flag::UaMissing));
+    assert_eq!(manufactured_user_agent(&Traits::default()), None);
+}
+
+#[test]
+fn the_connection_counts_for_the_browser_sdk_only() {
+    let body = |sdk: &str| format!(r#"{{"action":"install","kochava_app_id":"k","kochava_device_id":"d"{sdk},"data":{{}}}}"#);
+    let origin = |sdk: &str| match try_on("Web", &body(sdk)).unwrap().payload {
+        measure::input::Payload::Install(install) => (install.origin.ip.is_some(), install.origin.user_agent),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(origin(r#","sdk_version":"WebTracker 3.0.4""#), (true, Some(IPHONE.to_owned())));
+    assert_eq!(origin(""), (false, None));
+    assert_eq!(origin(r#","sdk_version":"Other 3""#), (false, None));
+}
+
+#[test]
+fn addresses() {
+    let check = |written: &str, expected: Option<&str>, flag: Option<Flag>| {
+        let (install, parsed) = install(&format!(r#"{{"origination_ip":{written}}}"#));
+        assert_eq!(install.origin.ip.map(|ip| ip.to_string()).as_deref(), expected, "{written}");
+        let odd: Vec<Flag> = parsed.flags.into_iter().filter(|flag| flag.name().starts_with("ip_")).collect();
+        assert_eq!(odd, flag.into_iter().collect::<Vec<_>>(), "{written}");
+    };
+    check("\"203.0.113.24\"", Some("203.0.113.24"), None);
+    check("\" 203.0.113.24 \"", Some("203.0.113.24"), None);
+    check("\"2001:db8::1\"", Some("2001:db8::1"), None);
+    check("\"::ffff:203.0.113.24\"", Some("203.0.113.24"), None);
+    check("\"69.224.141.777\"", None, Some(Flag::IpInvalid));
+    check("\"0.0.0.0\"", None, Some(Flag::IpInvalid));
+    check("\"\"", None, Some(Flag::IpMissing));
+    check("null", None, Some(Flag::IpMissing));
+}
+
+fn named(identifiers: &[Identifier]) -> Vec<(&str, &str)> {
+    identifiers.iter().map(|identifier| (identifier.kind.name(), identifier.value.as_str())).collect()
+}
+
+#[test]
+fn device_ids() {
+    let check = |data: &str, expected: &[(&str, &str)]| {
+        let (install, _) = install_on("Android", data);
+        assert_eq!(named(&install.origin.identifiers), expected, "{data}");
+    };
+    check(r#"{"device_ids":{"adid":"a-1","ANDROID_ID":"b"}}"#, &[("adid", "a-1"), ("android_id", "b")]);
+    check(r#"{"device_ids":{"ADID":"a-1"}}"#, &[("adid", "a-1")]);
+    check(r#"{"device_ids":[{"adid":"a-1"},{"loyalty":7}]}"#, &[("adid", "a-1"), ("loyalty", "7")]);
+    check(r#"{"device_ids":{"adid":"","android_id":null,"custom":"unknown"}}"#, &[]);
+    check(r#"{"device_ids":{"adid":"00000000-0000-0000-0000-000000000000"}}"#, &[]);
+    check(r#"{"device_ids":{"idfv":"{idfv}","device_id":"device_id"}}"#, &[]);
+    check(r#"{"device_ids":{"device_id":"lg-1"}}"#, &[("device_id", "lg-1")]);
+    check(r#"{"device_ids":{"udid":"r-1"}}"#, &[("rida", "r-1")]);
+    check(r#"{"device_ids":{},"adid":"a-1"}"#, &[("adid", "a-1")]);
+    check(r#"{"device_ids":{"idfa":"a-1"}}"#, &[("adid", "a-1")]);
+    check(r#"{"device_ids":{"idfa":"a-1","adid":"b-2"}}"#, &[("adid", "b-2")]);
+    check(r#"{"device_ids":"text"}"#, &[]);
+}
+
+#[test]
+fn identifiers_at_the_root_fill_in() {
+    let body = r#"{"action":"install","kochava_app_id":"k","device_ids":{"idfv":"v-2","adid":"a-2"},"data":{"device_ids":{"idfv":"v-1"}}}"#;
+    let measure::input::Payload::Install(install) = try_on("iOS", body).unwrap().payload else { panic!() };
+    assert_eq!(named(&install.origin.identifiers), [("idfv", "v-1"), ("adid", "a-2")]);
+}
+
+#[test]
+fn without_any_identifier_there_is_a_flag() {
+    assert!(install("{}").1.flags.contains(&Flag::NoIdentifier));
+    assert!(install(r#"{"kochava_device_id":"unknown"}"#).1.flags.contains(&Flag::NoIdentifier));
+    assert!(!install(r#"{"device_ids":{"custom":"c"}}"#).1.flags.contains(&Flag::NoIdentifier));
+}
+
+#[test]
+fn tracking_transparency() {
+    let check = |platform: &str, more: &str, kept: bool, flag: Option<Flag>| {
+        let data = format!(r#"{{"device_ids":{{"idfa":"{IDFA}","idfv":"v-1"}},"copy":"x {IDFA}"{more}}}"#);
+        let (install, parsed) = install_on(platform, &data);
+        assert_eq!(occurs(IDFA, &format!("{parsed:?}")), kept, "{more}");
+        let odd: Vec<Flag> = parsed.flags.into_iter().filter(|flag| flag.name().starts_with("idfa_")).collect();
+        assert_eq!(odd, flag.into_iter().collect::<Vec<_>>(), "{more}");
+        assert!(install.origin.identifiers.iter().any(|id| id.kind == IdKind::Idfv), "the idfv stays");
+    };
+    let missing = Some(Flag::IdfaDroppedAttMissing);
+    let refused = Some(Flag::IdfaDroppedAttFalse);
+    check("iOS", "", false, missing);
+    check("iOS", r#","app_tracking_transparency":{}"#, false, missing);
+    check("iOS", r#","app_tracking_transparency":{"att":null}"#, false, missing);
+    check("iOS", r#","app_tracking_transparency":{"att":"perhaps"}"#, false, missing);
+    check("iOS", r#","app_tracking_transparency":{"att":true}"#, true, None);
+    check("iOS", r#","app_tracking_transparency":{"att":1}"#, true, None);
+    check("iOS", r#","app_tracking_transparency":{"att":"1"}"#, true, None);
+    check("iOS", r#","app_tracking_transparency":{"att":"True"}"#, true, None);
+    check("iOS", r#","app_tracking_transparency":{"att":false}"#, false, refused);
+    check("iOS", r#","app_tracking_transparency":{"att":0}"#, false, refused);
+    check("iOS", r#","app_tracking_transparency":{"att":"false"}"#, false, refused);
+    check("iOS", r#","att":true"#, true, None);
+    check("iOS", r#","att":"0""#, false, refused);
+    check("iOS", r#","device_ver":"iPhone-iOS-13.6.0""#, true, None);
+    check("iOS", r#","device_ver":"iPhone-iOS-14.0""#, false, missing);
+    check("iOS", r#","device_ver":"iPhone-iOS-13.6.0","att":false"#, false, refused);
+    check("iOS", r#","device_ua":"Mozilla/5.0 (Windows NT 10.0)","device_ver":"10""#, false, missing);
+    check("Web", r#","device_ver":"10""#, false, missing);
+    check("Android", "", true, None);
+    check("Android", r#","att":false"#, true, None);
+    check("iOS", &format!(r#","device_ua":"{PIXEL}""#), true, None);
+}
+
+#[test]
+fn transparency_details_are_read() {
+    let data = r#"{"app_tracking_transparency":{"att":true,"att_time":"1759999990","att_duration":4.2,"att_detail":"authorized"}}"#;
+    let att = install(data).0.origin.consent.att;
+    assert_eq!((att.time, att.duration, att.detail.as_deref()), (Some(1_759_999_990), Some(4), Some("authorized")));
+}
+
+#[test]
+fn consent_in_every_type() {
+    let check = |written: &str, expected: Option<bool>| {
+        let data = format!(r#"{{"gdpr_privacy_consent":{{"gdpr_applies":{written}}},"device_limit_tracking":{written}}}"#);
+        let consent = install(&data).0.origin.consent;
+        assert_eq!((consent.gdpr_applies, consent.limit_tracking), (expected, expected), "{written}");
+    };
+    check("1", Some(true));
+    check("true", Some(true));
+    check("\"1\"", Some(true));
+    check("\"true\"", Some(true));
+    check("0", Some(false));
+    check("false", Some(false));
+    check("\"0\"", Some(false));
+    check("\"false\"", Some(false));
+    check("\"\"", None);
+    check("null", None);
+    check("{}", None);
+    assert!(install(r#"{"device_limit_tracking":"true"}"#).1.flags.contains(&Flag::LimitAdTracking));
+}
+
+#[test]
+fn a_dropped_idfa_is_nowhere() {
+    let bare = IDFA.replace('-', "").to_lowercase();
+    let colons = IDFA.replace('-', ":");
+    let check = |more: &str| {
+        let data = format!(r#"{{"device_ids":{{"idfa":"{IDFA}"}},{more}}}"#);
+        let (_, parsed) = install(&data);
+        assert!(!occurs(IDFA, &format!("{parsed:?}")), "{more}: {parsed:?}");
+        assert!(!occurs(&colons, &format!("{parsed:?}")), "{more}");
+    };
+    check(&format!(r#""copy":"{bare}""#));
+    check(&format!(r#""copy":"x{bare}y{IDFA}""#));
+    check(&format!(r#""copy":"{colons}""#));
+    check(&format!(r#""{bare}":1"#));
+    check(&format!(r#""deep":[{{"idfa":["{bare}"]}}]"#));
+    check(&format!(r#""kochava_device_id":"SX-{bare}""#));
+    check(&format!(r#""device_ua":"X {IDFA}","device_ver":"{bare}""#));
+    check(&format!(r#""device_ua":"X%20{}""#, IDFA.replace('-', "%2D")));
+    check(&format!(r#""install_referrer":{{"referrer":"utm_source%3D{}"}}"#, IDFA.replace('-', "%252D")));
+    check(r#""copy":"\u0037C9E6679-7425-40DE-944B-E07FC1F90AE7""#);
+    check(&format!(r#""identity_link":{{"user":"{IDFA}","idfa":"{IDFA}"}}"#));
+    check(r#""idfa":"0FA77C9E-7425-40DE-944B-E07FC1F90AE7","copy":"0fa77c9e742540de944be07fc1f90ae7""#);
+}
+
+#[test]
+fn what_is_cut_leaves_the_rest() {
+    let data = format!(r#"{{"device_ids":{{"idfa":"{IDFA}","idfv":"v-1","adid":"{IDFA}"}},"note":"id {IDFA}!","n":1.50}}"#);
+    let (install, parsed) = install(&data);
+    assert_eq!(named(&install.origin.identifiers), [("idfv", "v-1")]);
+    assert!(parsed.body.contains(r#""device_ids":{"idfv":"v-1","adid":null},"note":"id redacted!","n":1.50"#), "{}", parsed.body);
+    let whole = r#"{ "action": "install", "kochava_app_id":"k", "data" : {"n": 1.50} }"#;
+    assert_eq!(try_on("iOS", whole).unwrap().body, whole);
+}
+
+#[test]
+fn referrers() {
+    let click: TouchId = "clk_0199d3a0c0f97d3ea1b2c3d4e5f60718".parse().unwrap();
+    let check = |data: &str, expected: Option<(&str, Option<TouchId>)>| {
+        let found = install(data).0.click;
+        let found = found.as_ref().map(|click| (click.written.as_str(), click.touch));
+        assert_eq!(found, expected, "{data}");
+    };
+    let referrer = |text: &str| format!(r#"{{"install_referrer":{{"referrer":"{text}","referrer_click_time":1759999900}}}}"#);
+    let written = click.to_string();
+    check(&referrer(&format!("utm_source={click}&utm_campaign=t1")), Some((&written, Some(click))));
+    check(&referrer(&format!("utm_source%3D{click}%26utm_campaign%3Dt1")), Some((&written, Some(click))));
+    check(&format!(r#"{{"install_referrer":"utm_source={click}"}}"#), Some((&written, Some(click))));
+    check(&format!(r#"{{"conversion_data":{{"utm_source":"{click}"}}}}"#), Some((&written, Some(click))));
+    check(&referrer("utm_source=google-play&utm_medium=organic"), Some(("google-play", None)));
+    check(&referrer("gclid=abc"), None);
+    check(&referrer("utm_source=(not%20set)&utm_medium=(not%20set)"), None);
+    check(&referrer(""), None);
+    check(r#"{"conversion_data":{"utm_source":""}}"#, None);
+    check(r#"{"install_referrer":null,"conversion_data":[]}"#, None);
+    let both = format!(r#"{{"install_referrer":{{"referrer":"utm_source=x"}},"conversion_data":{{"utm_source":"{click}"}}}}"#);
+    check(&both, Some((&written, Some(click))));
+    let click = install(&referrer("utm_source=abc")).0.click.unwrap();
+    assert_eq!(click.click_time, Some(Timestamp::from_seconds(1_759_999_900)));
+    assert_eq!((click.kind, click.raw.as_str()), (ClickReferenceKind::InstallReferrer, "utm_source=abc"));
+}
+
+#[test]
+fn referrers_of_the_stores() {
+    let samples: serde_json::Value = serde_json::from_str(include_str!("fixtures/play-referrers.json")).unwrap();
+    let found: Vec<String> = samples
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|sample| {
+            let data = serde_json::json!({"install_referrer": {"referrer": sample["referrer"]}});
+            install(&data.to_string()).0.click.map(|click| click.written).unwrap_or_default()
+        })
+        .collect();
+    assert_eq!(found, ["sx-click-0f3a", "google-play", "google", "", "apps.facebook.com", "", "newsletter", ""]);
+}
+
+#[test]
+fn search_ads() {
+    let check = |data: &str, expected: Option<(&str, bool)>| {
+        let (install, parsed) = install(data);
+        let ads = install.search_ads.as_ref();
+        let found = ads.map(|ads| (ads.campaign_id.as_deref().unwrap_or(""), ads.click_time.is_some()));
+        assert_eq!(found, expected, "{data}");
+        let is_flagged = parsed.flags.contains(&Flag::DateManufactured);
+        assert_eq!(is_flagged, expected.is_some_and(|(_, dated)| !dated), "{data}");
+    };
+    let old = r#""iad_attribution_details":{"Version3.1":{"iad-attribution":"true","iad-campaign-id":"1","iad-click-date":"2020-09-18T22:02:00Z"}}"#;
+    let new = r#""adservices_attribution_details":{"attribution":true,"campaignId":2}"#;
+    check(&format!("{{{old}}}"), Some(("1", true)));
+    check(&format!("{{{new}}}"), Some(("2", false)));
+    check(&format!("{{{new},{old}}}"), Some(("1", true)));
+    check(&format!(r#"{{"iad_attribution_details":{{"Version3.1":{{}}}},{new}}}"#), Some(("2", false)));
+    check(r#"{"iad_attribution_details":{"Version3.1":{}}}"#, None);
+    check(r#"{"iad_attribution_details":{"Version3.1":{"iad-attribution":"false"}}}"#, None);
+    check(r#"{"adservices_attribution_details":{"attribution":false,"campaignId":2}}"#, None);
+    check(r#"{"adservices_attribution_details":""}"#, None);
+    check(r#"{"adservices_attribution_details":{"attribution":true,"campaignId":2,"clickDate":"2020-09-18T22:02Z"}}"#, Some(("2", true)));
+    let ids = r#"{"adservices_attribution_details":{"attribution":true,"keywordID":5,"adGroupId":6,"conversionType":"Download"}}"#;
+    let ads = install(ids).0.search_ads.unwrap();
+    assert_eq!(ads.keyword_id.as_deref(), Some("5"));
+    assert_eq!(ads.ad_group_id.as_deref(), Some("6"));
+    assert_eq!(ads.conversion_type.as_deref(), Some("Download"));
+}
+
+#[test]
+fn updates() {
+    let check = |rest: &str, kept: bool| {
+        let (update, parsed) = update(rest);
+        assert_eq!(update.kochava_device_id, "SX-9", "{rest}");
+        assert_eq!(update.identifiers.iter().any(|id| id.kind == IdKind::Idfa), kept, "{rest}");
+        assert_eq!(occurs(IDFA, &format!("{parsed:?}")), kept, "{rest}");
+        assert_eq!(parsed.flags.contains(&Flag::IdfaDroppedAttFalse), !kept && rest.contains(IDFA), "{rest}");
+    };
+    let id = r#""kochava_device_id":"SX-9""#;
+    check(&format!(r#"{id},"data":{{"idfa":"{IDFA}"}}"#), true);
+    check(&format!(r#"{id},"data":{{"device_ids":{{"IDFA":"{IDFA}"}}}}"#), true);
+    check(&format!(r#"{id},"data":{{"idfa":"{IDFA}","app_tracking_transparency":{{"att":true}}}}"#), true);
+    check(&format!(r#"{id},"data":{{"idfa":"{IDFA}","app_tracking_transparency":{{"att":false}}}}"#), false);
+    check(&format!(r#"{id},"data":{{"idfa":"{IDFA}","att":"0"}}"#), false);
+    check(&format!(r#"{id},"data":{{}}"#), false);
+}
+
+#[test]
+fn identity_links() {
+    let fingerprint = Identifier::new(IdKind::Idfa, IDFA).as_ref().map(Fingerprint::from);
+    let check = |platform: &str, device: &str, plain: &[(&str, &str)], hashed: &[(&str, &str)], idfa: bool| {
+        let (link, parsed) = try_identity_link(platform, &format!(r#"{device},"data":{{"user_id":"u-42","n":5}}"#)).unwrap();
+        assert_eq!(named(&link.identifiers), plain, "{device}");
+        let digests: Vec<_> = link.digests.iter().map(|(kind, digest)| (kind.name(), digest.as_str())).collect();
+        assert_eq!(digests, hashed, "{device}");
+        assert_eq!(link.idfa, fingerprint.filter(|_| idfa), "{device}");
+        assert_eq!(link.links, [("user_id".to_owned(), "u-42".to_owned()), ("n".to_owned(), "5".to_owned())]);
+        assert!(platform == "Android" || !occurs(IDFA, &format!("{parsed:?}")), "{device}");
+    };
+    let md5 = "358f3cc563911c41542fa3394787f529";
+    let method = r#""device_hash_method":{"IDFA":"MD5"}"#;
+    check("iOS", &format!(r#""device_id":{{"idfa":"{IDFA}"}}"#), &[], &[], true);
+    check("iOS", &format!(r#""device_id":{{"idfa":"{}"}}"#, IDFA.replace('-', "")), &[], &[], true);
+    check("iOS", &format!(r#""device_id":"{IDFA}""#), &[], &[], true);
+    check("iOS", &format!(r#""device_id":"{IDFA}","device_id_type":"idfa""#), &[], &[], true);
+    check("tvOS", &format!(r#""device_id":"{IDFA}""#), &[], &[], true);
+    check("iOS", &format!(r#""device_id":{{"idfa":"{md5}"}},{method}"#), &[], &[("idfa", md5)], false);
+    check("iOS", &format!(r#""device_id":{{"idfa":"{}"}},{method}"#, md5.to_uppercase()), &[], &[("idfa", md5)], false);
+    check("iOS", &format!(r#""device_id":"{md5}","device_hash_method":"md5""#), &[], &[("idfa", md5)], false);
+    check("Android", r#""device_id":"a-1""#, &[("adid", "a-1")], &[], false);
+    check("Android", r#""device_id":{"idfa":"a-1"}"#, &[("adid", "a-1")], &[], false);
+    check("Web", r#""device_id":"c-1""#, &[("custom", "c-1")], &[], false);
+    check("iOS", r#""device_id":{"idfv":"v-1"}"#, &[("idfv", "v-1")], &[], false);
+    check("iOS", r#""device_id":"v-1","device_id_type":"idfv""#, &[("idfv", "v-1")], &[], false);
+    check("Android", &format!(r#""device_id":{{"adid":"{md5}"}}"#), &[("adid", md5)], &[("adid", md5)], false);
+    check("iOS", r#""kochava_device_id":"SX-1""#, &[], &[], false);
+}
+
+#[test]
+fn an_identity_link_on_track_json() {
+    let check = |data: &str, expected: Option<&str>| {
+        let body = format!(r#"{{"action":"identityLink","kochava_app_id":"k","kochava_device_id":"d","data":{data}}}"#);
+        let found = try_on("iOS", &body).map(|parsed| match parsed.payload {
+            measure::input::Payload::Link(link) => link.links.into_iter().map(|(k, v)| format!("{k}={v};")).collect::<String>(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(found.as_deref().ok(), expected, "{data}");
+    };
+    check(r#"{"identity_link":{"user_id":"u-42"}}"#, Some("user_id=u-42;"));
+    check(r#"{"identity_link":{"user_id":2718281828,"x":"","y":null},"usertime":1}"#, Some("user_id=2718281828;"));
+    check(r#"{"user_id":"u-42","usertime":1760000000,"device_ids":{"idfv":"v"}}"#, Some("user_id=u-42;"));
+    check(r#"{"identity_link":{}}"#, None);
+    check("{}", None);
+}
+
+#[test]
+fn links_ride_on_installs() {
+    let links = install(r#"{"identity_link":{"user_id":42,"email":"a@example.com"}}"#).0.links;
+    assert_eq!(links, [("user_id".to_owned(), "42".to_owned()), ("email".to_owned(), "a@example.com".to_owned())]);
+}
+
+#[test]
+fn what_is_required() {
+    let check = |body: &str, word: &str| {
+        let refusal = try_on("iOS", body).unwrap_err();
+        assert_eq!(refusal.status, 400, "{body}");
+        assert!(refusal.error.starts_with(word), "{body}: {}", refusal.error);
+    };
+    check(r#"{"kochava_app_id":"k","data":{}}"#, "action");
+    check(r#"{"action":"Install","kochava_app_id":"k","data":{}}"#, "action");
+    check(r#"{"action":5,"kochava_app_id":"k","data":{}}"#, "action");
+    check(r#"{"action":"install","data":{}}"#, "kochava_app_id");
+    check(r#"{"action":"install","kochava_app_id":"","data":{}}"#, "kochava_app_id");
+    check(r#"{"action":"install","kochava_app_id":"k"}"#, "data");
+    check(r#"{"action":"install","kochava_app_id":"k","data":"derp"}"#, "data");
+    check(r#"{"action":"install","kochava_app_id":"k","data":[]}"#, "data");
+    check(r#"{"action":"event","kochava_app_id":"k","data":{}}"#, "event_name");
+    check(r#"{"action":"event","kochava_app_id":"k","data":{"event_name":""}}"#, "event_name");
+    check(r#"{"action":"event","kochava_app_id":"k","data":{"event_name":{}}}"#, "event_name");
+    check(r#"{"action":"update","kochava_app_id":"k","data":{"idfa":"x"}}"#, "kochava_device_id");
+    let check = |rest: &str, word: &str| {
+        let refusal = try_identity_link("iOS", rest).unwrap_err();
+        assert!(refusal.status == 400 && refusal.error.starts_with(word), "{rest}: {}", refusal.error);
+    };
+    check(r#""data":{"user_id":"1"}"#, "device_id");
+    check(r#""data":{"device_id":"1"}"#, "device_id");
+    check(r#""device_id":{"idfv":"x"}"#, "data");
+    check(r#""device_id":{"idfv":"x"},"data":{}"#, "data");
+    check(r#""action":"install","device_id":"x","data":{"user_id":"1"}"#, "only identityLink");
+    check(r#""device_id":{"idfv":"x"},"device_hash_method":{"idfv":"md5"},"data":{"user_id":"1"}"#, "device_id.idfv");
+}
+
+#[test]
+fn money_is_exact() {
+    let sum: Decimal = ["0.1", "0.2"].iter().map(|text| event(&format!(r#""event_data":{{"sum":{text}}}"#)).0.amount.unwrap()).sum();
+    assert_eq!(sum, "0.3".parse().unwrap());
+    assert_eq!(install_on("Android", r#"{"device_ver":"17"}"#).0.origin.traits.os, Some(Os::Android));
+}
