@@ -1,7 +1,7 @@
 //! Updates and identity links, and the inputs that wait for an install
 //! (ingest.md sections 5 and 6, DECISIONS 4, 13, 16).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, btree_map::Entry};
 
 use measure::{
     device::{Device, Origin},
@@ -48,10 +48,9 @@ impl Turn<'_, '_> {
         for key in keys {
             if let JoinKey::Digest(digest) = &key {
                 let place = (input.app, digest.length());
-                if !self.memory.digest_indexes.contains_key(&place) {
+                if let Entry::Vacant(vacant) = self.memory.digest_indexes.entry(place) {
                     // The first hashed link of the app: from now on devices are found by such digests.
-                    let index = DigestIndex { after: None, complete: false };
-                    self.memory.digest_indexes.insert(place, index);
+                    let index = *vacant.insert(DigestIndex { after: None, complete: false });
                     self.view.batch().digest_indexes.push((place.0, place.1, index));
                 }
             }

@@ -5,6 +5,7 @@ use axum::{
     body::Body,
     http::{Request, header},
 };
+use engine::Engine;
 use measure::{
     AppId, KeyId,
     catalogue::{Entry, ManagementKey},
@@ -21,7 +22,6 @@ use crate::{
     config::{self, Cli},
     edge::Edge,
     http,
-    ledger::Refusals,
     site::Site,
     vault::Vault,
 };
@@ -70,13 +70,16 @@ impl Server {
         });
         let keys = keys.collect();
         catalogue.change(clock::now(), None, |_| Ok::<_, store::StoreError>((keys, ()))).await.unwrap();
+        let engine = Engine::start(store.clone(), catalogue.current(), engine::Options::default(), || {});
         let site = Site {
             edge: Arc::new(Edge::new(&config)),
             config: Arc::new(config),
             catalogue,
             store,
             vault: Arc::new(Vault::with_key([7; 32])),
-            ledger: Refusals::default(),
+            engine: engine.unwrap().0,
+            ledger: Arc::default(),
+            app_limits: Arc::default(),
             listening: SocketAddr::from(([127, 0, 0, 1], 8080)),
         };
         Self { router: http::all(&site), site }

@@ -27,12 +27,7 @@ use super::{
     answer::{Fate, array, refusal, single},
     finish, text,
 };
-use crate::{
-    clock,
-    edge::{self, Received},
-    ledger,
-    site::Site,
-};
+use crate::{clock, edge, ledger, site::Site};
 
 pub(in crate::http) async fn track_json(
     State(site): State<Site>,
@@ -70,7 +65,7 @@ async fn receive(
     finish(async move { take(&site, peer, &headers, &body, endpoint).await }).await
 }
 
-async fn take(site: &Site, peer: Peer, headers: &HeaderMap, body: &Received, endpoint: Endpoint) -> Response {
+async fn take(site: &Site, peer: Peer, headers: &HeaderMap, body: &[u8], endpoint: Endpoint) -> Response {
     let (prepared, is_array) = {
         let call = Call {
             site,
