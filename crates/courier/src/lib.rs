@@ -1,1 +1,20 @@
-//! x
+//! Outgoing postbacks. The courier leases deliveries that are due, sends their finished requests to vetted
+//! addresses, and settles each by the pure schedule of [`measure::postback`]. It knows requests, not
+//! partners (postbacks.md sections 5, 8 and 11).
+//!
+//! Delivery is at least once: a delivery is taken on by lease, sent, and only then settled. A process that
+//! dies between the two leaves a lease that ends, and the delivery is sent again with the same bytes and
+//! the same `X-Sextant-Delivery`.
+
+mod client;
+mod lanes;
+mod options;
+mod round;
+mod target;
+
+#[cfg(test)]
+mod tests;
+
+pub use options::Options;
+pub use round::{Courier, CourierError, Handle};
+pub use target::Guard;

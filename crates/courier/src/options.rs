@@ -1,0 +1,41 @@
+//! The courier's limits.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// The limits of the courier, each with its default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Ranges that are reached although they are private, loopback or the like. Default: none.
+    pub allow_targets: Vec<IpNet>,
+    /// How long a connection may take, name look-up and TLS included. Default: 3 s.
+    pub connect_timeout: Duration,
+    /// How long an attempt may take as a whole. Default: 10 s.
+    pub total_timeout: Duration,
+    /// How long a delivery is taken on for; more than `total_timeout`. Default: 30 s.
+    pub lease: Duration,
+    /// Attempts under way at a time. Default: 256.
+    pub concurrency: usize,
+    /// Attempts under way at a time to one host and port. Default: 32.
+    pub host_concurrency: usize,
+    /// Deliveries taken on and not yet settled. Default: 1024.
+    pub in_hand: usize,
+    /// How long attempts under way may go on once the courier is told to stop. Default: 12 s.
+    pub drain: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            allow_targets: Vec::new(),
+            connect_timeout: Duration::from_secs(3),
+            total_timeout: Duration::from_secs(10),
+            lease: Duration::from_secs(30),
+            concurrency: 256,
+            host_concurrency: 32,
+            in_hand: 1024,
+            drain: Duration::from_secs(12),
+        }
+    }
+}

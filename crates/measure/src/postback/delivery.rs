@@ -1,0 +1,171 @@
+//! Deliveries: what is to be sent, what became of it, and why some are never made (postbacks.md
+//! sections 7 and 8).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AppId, DeliveryId, InputId, InstallId, NetworkId, Timestamp, TriggerId};
+
+/// Why nothing is sent for a pair of trigger and conversion (postbacks.md section 7, DECISIONS 6, 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Suppression {
+    /// The trigger is off.
+    Inactive,
+    /// Required context is missing.
+    Incomplete,
+    /// For the winning network only, and there is no winner.
+    NotAttributed,
+    /// For the winning network only, and another network won.
+    OtherNetwork,
+    /// The network was a candidate but lost.
+    InfluencerOnly,
+    /// The country is not on the list, or is blocked.
+    CountryBlocked,
+    /// A macro that must have a value has none.
+    MissingMacro,
+    /// The URL that came out is not one.
+    BadUrl,
+    /// The target is a private address that is not allow-listed.
+    BlockedTarget,
+    /// The same trigger and conversion was sent before.
+    Duplicate,
+    /// A later decision took its place while it was pending.
+    Superseded,
+    /// The trigger was deleted while it was pending.
+    TriggerDeleted,
+}
+
+impl Suppression {
+    /// The name in answers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inactive => "inactive",
+            Self::Incomplete => "incomplete",
+            Self::NotAttributed => "not_attributed",
+            Self::OtherNetwork => "other_network",
+            Self::InfluencerOnly => "influencer_only",
+            Self::CountryBlocked => "country_blocked",
+            Self::MissingMacro => "missing_macro",
+            Self::BadUrl => "bad_url",
+            Self::BlockedTarget => "blocked_target",
+            Self::Duplicate => "duplicate",
+            Self::Superseded => "superseded",
+            Self::TriggerDeleted => "trigger_deleted",
+        }
+    }
+}
+
+impl fmt::Display for Suppression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The verb of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Method {
+    /// GET.
+    #[default]
+    Get,
+    /// POST.
+    Post,
+}
+
+/// A request, rendered: the same bytes on every attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The verb.
+    pub method: Method,
+    /// The whole URL, http or https.
+    pub url: String,
+    /// The content type of the body, when there is one.
+    pub content_type: Option<String>,
+    /// The body.
+    pub body: String,
+    /// A text the answer must contain to count as a success (`sx_success_match`).
+    pub success_match: Option<String>,
+}
+
+/// The state of a delivery (DECISIONS 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// To be sent, or to be tried again.
+    Pending,
+    /// The partner has it.
+    Delivered,
+    /// Refused for good, or attempts used up; the reason says which.
+    Dead,
+    /// Withdrawn before it was sent; the reason says why.
+    Suppressed,
+}
+
+impl DeliveryState {
+    /// The name in answers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+            Self::Suppressed => "suppressed",
+        }
+    }
+}
+
+/// One try (postbacks.md section 8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// 1 for the first.
+    pub number: u32,
+    /// When it began.
+    pub started: Timestamp,
+    /// How long it took, milliseconds.
+    pub elapsed_ms: u32,
+    /// The status of the answer; `None` when there was none.
+    pub status: Option<u16>,
+    /// What went wrong: `dns`, `connect`, `tls`, `timeout`, `http`, `text_mismatch`, `read`; `None` on
+    /// success.
+    pub error: Option<String>,
+    /// At most the first 4 kB of the answer.
+    pub response: String,
+}
+
+/// A postback to be delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Its identifier: the time of the decision and a hash of trigger, conversion and revision, so that it
+    /// is the same on every attempt, replay and recomputation.
+    pub id: DeliveryId,
+    /// The app.
+    pub app: AppId,
+    /// The trigger and its version.
+    pub trigger: TriggerId,
+    /// The version of the trigger it was made with.
+    pub trigger_version: u32,
+    /// The install, event or click it tells of.
+    pub conversion: InputId,
+    /// The install that the conversion belongs to, if any.
+    pub install: Option<InstallId>,
+    /// The revision of the decision it tells of.
+    pub revision: u32,
+    /// The network it goes to, for network templates and bound custom ones.
+    pub network: Option<NetworkId>,
+    /// What is sent.
+    pub request: Request,
+    /// Its state.
+    pub state: DeliveryState,
+    /// Why it is dead or suppressed.
+    pub reason: Option<String>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it is due next; of no meaning once it is final.
+    pub due: Timestamp,
+    /// How many attempts it may take: 1 + `max_delivery_attempts`.
+    pub attempts_allowed: u32,
+    /// Every attempt so far.
+    pub attempts: Vec<Attempt>,
+}

@@ -1,0 +1,283 @@
+//! The macros and what each one stands for (postbacks.md section 6). A new macro is one row of a table.
+
+use super::{
+    TriggerKind,
+    plan::Conversion,
+    template::{Filling, Token},
+};
+use crate::{
+    DeliveryId, Timestamp,
+    attribution::Source,
+    engagement::{Engagement, EngagementKind, LinkIdentifier},
+    identifier::IdKind,
+    platform::Traits,
+    time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS},
+};
+
+/// What a rendering is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    pub conversion: &'a Conversion<'a>,
+    pub delivery: DeliveryId,
+}
+
+type Fill = for<'a> fn(&Subject<'a>) -> Option<Filling<'a>>;
+type FillTime = for<'a> fn(&Conversion<'a>) -> Option<Timestamp>;
+
+/// A macro that a token names.
+#[derive(Clone, Copy)]
+pub enum Macro<'t> {
+    /// One of the table.
+    Value(Fill),
+    /// A point in time: epoch seconds.
+    Time(FillTime),
+    /// A point in time, as ISO 8601 in UTC.
+    IsoTime(FillTime),
+    /// A parameter of the link: `cp_0` to `cp_9`.
+    LinkParam(&'t str),
+    /// A key of `event_data`; dotted for nested objects.
+    EventData(&'t str),
+}
+
+const VALUES: &[(&str, Fill)] = &[
+    ("click_id", |s| text(from_engagement(s, |click| &click.click_id, |source| &source.click_id))),
+    ("event_name", |s| text(Some(event_name(s.conversion)))),
+    ("event", |s| text(Some(event_name(s.conversion)))),
+    ("event_value", event_value),
+    ("value", event_value),
+    ("revenue", amount),
+    ("currency", |s| text(s.conversion.event?.currency.as_deref())),
+    ("kochava_device_id", kochava_device_id),
+    ("idfa", |s| identifier(s, &IdKind::Idfa)),
+    ("adid", |s| identifier(s, &IdKind::Adid)),
+    ("android_id", |s| identifier(s, &IdKind::AndroidId)),
+    ("idfv", |s| identifier(s, &IdKind::Idfv)),
+    ("ip_address", ip_address),
+    ("ip", ip_address),
+    ("device_ua", user_agent),
+    ("ua", user_agent),
+    ("device_ver", |s| owned(device_version(s.conversion))),
+    ("device_type", |s| text(make(s.conversion, |traits| traits.model.as_deref()))),
+    ("os_version", |s| text(make(s.conversion, |traits| traits.os_version.as_deref()))),
+    ("platform", |s| text(Some(platform(s.conversion)))),
+    ("country", |s| text(s.conversion.origin?.country.as_deref())),
+    ("network_name", network_name),
+    ("network_id", |s| number(s.conversion.network()?.0)),
+    ("campaign_id", |s| number(s.conversion.campaign()?.0)),
+    ("tracker_id", |s| number(s.conversion.tracker()?.0)),
+    ("segment_name", segment_name),
+    ("site_id", |s| text(from_engagement(s, |click| &click.site_id, |source| &source.site_id))),
+    ("sub_site_id", |s| text(from_engagement(s, |click| &click.sub_site_id, |source| &source.sub_site_id))),
+    ("creative_id", |s| text(from_engagement(s, |click| &click.creative_id, |source| &source.creative_id))),
+    // Reengagements are not told apart yet.
+    ("attribution_type", |s| text(s.conversion.source.map(|_| "install"))),
+    ("match_type", |s| text(match_type(s.conversion))),
+    ("app_id", |s| number(s.conversion.app.id.0)),
+    ("delivery_id", |s| owned(Some(s.delivery.to_string()))),
+];
+
+const TIMES: &[(&str, FillTime)] = &[
+    ("event_time", |c| match c.kind {
+        TriggerKind::Install => c.installed,
+        TriggerKind::Event => Some(c.event?.time),
+        TriggerKind::Click => Some(c.click?.0.time),
+    }),
+    ("install_time", |c| c.installed),
+    // An impression that won has no click to tell the time of.
+    ("click_time", |c| match (c.click, c.source) {
+        (Some((click, _)), _) => Some(click.time),
+        (None, source) => {
+            source.filter(|source| source.kind == EngagementKind::Click).map(|source| source.time)
+        }
+    }),
+];
+
+impl<'t> Macro<'t> {
+    /// The macro that `token` names, in this case of letters and with a format that it has; else `None`.
+    pub fn of(token: Token<'t>) -> Option<Self> {
+        let time = TIMES.iter().find(|(name, _)| *name == token.name).map(|(_, time)| *time);
+        match (token.format, time) {
+            (None, Some(time)) => return Some(Self::Time(time)),
+            (Some("iso"), Some(time)) => return Some(Self::IsoTime(time)),
+            (Some(_), _) => return None,
+            (None, None) => {}
+        }
+        if let Some(key) = token.name.strip_prefix("event_data.") {
+            return (!key.is_empty()).then_some(Self::EventData(key));
+        }
+        if let Some(digit) = token.name.strip_prefix("cp_") {
+            let is_digit = digit.len() == 1 && digit.bytes().all(|b| b.is_ascii_digit());
+            return is_digit.then_some(Self::LinkParam(token.name));
+        }
+        VALUES.iter().find(|(name, _)| *name == token.name).map(|(_, fill)| Self::Value(*fill))
+    }
+
+    /// The value it has for a conversion; `None` when there is none, or an empty one.
+    pub fn fill<'a>(self, subject: &Subject<'a>) -> Option<Filling<'a>> {
+        let conversion = subject.conversion;
+        let filling = match self {
+            Self::Value(fill) => fill(subject),
+            Self::Time(time) => Some(Filling::Number(time(conversion)?.seconds().to_string().into())),
+            Self::IsoTime(time) => owned(Some(iso(time(conversion)?))),
+            Self::LinkParam(key) => {
+                let params = match (conversion.click, conversion.source) {
+                    (Some((click, _)), _) => &click.params,
+                    (None, source) => &source?.params,
+                };
+                text(params.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str()))
+            }
+            Self::EventData(key) => {
+                let params = &conversion.event?.params;
+                params.iter().find(|(name, _)| name == key).map(|(_, value)| value.into())
+            }
+        };
+        filling.filter(|filling| !filling.text().is_empty())
+    }
+}
+
+fn text(value: Option<&str>) -> Option<Filling<'_>> {
+    value.map(|value| Filling::Text(value.into()))
+}
+
+fn owned<'a>(value: Option<String>) -> Option<Filling<'a>> {
+    value.map(|value| Filling::Text(value.into()))
+}
+
+fn number<'a>(value: u64) -> Option<Filling<'a>> {
+    Some(Filling::Number(value.to_string().into()))
+}
+
+/// A text of the engagement that it is all about: the click itself, or the winner.
+fn from_engagement<'a>(
+    subject: &Subject<'a>,
+    click: fn(&Engagement) -> &Option<String>,
+    source: fn(&Source) -> &Option<String>,
+) -> Option<&'a str> {
+    match (subject.conversion.click, subject.conversion.source) {
+        (Some((engagement, _)), _) => click(engagement).as_deref(),
+        (None, Some(winner)) => source(winner).as_deref(),
+        (None, None) => None,
+    }
+}
+
+fn event_name<'a>(conversion: &Conversion<'a>) -> &'a str {
+    match conversion.kind {
+        TriggerKind::Install => "_install",
+        TriggerKind::Click => "_click",
+        TriggerKind::Event => conversion.event.map_or("", |event| &event.name),
+    }
+}
+
+fn event_value<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
+    let plain = || subject.conversion.event?.plain.as_ref().map(Filling::from);
+    amount(subject).or_else(plain)
+}
+
+/// The amount with the decimals it was sent with.
+fn amount<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
+    Some(Filling::Number(subject.conversion.event?.amount?.to_string().into()))
+}
+
+fn kochava_device_id<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
+    let sent = subject.conversion.origin.and_then(|origin| origin.kochava_device_id.as_deref());
+    let known = || subject.conversion.device?.kochava_ids.first().map(String::as_str);
+    text(sent.or_else(known))
+}
+
+/// The identifier as the conversion sent it, else as the device is known. What consent forbids is in
+/// neither; that the device may still hold the IDFA of better days when the conversion itself says
+/// `att: false` does not count (DECISIONS 16).
+fn identifier<'a>(subject: &Subject<'a>, kind: &IdKind) -> Option<Filling<'a>> {
+    let conversion = subject.conversion;
+    if let Some((click, _)) = conversion.click {
+        return text(click.identifiers.iter().find_map(|identifier| match identifier {
+            LinkIdentifier::Plain(plain) if plain.kind == *kind => Some(plain.value.as_str()),
+            _ => None,
+        }));
+    }
+    let refused = *kind == IdKind::Idfa
+        && conversion.origin.is_some_and(|origin| origin.consent.att.flag == Some(false));
+    if refused {
+        return None;
+    }
+    let sent = conversion.origin.map(|origin| origin.identifiers.as_slice()).unwrap_or_default();
+    let known = conversion.device.map(|device| device.identifiers.as_slice()).unwrap_or_default();
+    let found = sent.iter().chain(known).find(|identifier| identifier.kind == *kind);
+    text(found.map(|identifier| identifier.value.as_str()))
+}
+
+fn ip_address<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
+    let ip = match subject.conversion.click {
+        Some((click, _)) => click.ip,
+        None => subject.conversion.origin?.ip,
+    };
+    owned(ip.map(|ip| ip.to_string()))
+}
+
+fn user_agent<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
+    text(match subject.conversion.click {
+        Some((click, _)) => click.user_agent.as_deref(),
+        None => subject.conversion.origin?.user_agent.as_deref(),
+    })
+}
+
+/// A part of the make: of the click, else as the conversion tells it, else as the device is known.
+fn make<'a, T>(conversion: &Conversion<'a>, part: fn(&'a Traits) -> Option<T>) -> Option<T> {
+    if let Some((click, _)) = conversion.click {
+        return part(&click.traits);
+    }
+    let sent = conversion.origin.and_then(|origin| part(&origin.traits));
+    sent.or_else(|| part(&conversion.device?.traits))
+}
+
+/// `model-OS-version` as senders write `device_ver`, as far as it is known (ingest.md section 12).
+fn device_version(conversion: &Conversion<'_>) -> Option<String> {
+    let model = make(conversion, |traits| traits.model.as_deref());
+    let os = make(conversion, |traits| traits.os.as_ref()).map(|os| os.name());
+    let version = make(conversion, |traits| traits.os_version.as_deref());
+    let known: Vec<String> =
+        [model, os, version].into_iter().flatten().map(|part| part.replace(' ', "-")).collect();
+    (!known.is_empty()).then(|| known.join("-"))
+}
+
+fn platform<'a>(conversion: &Conversion<'a>) -> &'a str {
+    make(conversion, |traits| traits.os.as_ref()).map_or(&conversion.app.platform, |os| os.name())
+}
+
+fn network_name<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
+    let network = subject.conversion.catalogue.network(subject.conversion.network()?)?;
+    text(Some(&network.name))
+}
+
+fn segment_name<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
+    let segment = subject.conversion.catalogue.segment(subject.conversion.segment()?)?;
+    text(Some(&segment.name))
+}
+
+/// The match class; `organic` for what belongs to an install that nobody won.
+fn match_type<'a>(conversion: &Conversion<'a>) -> Option<&'a str> {
+    match conversion.source {
+        Some(source) => Some(&source.class),
+        None => conversion.install.map(|_| "organic"),
+    }
+}
+
+/// `2026-11-21T08:00:00Z`: the civil date of a day number in the proleptic Gregorian calendar, by counting
+/// in eras of 400 years from 1 March.
+fn iso(time: Timestamp) -> String {
+    let day = time.millis().div_euclid(DAY_MS);
+    let within = time.millis().rem_euclid(DAY_MS);
+    // Day 0 is 1970-01-01; 719,468 days before it lies 0000-03-01.
+    let shifted = day + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    let (hour, minute, second) =
+        (within / HOUR_MS, within % HOUR_MS / MINUTE_MS, within % MINUTE_MS / SECOND_MS);
+    format!("{year:04}-{month:02}-{day_of_month:02}T{hour:02}:{minute:02}:{second:02}Z")
+}

@@ -1,0 +1,184 @@
+use super::*;
+
+/// What `{token}` renders as in the URL of an install, event and click trigger; `-` is missing.
+fn check(token: &str, install: &str, event: &str, click: &str) {
+    let world = World::new();
+    for (kind, expected) in
+        [(TriggerKind::Install, install), (TriggerKind::Event, event), (TriggerKind::Click, click)]
+    {
+        assert_eq!(render(&world, kind, token), expected, "{{{token}}} of {kind:?}");
+    }
+}
+
+fn render(world: &World, kind: TriggerKind, token: &str) -> String {
+    let mut world = world.clone();
+    let url = format!("cpi_mostback_url=https://partner.example/?v={{{token}}}\nsx_default=-");
+    world.add(trigger(1, kind, &url));
+    let plan = world.plan(kind);
+    let [delivery] = plan.deliveries.as_slice() else { panic!("nothing planned: {plan:?}") };
+    delivery.request.url.strip_prefix("https://partner.example/?v=").unwrap().to_owned()
+}
+
+#[test]
+fn every_macro_of_the_table() {
+    check("click_id", "src%2F1", "src%2F1", "clk%2F1");
+    check("event_name", "_install", "Purchase", "_click");
+    check("event_value", "-", "19.90", "-");
+    check("revenue", "-", "19.90", "-");
+    check("currency", "-", "EUR", "-");
+    check("event_time", "1795247940", "1795247999", "1795247880");
+    check(
+        "event_time:iso",
+        "2026-11-21T07%3A59%3A00Z",
+        "2026-11-21T07%3A59%3A59Z",
+        "2026-11-21T07%3A58%3A00Z",
+    );
+    check("kochava_device_id", "SX-0001", "SX-0001", "-");
+    check("idfa", "AAAA-1111", "AAAA-1111", "-");
+    check("idfv", "3D5F0B1E-6C2A", "3D5F0B1E-6C2A", "-");
+    check("adid", "-", "-", "CCCC-2222");
+    check("android_id", "-", "-", "-");
+    check("ip_address", "203.0.113.24", "203.0.113.24", "2001%3Adb8%3A%3A5");
+    let ua = "Mozilla%2F5.0%20%28iPhone%29";
+    check("device_ua", ua, ua, "Mozilla%2F5.0%20%28Linux%29");
+    let version = "iPhone-15-iOS-17.5.1";
+    check("device_ver", version, version, "Pixel-8-Pro-Android-14");
+    check("device_type", "iPhone%2015", "iPhone%2015", "Pixel%208%20Pro");
+    check("os_version", "17.5.1", "17.5.1", "14");
+    check("platform", "iOS", "iOS", "Android");
+    check("country", "US", "US", "-");
+    check("network_name", "Gopher%20%26%20Co", "Gopher%20%26%20Co", "Gopher%20%26%20Co");
+    check("site_id", "site%202", "site%202", "site%201");
+    check("sub_site_id", "sub-2", "sub-2", "sub-1");
+    check("creative_id", "cre-2", "cre-2", "cre-1");
+}
+
+#[test]
+fn our_additions_and_aliases() {
+    check("install_time", "1795247940", "1795247940", "-");
+    check("click_time", "1795247880", "1795247880", "1795247880");
+    check(
+        "click_time:iso",
+        "2026-11-21T07%3A58%3A00Z",
+        "2026-11-21T07%3A58%3A00Z",
+        "2026-11-21T07%3A58%3A00Z",
+    );
+    check("network_id", "7", "7", "7");
+    check("campaign_id", "20", "20", "20");
+    check("tracker_id", "22", "22", "22");
+    check("segment_name", "Autumn", "Autumn", "Autumn");
+    check("attribution_type", "install", "install", "-");
+    check("match_type", "device_id", "device_id", "-");
+    check("app_id", "501", "501", "501");
+    check("cp_0", "null", "null", "zero");
+    check("cp_9", "neun", "neun", "nine");
+    check("cp_1", "-", "-", "-");
+    check("event_data.plan", "-", "gold%20%26%20%22new%22", "-");
+    check("event_data.count", "-", "3", "-");
+    check("event_data.trial", "-", "false", "-");
+    check("event_data.product.sku", "-", "S-1", "-");
+    check("event_data.empty", "-", "-", "-");
+    check("event_data.Plan", "-", "-", "-");
+    check("ip", "203.0.113.24", "203.0.113.24", "2001%3Adb8%3A%3A5");
+    check(
+        "ua",
+        "Mozilla%2F5.0%20%28iPhone%29",
+        "Mozilla%2F5.0%20%28iPhone%29",
+        "Mozilla%2F5.0%20%28Linux%29",
+    );
+    check("event", "_install", "Purchase", "_click");
+    check("value", "-", "19.90", "-");
+}
+
+#[test]
+fn what_is_no_macro_is_missing() {
+    for token in
+        ["nonsense", "Click_Id", "click_id:iso", "event_time:date", "cp_10", "cp_x", "event_data.", "cp_"]
+    {
+        check(token, "-", "-", "-");
+    }
+}
+
+#[test]
+fn an_amount_goes_before_plain_event_data() {
+    let mut world = World::new();
+    let mut value = |amount: Option<&str>, plain: Option<Value>| {
+        world.event.amount = amount.map(|amount| amount.parse().unwrap());
+        world.event.plain = plain;
+        [render(&world, TriggerKind::Event, "event_value"), render(&world, TriggerKind::Event, "revenue")]
+    };
+    assert_eq!(value(Some("-5.000"), Some(Value::Text("x".into()))), ["-5.000", "-5.000"]);
+    assert_eq!(value(None, Some(Value::Text("level 5".into()))), ["level%205", "-"]);
+    assert_eq!(value(None, Some(Value::Number("1e3".into()))), ["1e3", "-"]);
+    assert_eq!(value(None, None), ["-", "-"]);
+    assert_eq!(value(Some("0.10"), None), ["0.10", "0.10"]);
+}
+
+#[test]
+fn an_idfa_refused_now_is_not_taken_from_the_device() {
+    let mut world = World::new();
+    world.origin.consent.att.flag = Some(false);
+    assert_eq!(render(&world, TriggerKind::Event, "idfa"), "-");
+    world.origin.consent.att.flag = Some(true);
+    assert_eq!(render(&world, TriggerKind::Event, "idfa"), "AAAA-1111");
+    world.device.identifiers.clear();
+    assert_eq!(render(&world, TriggerKind::Event, "idfa"), "-");
+}
+
+#[test]
+fn an_organic_install_has_no_source_to_tell_of() {
+    let mut world = World::new();
+    world.source = None;
+    for token in
+        ["click_id", "network_name", "network_id", "campaign_id", "click_time", "attribution_type", "cp_0"]
+    {
+        assert_eq!(render(&world, TriggerKind::Install, token), "-", "{token}");
+    }
+    assert_eq!(render(&world, TriggerKind::Install, "match_type"), "organic");
+    assert_eq!(render(&world, TriggerKind::Install, "kochava_device_id"), "SX-0001");
+}
+
+#[test]
+fn an_impression_has_no_click_time() {
+    let mut world = World::new();
+    world.source.as_mut().unwrap().kind = EngagementKind::Impression;
+    assert_eq!(render(&world, TriggerKind::Install, "click_time"), "-");
+    assert_eq!(render(&world, TriggerKind::Install, "click_id"), "src%2F1");
+}
+
+#[test]
+fn what_the_conversion_lacks_comes_from_the_device() {
+    let mut world = World::new();
+    world.origin = Origin::default();
+    assert_eq!(render(&world, TriggerKind::Event, "kochava_device_id"), "SX-MAIN");
+    assert_eq!(render(&world, TriggerKind::Event, "idfv"), "OLD-IDFV");
+    assert_eq!(render(&world, TriggerKind::Event, "device_ver"), "iPhone-14-iOS-16.0");
+    world.device.traits = Traits::default();
+    assert_eq!(render(&world, TriggerKind::Event, "device_ver"), "-");
+    assert_eq!(render(&world, TriggerKind::Event, "platform"), "iOS");
+}
+
+#[test]
+fn the_delivery_id_is_the_one_on_record() {
+    let mut world = World::new();
+    world.add(trigger(1, TriggerKind::Install, "cpi_mostback_url=https://partner.example/?d={delivery_id}"));
+    let delivery = world.plan(TriggerKind::Install).deliveries.remove(0);
+    assert_eq!(delivery.request.url, format!("https://partner.example/?d={}", delivery.id));
+}
+
+#[test]
+fn iso_times_follow_the_calendar() {
+    let mut world = World::new();
+    for (seconds, expected) in [
+        (0, "1970-01-01T00:00:00Z"),
+        (951_782_400, "2000-02-29T00:00:00Z"),
+        (951_868_799, "2000-02-29T23:59:59Z"),
+        (1_709_164_800, "2024-02-29T00:00:00Z"),
+        (1_735_689_599, "2024-12-31T23:59:59Z"),
+        (4_107_542_400, "2100-03-01T00:00:00Z"),
+    ] {
+        world.event.time = Timestamp::from_seconds(seconds);
+        let rendered = render(&world, TriggerKind::Event, "event_time:iso").replace("%3A", ":");
+        assert_eq!(rendered, expected);
+    }
+}
