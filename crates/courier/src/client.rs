@@ -152,8 +152,8 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)
     std::iter::successors(error.source(), |&cause| cause.source())
 }
 
-/// TLS errors travel inside I/O errors, which do not name what they hold as their source.
+/// TLS errors travel inside I/O errors, possibly several, which do not name what they hold as their source.
 fn is_tls(cause: &(dyn Error + 'static)) -> bool {
     let held = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    cause.is::<rustls::Error>() || held.is_some_and(|held| held.is::<rustls::Error>())
+    cause.is::<rustls::Error>() || held.is_some_and(|held| is_tls(held))
 }

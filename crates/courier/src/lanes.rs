@@ -72,7 +72,7 @@ impl<T> Lanes<T> {
 
     /// Takes in a delivery for `host`.
     pub fn bring(&mut self, host: &str, item: T, now: Timestamp) -> Place<T> {
-        let width = i64::try_from(self.host_concurrency).unwrap_or(i64::MAX);
+        let width = self.width();
         let lane = self.lanes.entry(host.to_owned()).or_insert_with(|| Lane {
             running: VecDeque::new(),
             waiting: VecDeque::new(),
@@ -114,32 +114,37 @@ impl<T> Lanes<T> {
         None
     }
 
-    /// An attempt to `host` that began at `started` has ended after `elapsed_ms`. The answer is what no
-    /// longer has room in the lane, with the time to be put off to.
-    pub fn end(
-        &mut self,
-        host: &str,
-        started: Timestamp,
-        elapsed_ms: u32,
-        now: Timestamp,
-    ) -> Vec<(T, Timestamp)> {
-        let width = i64::try_from(self.host_concurrency).unwrap_or(i64::MAX);
-        let Some(lane) = self.lanes.get_mut(host) else { return Vec::new() };
+    /// An attempt to `host` that began at `started` has ended after `elapsed_ms`.
+    pub fn end(&mut self, host: &str, started: Timestamp, elapsed_ms: u32) {
+        let Some(lane) = self.lanes.get_mut(host) else { return };
         if let Some(place) = lane.running.iter().position(|began| *began == started) {
             lane.running.remove(place);
             self.running = self.running.saturating_sub(1);
         }
         lane.average_ms = (lane.average_ms * 7 + i64::from(elapsed_ms)) / 8;
+    }
+
+    /// Takes out what hosts that have become slow can no longer be expected to take soon, with the time it is
+    /// put off to. Lanes that are empty and owe nothing are forgotten.
+    pub fn trim(&mut self, now: Timestamp) -> Vec<(T, Timestamp)> {
+        let width = self.width();
         let mut out = Vec::new();
-        while lane.is_overfull(width, now) {
-            let Some(item) = lane.waiting.pop_back() else { break };
-            out.push((item, lane.put_off(width, now)));
+        for lane in self.lanes.values_mut() {
+            while lane.is_overfull(width, now) {
+                let Some(item) = lane.waiting.pop_back() else { break };
+                out.push((item, lane.put_off(width, now)));
+            }
         }
         self.waiting = self.waiting.saturating_sub(out.len());
-        if lane.running.is_empty() && lane.waiting.is_empty() && lane.put_off_us < now.millis() * 1_000 {
-            self.lanes.remove(host);
-        }
+        self.lanes.retain(|_, lane| {
+            let idle = lane.running.is_empty() && lane.waiting.is_empty();
+            !idle || lane.put_off_us > now.millis().saturating_mul(1_000)
+        });
         out
+    }
+
+    fn width(&self) -> i64 {
+        i64::try_from(self.host_concurrency).unwrap_or(i64::MAX)
     }
 
     /// Takes out everything that waits.

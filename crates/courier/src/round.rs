@@ -28,6 +28,8 @@ const LEASE_MAX: usize = 256;
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// How often the store is asked although nobody called: a forgotten call costs this much time, no more.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often hosts are looked at while nothing more is leased because so much waits for them.
+const TRIM_EVERY: Duration = Duration::from_millis(50);
 /// The shortest wait between two looks that found nothing.
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
 
@@ -119,6 +121,7 @@ impl Courier {
         }
         while !round.is_over() {
             round.start();
+            round.trim();
             round.settle();
             round.lease();
             round.wait(&mut stop).await?;
@@ -187,6 +190,11 @@ impl Round {
         self.paused_until.is_some_and(|until| Instant::now() < until)
     }
 
+    /// Whether enough waits for its turn.
+    fn is_full(&self) -> bool {
+        self.lanes.waiting() >= LEASE_MAX
+    }
+
     /// Starts as many attempts as there are places for.
     fn start(&mut self) {
         let now = self.now();
@@ -195,9 +203,7 @@ impl Round {
             if lease.until.since(now) < needed_ms {
                 // It waited so long that the lease could end under way: back, to be leased afresh.
                 self.hand_back(lease, now);
-                for (parcel, due) in self.lanes.end(&host, now, 0, now) {
-                    self.hand_back(parcel.lease, due);
-                }
+                self.lanes.end(&host, now, 0);
                 continue;
             }
             let (client, clock) = (self.courier.client.clone(), self.courier.clock.clone());
@@ -207,6 +213,13 @@ impl Round {
                 let elapsed_ms = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
                 Report::Sent { lease: Box::new(lease), host, started: now, elapsed_ms, sent }
             });
+        }
+    }
+
+    /// Puts off what waits for hosts that have become slow.
+    fn trim(&mut self) {
+        for (parcel, due) in self.lanes.trim(self.now()) {
+            self.hand_back(parcel.lease, due);
         }
     }
 
@@ -228,7 +241,7 @@ impl Round {
     fn lease(&mut self) {
         let options = &self.courier.options;
         let limit = options.in_hand.saturating_sub(self.in_hand).min(LEASE_MAX);
-        let unwanted = self.look != Look::Now || self.lanes.waiting() >= LEASE_MAX || limit == 0;
+        let unwanted = self.look != Look::Now || self.is_full() || limit == 0;
         if unwanted || self.leasing || self.stop_by.is_some() || self.is_paused() {
             return;
         }
@@ -274,6 +287,8 @@ impl Round {
                 let ms = u64::try_from(due.since(self.now())).unwrap_or_default();
                 Duration::from_millis(ms).clamp(LOOK_PAUSE, LOOK_EVERY)
             }
+            // A host that hangs shows by the passing of time alone.
+            Look::Now if self.is_full() => TRIM_EVERY,
             Look::At(None) | Look::Now => LOOK_EVERY,
         };
         let until_retry = self.paused_until.map(|until| until.saturating_duration_since(now));
@@ -298,9 +313,7 @@ impl Round {
             }
             Report::Sent { lease, host, started, elapsed_ms, sent } => {
                 let now = self.now();
-                for (parcel, due) in self.lanes.end(&host, started, elapsed_ms, now) {
-                    self.hand_back(parcel.lease, due);
-                }
+                self.lanes.end(&host, started, elapsed_ms);
                 let settlement = self.settlement(&lease, started, elapsed_ms, sent, now);
                 self.settlements.push(settlement);
             }

@@ -126,7 +126,7 @@ impl Resolve for VettingResolver {
             let vetted: Vec<SocketAddr> =
                 found.into_iter().filter(|address| guard.allows(address.ip())).collect();
             if known && vetted.is_empty() {
-                return Err(Box::new(Blocked).into());
+                return Err(Blocked.into());
             }
             let addresses: Addrs = Box::new(vetted.into_iter());
             Ok(addresses)

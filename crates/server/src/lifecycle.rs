@@ -9,10 +9,14 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     task::{JoinError, JoinSet},
+    time::Instant,
 };
 
 /// How long tasks have to stop: below the 30 s after which supervisors kill.
 pub const PATIENCE: Duration = Duration::from_secs(27);
+
+/// Signals within this time of the first one count as the same.
+const ONE_SIGNAL: Duration = Duration::from_millis(500);
 
 /// Why the program ended other than by being asked to.
 #[derive(Debug, Error)]
@@ -83,7 +87,7 @@ impl Lifecycle {
         };
         tokio::select! {
             () = ending => {}
-            () = asked(&mut interrupt, &mut terminate) => return Err(LifecycleError::Aborted),
+            () = asked_again(&mut interrupt, &mut terminate) => return Err(LifecycleError::Aborted),
             () = tokio::time::sleep(PATIENCE) => return Err(LifecycleError::TooSlow),
         }
         died.map_or(Ok(()), |name| Err(LifecycleError::TaskDied(name)))
@@ -100,6 +104,17 @@ async fn asked(interrupt: &mut Signal, terminate: &mut Signal) {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+    }
+}
+
+/// Waits for a signal that is meant: whoever signals a process and then its group sends two at once.
+async fn asked_again(interrupt: &mut Signal, terminate: &mut Signal) {
+    let meant = Instant::now() + ONE_SIGNAL;
+    loop {
+        asked(interrupt, terminate).await;
+        if Instant::now() >= meant {
+            return;
+        }
     }
 }
 

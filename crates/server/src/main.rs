@@ -14,7 +14,7 @@ mod site;
 mod telemetry;
 mod vault;
 
-use std::path::PathBuf;
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -78,10 +78,18 @@ impl Options {
     }
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
         Command::Serve(options) => serve(options),
         Command::Config(options) => print_config(options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where standard error is closed, the exit code has to do.
+            let _unseen = writeln!(std::io::stderr(), "sextant: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -101,9 +109,12 @@ fn serve(options: Options) -> anyhow::Result<()> {
 
 fn print_config(options: Options) -> anyhow::Result<()> {
     let (_, settings) = config::load(&options.settings(), environment())?;
-    for setting in settings {
-        println!("{} = {}  # {}", setting.name, setting.value, setting.source);
-    }
+    let lines: String = settings
+        .into_iter()
+        .map(|setting| format!("{} = {}  # {}\n", setting.name, setting.value, setting.source))
+        .collect();
+    // Whoever reads only the first lines has what they wanted.
+    let _enough = std::io::stdout().write_all(lines.as_bytes());
     Ok(())
 }
 

