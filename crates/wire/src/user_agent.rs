@@ -47,7 +47,8 @@ pub fn traits_of_version(device_ver: &str) -> Traits {
             let (os, os_version) = (Os::named(os), version(last));
             // Two parts may also be a model such as `Pixel-8`: then the name before the number is no
             // operating system that anybody knows.
-            let is_named = os.as_ref().is_some_and(|os| is_well_known(os) || !rest.is_empty() && is_worded(os));
+            let is_named =
+                os.as_ref().is_some_and(|os| is_well_known(os) || !rest.is_empty() && is_worded(os));
             if os_version.is_none() || !is_named {
                 return Traits { model: Some(text.to_owned()), ..Traits::default() };
             }
@@ -62,7 +63,8 @@ pub fn traits_of_version(device_ver: &str) -> Traits {
 fn version(text: &str) -> Option<String> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);
-    let is_version = digits.starts_with(|c: char| c.is_ascii_digit()) && !rest.starts_with(char::is_alphanumeric);
+    let is_version =
+        digits.starts_with(|c: char| c.is_ascii_digit()) && !rest.starts_with(char::is_alphanumeric);
     is_version.then(|| digits.trim_end_matches('.').to_owned())
 }
 

@@ -102,6 +102,13 @@ impl Named {
         needles
     }
 
+    /// Drops every other identifier that is or holds a forbidden value.
+    pub fn strip(&mut self, forbidden: &Needles) {
+        let is_kept = |kind: &IdKind, value: &str| !forbidden.hit(kind.name()) && !forbidden.hit(value);
+        self.plain.retain(|id| id.kind == IdKind::Idfa || is_kept(&id.kind, &id.value));
+        self.digests.retain(|(kind, digest)| is_kept(kind, digest.as_str()));
+    }
+
     /// Drops the IDFA, hashed or not; whether there was one.
     pub fn forget_idfa(&mut self) -> bool {
         let before = self.plain.len() + self.digests.len();

@@ -18,7 +18,8 @@ fn outcome(body: &str, key: Option<&str>, token: Option<&str>) -> AuthOutcome {
 #[test]
 fn the_vectors_hold() {
     assert_eq!((BODY_A.len(), BODY_B.len(), BODY_C.len()), (241, 105, 106));
-    let check = |body, token, expected| assert_eq!(outcome(body, Some(KEY), Some(token)), expected, "{body} {token}");
+    let check =
+        |body, token, expected| assert_eq!(outcome(body, Some(KEY), Some(token)), expected, "{body} {token}");
     check(BODY_A, TOKEN_A, AuthOutcome::Ok);
     check(BODY_B, TOKEN_B, AuthOutcome::Ok);
     check(BODY_B, TOKEN_C, AuthOutcome::Ok);

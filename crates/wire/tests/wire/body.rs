@@ -87,7 +87,8 @@ fn one_bad_element_leaves_the_others() {
 
 #[test]
 fn an_element_knows_its_envelope() {
-    let body = br#"{"action":"event","kochava_app_id":"k","nt_id":"n","sdk_version":"WebTracker 3.0.4 (React)"}"#;
+    let body =
+        br#"{"action":"event","kochava_app_id":"k","nt_id":"n","sdk_version":"WebTracker 3.0.4 (React)"}"#;
     let body = elements(body).unwrap();
     let element = body.elements[0].as_ref().unwrap();
     assert_eq!(element.action(), Some("event"));

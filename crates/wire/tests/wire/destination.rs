@@ -9,7 +9,9 @@ const CLICK: &str = "clk_0199d3a0c0f97d3ea1b2c3d4e5f60718";
 
 fn leads(kind: DestinationKind, url: &str, query: &str) -> Option<String> {
     let click: TouchId = CLICK.parse().unwrap();
-    read(query).destination(&tracker(kind, url), &app("Android"), click).map(|url| url.replace(CLICK, "CLICK"))
+    read(query)
+        .destination(&tracker(kind, url), &app("Android"), click)
+        .map(|url| url.replace(CLICK, "CLICK"))
 }
 
 fn check(kind: DestinationKind, url: &str, query: &str, expected: &str) {
@@ -22,7 +24,12 @@ fn the_play_store_gets_a_referrer() {
     let play = "https://play.google.com/store/apps/details?id=com.example.shop";
     check(DestinationKind::GoogleReferrer, play, "", &format!("{play}&{REFERRER}"));
     check(DestinationKind::Custom, play, "", &format!("{play}&{REFERRER}"));
-    check(DestinationKind::GoogleReferrer, "market://details?id=a", "", &format!("market://details?id=a&{REFERRER}"));
+    check(
+        DestinationKind::GoogleReferrer,
+        "market://details?id=a",
+        "",
+        &format!("market://details?id=a&{REFERRER}"),
+    );
     check(DestinationKind::GoogleReferrer, &format!("{play}&referrer=x"), "", &format!("{play}&{REFERRER}"));
     check(DestinationKind::Custom, &format!("{play}&referrer=x"), "", &format!("{play}&referrer=x"));
     check(DestinationKind::GoogleReferrer, play, "referrer=evil&id=evil", &format!("{play}&{REFERRER}"));
@@ -34,7 +41,10 @@ fn web_pages_get_the_click_id() {
     check("https://shop.example.com", "https://shop.example.com/?ko_click_id=CLICK");
     check("https://shop.example.com/p?x=1", "https://shop.example.com/p?x=1&ko_click_id=CLICK");
     check("https://shop.example.com/p#top", "https://shop.example.com/p?ko_click_id=CLICK#top");
-    check("https://shop.example.com/p?ko_click_id=old&x=1", "https://shop.example.com/p?x=1&ko_click_id=CLICK");
+    check(
+        "https://shop.example.com/p?ko_click_id=old&x=1",
+        "https://shop.example.com/p?x=1&ko_click_id=CLICK",
+    );
     check("HTTP://shop.example.com:8080/p", "http://shop.example.com:8080/p?ko_click_id=CLICK");
     check("https://apps.apple.com/app/id1", "https://apps.apple.com/app/id1");
 }
@@ -42,14 +52,22 @@ fn web_pages_get_the_click_id() {
 #[test]
 fn placeholders_are_filled_from_the_query() {
     let check = |url: &str, query: &str, expected: &str| check(DestinationKind::Custom, url, query, expected);
-    check("sextantdemo://open/{page}?q={q}", "page=a%2Fb&q=x%20y%26z", "sextantdemo://open/a%2Fb?q=x%20y%26z");
+    check(
+        "sextantdemo://open/{page}?q={q}",
+        "page=a%2Fb&q=x%20y%26z",
+        "sextantdemo://open/a%2Fb?q=x%20y%26z",
+    );
     check("sextantdemo://open/{Page}", "page=a", "sextantdemo://open/");
     check("sextantdemo://open/{page}", "page=a&page=b", "sextantdemo://open/b");
     check("sextantdemo://open/{page}", "page={page}", "sextantdemo://open/");
     check("sextantdemo://open/{page}x{page", "page=a", "sextantdemo://open/ax%7Bpage");
     check("sextantdemo://{page}/x", "page=evil", "sextantdemo:///x");
     check("sextantdemo://open/{v}", "v=é%0D%0Aa:b", "sextantdemo://open/%C3%A9%0D%0Aa%3Ab");
-    check("https://apps.apple.com/app/{id}", "id=..%2F..%2Fevil", "https://apps.apple.com/app/..%2F..%2Fevil");
+    check(
+        "https://apps.apple.com/app/{id}",
+        "id=..%2F..%2Fevil",
+        "https://apps.apple.com/app/..%2F..%2Fevil",
+    );
     check("sextantdemo://open/{idfa}", "idfa=abc&att=0", "sextantdemo://open/");
 }
 

@@ -32,15 +32,27 @@ fn identifiers() {
     check("iOS", "idfa=a-1", &["idfa=a-1"]);
     check("iOS", "ios_idfa=a-1", &["idfa=a-1"]);
     check("iOS", "IDFA=a-1", &["idfa=a-1"]);
-    check("iOS", "adid=a-1&android_id=b&imei=c&mac=d:e&odin=f", &["adid=a-1", "android_id=b", "imei=c", "mac=d:e", "odin=f"]);
+    check(
+        "iOS",
+        "adid=a-1&android_id=b&imei=c&mac=d:e&odin=f",
+        &["adid=a-1", "android_id=b", "imei=c", "mac=d:e", "odin=f"],
+    );
     check("iOS", "device_id=a-1&device_id_type=idfa", &["idfa=a-1"]);
     check("iOS", "device_id=a-1&device_id_type=ADID", &["adid=a-1"]);
     check("iOS", "device_id=a-1&device_id_type=", &["idfa=a-1"]);
     check("Android", "device_id=a-1", &["adid=a-1"]);
     check("Web", "device_id=a-1", &["custom=a-1"]);
     check("Android", "idfa=a-1", &["adid=a-1"]);
-    check("iOS", &format!("device_id={md5}&device_id_type=idfa&device_id_is_hashed=true"), &[&format!("idfa#{md5}")]);
-    check("iOS", &format!("device_id={}&device_hash_method=MD5", md5.to_uppercase()), &[&format!("idfa#{md5}")]);
+    check(
+        "iOS",
+        &format!("device_id={md5}&device_id_type=idfa&device_id_is_hashed=true"),
+        &[&format!("idfa#{md5}")],
+    );
+    check(
+        "iOS",
+        &format!("device_id={}&device_hash_method=MD5", md5.to_uppercase()),
+        &[&format!("idfa#{md5}")],
+    );
     check("iOS", &format!("device_id={sha1}&device_id_hash_method=sha1"), &[&format!("idfa#{sha1}")]);
     check("iOS", &format!("mac_md5={md5}"), &[&format!("mac#{md5}")]);
     check("iOS", &format!("device_id={md5}&device_id_type=idfa_md5"), &[&format!("idfa#{md5}")]);
@@ -63,7 +75,9 @@ fn written(identifier: &LinkIdentifier) -> String {
 
 #[test]
 fn named_parameters() {
-    let (click, _) = click("campaign_id=t1&network_id=5&click_id=c+1%20x&site_id=0&sub_site_id={sub}&creative_id=creative_id&cp_0=a&cp_0=b&cp_9=&bid_won=0.1&pbr=1");
+    let (click, _) = click(
+        "campaign_id=t1&network_id=5&click_id=c+1%20x&site_id=0&sub_site_id={sub}&creative_id=creative_id&cp_0=a&cp_0=b&cp_9=&bid_won=0.1&pbr=1",
+    );
     assert_eq!(click.click_id.as_deref(), Some("c 1 x"));
     assert_eq!(click.site_id.as_deref(), Some("0"));
     assert_eq!((click.sub_site_id, click.creative_id), (None, None));
@@ -76,7 +90,11 @@ fn named_parameters() {
 #[test]
 fn tracker_and_server_call() {
     let check = |query: &str, tracker: Option<&str>, is_server: bool| {
-        assert_eq!((read(query).tracker_guid(), read(query).is_server_call()), (tracker, is_server), "{query}");
+        assert_eq!(
+            (read(query).tracker_guid(), read(query).is_server_call()),
+            (tracker, is_server),
+            "{query}"
+        );
     };
     check("campaign_id=t1", Some("t1"), false);
     check("?campaign_id=t1&pbr=1", Some("t1"), true);
@@ -152,6 +170,10 @@ fn refused_tracking_drops_the_idfa_everywhere() {
     check(&format!("idfa={IDFA}&click_id={bare}&{bare}=1&site_id=site-1&att=0"), IDFA, true);
     check(&format!("idfa={IDFA}&idfa=other&site_id=site-1&att=0"), IDFA, true);
     check(&format!("idfa={IDFA}&device_ua={IPHONE}{IDFA}&site_id=site-1&att=0"), IDFA, true);
-    check(&format!("device_id={md5}&device_id_type=idfa&device_id_is_hashed=true&site_id=site-1&att=0"), md5, true);
+    check(
+        &format!("device_id={md5}&device_id_type=idfa&device_id_is_hashed=true&site_id=site-1&att=0"),
+        md5,
+        true,
+    );
     check(&format!("device_id={md5}&device_id_type=adid&site_id=site-1&att=0"), md5, false);
 }

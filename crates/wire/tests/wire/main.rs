@@ -1,5 +1,5 @@
 //! The wire formats through their public interface.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod auth;
 mod body;

@@ -17,12 +17,42 @@ use crate::world::{app, edge, link_edge, occurs, tracker};
 
 /// Keys that mean something, so that arbitrary values reach every reader.
 const KEYS: [&str; 36] = [
-    "action", "kochava_app_id", "kochava_device_id", "data", "device_ids", "device_id", "device_id_type",
-    "device_hash_method", "origination_ip", "device_ua", "device_ver", "app_version", "usertime", "event_name",
-    "event_data", "event_value", "currency", "app_tracking_transparency", "att", "att_time",
-    "gdpr_privacy_consent", "device_limit_tracking", "iad_attribution_details", "Version3.1",
-    "adservices_attribution_details", "install_referrer", "referrer", "conversion_data", "utm_source",
-    "identity_link", "sdk_version", "idfa", "idfv", "adid", "sum", "custom",
+    "action",
+    "kochava_app_id",
+    "kochava_device_id",
+    "data",
+    "device_ids",
+    "device_id",
+    "device_id_type",
+    "device_hash_method",
+    "origination_ip",
+    "device_ua",
+    "device_ver",
+    "app_version",
+    "usertime",
+    "event_name",
+    "event_data",
+    "event_value",
+    "currency",
+    "app_tracking_transparency",
+    "att",
+    "att_time",
+    "gdpr_privacy_consent",
+    "device_limit_tracking",
+    "iad_attribution_details",
+    "Version3.1",
+    "adservices_attribution_details",
+    "install_referrer",
+    "referrer",
+    "conversion_data",
+    "utm_source",
+    "identity_link",
+    "sdk_version",
+    "idfa",
+    "idfv",
+    "adid",
+    "sum",
+    "custom",
 ];
 
 fn key() -> impl Strategy<Value = String> {
@@ -36,8 +66,10 @@ fn scalar() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
         any::<String>().prop_map(Value::from),
-        prop::sample::select(&["install", "event", "1", "iPhone-iOS-13.6", "utm_source%3Dx", "%", "WebTracker 3"][..])
-            .prop_map(Value::from),
+        prop::sample::select(
+            &["install", "event", "1", "iPhone-iOS-13.6", "utm_source%3Dx", "%", "WebTracker 3"][..]
+        )
+        .prop_map(Value::from),
     ]
 }
 
@@ -83,7 +115,7 @@ fn spelled(idfa: &str, way: u8) -> String {
 /// Puts `text` somewhere into the value.
 fn plant(value: &mut Value, text: &str, mut at: usize) {
     match value {
-        Value::Object(entries) if !entries.is_empty() => {
+        Value::Object(entries) => {
             at %= entries.len() + 1;
             match entries.iter_mut().nth(at) {
                 Some((_, inner)) => plant(inner, text, at / 2),
@@ -110,7 +142,8 @@ fn form_object() -> impl Strategy<Value = Value> {
     let inner = leaf.prop_recursive(3, 24, 4, |inner| {
         prop_oneof![
             vec(inner.clone(), 1..4).prop_map(Value::from),
-            vec(("[a-z_]{1,6}", inner), 1..4).prop_map(|entries| Value::Object(entries.into_iter().collect())),
+            vec(("[a-z_]{1,6}", inner), 1..4)
+                .prop_map(|entries| Value::Object(entries.into_iter().collect())),
         ]
     });
     vec(("[a-z_]{1,6}", inner), 1..5).prop_map(|entries| Value::Object(entries.into_iter().collect()))
@@ -119,7 +152,9 @@ fn form_object() -> impl Strategy<Value = Value> {
 fn form_pairs(path: &str, value: &Value, form: &mut form_urlencoded::Serializer<'_, String>) {
     let inner = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}[{key}]") };
     match value {
-        Value::Object(entries) => entries.iter().for_each(|(key, value)| form_pairs(&inner(key), value, form)),
+        Value::Object(entries) => {
+            entries.iter().for_each(|(key, value)| form_pairs(&inner(key), value, form))
+        }
         Value::Array(items) => {
             items.iter().enumerate().for_each(|(at, value)| form_pairs(&inner(&at.to_string()), value, form));
         }
@@ -157,7 +192,7 @@ proptest! {
         let tracker = tracker(DestinationKind::Custom, "https://example.com/{idfa}");
         for query in [query, pairs] {
             let link = read(&query);
-            link.engagement(EngagementKind::Click, &tracker, &app("iOS"), &link_edge());
+            let _ = link.engagement(EngagementKind::Click, &tracker, &app("iOS"), &link_edge());
             let _ = (link.tracker_guid(), link.is_server_call());
         }
     }

@@ -19,7 +19,8 @@ fn usertime() {
     let check = |written: &str, seconds: f64, flag: Option<Flag>| {
         let (event, parsed) = event(&format!(r#""usertime":{written}"#));
         assert_eq!(event.time, Timestamp((seconds * 1000.0) as i64), "{written}");
-        let odd: Vec<Flag> = parsed.flags.into_iter().filter(|flag| flag.name().starts_with("time_")).collect();
+        let odd: Vec<Flag> =
+            parsed.flags.into_iter().filter(|flag| flag.name().starts_with("time_")).collect();
         assert_eq!(odd, flag.into_iter().collect::<Vec<_>>(), "{written}");
     };
     let receipt = RECEIVED as f64;
@@ -86,7 +87,9 @@ fn amount() {
 
 #[test]
 fn currency() {
-    let check = |data: &str, expected: Option<&str>| assert_eq!(event(data).0.currency.as_deref(), expected, "{data}");
+    let check = |data: &str, expected: Option<&str>| {
+        assert_eq!(event(data).0.currency.as_deref(), expected, "{data}")
+    };
     check(r#""currency":"EUR","event_data":{"currency":"USD"}"#, Some("EUR"));
     check(r#""currency":"","event_data":{"currency":"USD"}"#, Some("USD"));
     check(r#""event_data":{"sum":1}"#, None);
@@ -117,9 +120,15 @@ fn event_data_in_every_type() {
 #[test]
 fn unknown_keys_are_kept() {
     let body = r#"{"action":"event","kochava_app_id":"k","kochava_device_id":"d","sdk_protocol":"17","event_name":"root name","locale":"root","data":{"locale":"en-US","screen_dpi":2,"empty":"","device_ver":"17.1"}}"#;
-    let measure::input::Payload::Event(event) = try_on("iOS", body).unwrap().payload else { panic!("no event") };
-    let kept: Vec<(&str, &str)> = event.extra.iter().map(|(key, value)| (key.as_str(), value.text())).collect();
-    assert_eq!(kept, [("locale", "en-US"), ("screen_dpi", "2"), ("device_ver", "17.1"), ("sdk_protocol", "17")]);
+    let measure::input::Payload::Event(event) = try_on("iOS", body).unwrap().payload else {
+        panic!("no event")
+    };
+    let kept: Vec<(&str, &str)> =
+        event.extra.iter().map(|(key, value)| (key.as_str(), value.text())).collect();
+    assert_eq!(
+        kept,
+        [("locale", "en-US"), ("screen_dpi", "2"), ("device_ver", "17.1"), ("sdk_protocol", "17")]
+    );
     assert_eq!(event.name, "root name");
 }
 
@@ -127,7 +136,9 @@ fn unknown_keys_are_kept() {
 fn app_version_has_four_places() {
     let check = |root: &str, data: &str| {
         let body = format!(r#"{{"action":"install","kochava_app_id":"k"{root},"data":{{{data}}}}}"#);
-        let measure::input::Payload::Install(install) = try_on("iOS", &body).unwrap().payload else { panic!() };
+        let measure::input::Payload::Install(install) = try_on("iOS", &body).unwrap().payload else {
+            panic!()
+        };
         assert_eq!(install.origin.app_version.as_deref(), Some("3.4"), "{body}");
     };
     check("", r#""app_version":"3.4""#);
@@ -141,7 +152,11 @@ fn device_ver_is_read_from_the_right() {
     let check = |platform: &str, written: &str, ua: &str, model: &str, os: &str| {
         let data = format!(r#"{{"device_ver":"{written}","device_ua":"{ua}"}}"#);
         let traits = install_on(platform, &data).0.origin.traits;
-        assert_eq!((traits.model.as_deref().unwrap_or(""), traits.os_text().as_str()), (model, os), "{written} {ua}");
+        assert_eq!(
+            (traits.model.as_deref().unwrap_or(""), traits.os_text().as_str()),
+            (model, os),
+            "{written} {ua}"
+        );
     };
     check("iOS", "iPhone-iOS-13.6.0", "", "iPhone", "iOS 13.6.0");
     check("iOS", "SM-J727A-Android-7.0.0", "", "SM-J727A", "Android 7.0.0");
@@ -177,7 +192,11 @@ fn user_agent() {
     check(r#"{"device_ua":"100%"}"#, Some("100%"), None);
     let manufactured = Some("Mozilla/5.0 (iPhone; iOS 13.6.0)");
     check(r#"{"device_ua":"","device_ver":"iPhone-iOS-13.6.0"}"#, manufactured, Some(Flag::UaManufactured));
-    check(r#"{"device_ua":"Unknown","device_ver":"iPhone-iOS-13.6.0"}"#, manufactured, Some(Flag::UaManufactured));
+    check(
+        r#"{"device_ua":"Unknown","device_ver":"iPhone-iOS-13.6.0"}"#,
+        manufactured,
+        Some(Flag::UaManufactured),
+    );
     check(r#"{"device_ver":"17.1"}"#, Some("Mozilla/5.0 (iOS 17.1)"), Some(Flag::UaManufactured));
     check("{}", None, Some(Flag::UaMissing));
     assert_eq!(manufactured_user_agent(&Traits::default()), None);
@@ -185,7 +204,9 @@ fn user_agent() {
 
 #[test]
 fn the_connection_counts_for_the_browser_sdk_only() {
-    let body = |sdk: &str| format!(r#"{{"action":"install","kochava_app_id":"k","kochava_device_id":"d"{sdk},"data":{{}}}}"#);
+    let body = |sdk: &str| {
+        format!(r#"{{"action":"install","kochava_app_id":"k","kochava_device_id":"d"{sdk},"data":{{}}}}"#)
+    };
     let origin = |sdk: &str| match try_on("Web", &body(sdk)).unwrap().payload {
         measure::input::Payload::Install(install) => (install.origin.ip.is_some(), install.origin.user_agent),
         other => panic!("{other:?}"),
@@ -257,7 +278,8 @@ fn tracking_transparency() {
         let data = format!(r#"{{"device_ids":{{"idfa":"{IDFA}","idfv":"v-1"}},"copy":"x {IDFA}"{more}}}"#);
         let (install, parsed) = install_on(platform, &data);
         assert_eq!(occurs(IDFA, &format!("{parsed:?}")), kept, "{more}");
-        let odd: Vec<Flag> = parsed.flags.into_iter().filter(|flag| flag.name().starts_with("idfa_")).collect();
+        let odd: Vec<Flag> =
+            parsed.flags.into_iter().filter(|flag| flag.name().starts_with("idfa_")).collect();
         assert_eq!(odd, flag.into_iter().collect::<Vec<_>>(), "{more}");
         assert!(install.origin.identifiers.iter().any(|id| id.kind == IdKind::Idfv), "the idfv stays");
     };
@@ -290,13 +312,18 @@ fn tracking_transparency() {
 fn transparency_details_are_read() {
     let data = r#"{"app_tracking_transparency":{"att":true,"att_time":"1759999990","att_duration":4.2,"att_detail":"authorized"}}"#;
     let att = install(data).0.origin.consent.att;
-    assert_eq!((att.time, att.duration, att.detail.as_deref()), (Some(1_759_999_990), Some(4), Some("authorized")));
+    assert_eq!(
+        (att.time, att.duration, att.detail.as_deref()),
+        (Some(1_759_999_990), Some(4), Some("authorized"))
+    );
 }
 
 #[test]
 fn consent_in_every_type() {
     let check = |written: &str, expected: Option<bool>| {
-        let data = format!(r#"{{"gdpr_privacy_consent":{{"gdpr_applies":{written}}},"device_limit_tracking":{written}}}"#);
+        let data = format!(
+            r#"{{"gdpr_privacy_consent":{{"gdpr_applies":{written}}},"device_limit_tracking":{written}}}"#
+        );
         let consent = install(&data).0.origin.consent;
         assert_eq!((consent.gdpr_applies, consent.limit_tracking), (expected, expected), "{written}");
     };
@@ -340,10 +367,16 @@ fn a_dropped_idfa_is_nowhere() {
 
 #[test]
 fn what_is_cut_leaves_the_rest() {
-    let data = format!(r#"{{"device_ids":{{"idfa":"{IDFA}","idfv":"v-1","adid":"{IDFA}"}},"note":"id {IDFA}!","n":1.50}}"#);
+    let data = format!(
+        r#"{{"device_ids":{{"idfa":"{IDFA}","idfv":"v-1","adid":"{IDFA}"}},"note":"id {IDFA}!","n":1.50}}"#
+    );
     let (install, parsed) = install(&data);
     assert_eq!(named(&install.origin.identifiers), [("idfv", "v-1")]);
-    assert!(parsed.body.contains(r#""device_ids":{"idfv":"v-1","adid":null},"note":"id redacted!","n":1.50"#), "{}", parsed.body);
+    assert!(
+        parsed.body.contains(r#""device_ids":{"idfv":"v-1","adid":null},"note":"id redacted!","n":1.50"#),
+        "{}",
+        parsed.body
+    );
     let whole = r#"{ "action": "install", "kochava_app_id":"k", "data" : {"n": 1.50} }"#;
     assert_eq!(try_on("iOS", whole).unwrap().body, whole);
 }
@@ -356,7 +389,9 @@ fn referrers() {
         let found = found.as_ref().map(|click| (click.written.as_str(), click.touch));
         assert_eq!(found, expected, "{data}");
     };
-    let referrer = |text: &str| format!(r#"{{"install_referrer":{{"referrer":"{text}","referrer_click_time":1759999900}}}}"#);
+    let referrer = |text: &str| {
+        format!(r#"{{"install_referrer":{{"referrer":"{text}","referrer_click_time":1759999900}}}}"#)
+    };
     let written = click.to_string();
     check(&referrer(&format!("utm_source={click}&utm_campaign=t1")), Some((&written, Some(click))));
     check(&referrer(&format!("utm_source%3D{click}%26utm_campaign%3Dt1")), Some((&written, Some(click))));
@@ -368,7 +403,9 @@ fn referrers() {
     check(&referrer(""), None);
     check(r#"{"conversion_data":{"utm_source":""}}"#, None);
     check(r#"{"install_referrer":null,"conversion_data":[]}"#, None);
-    let both = format!(r#"{{"install_referrer":{{"referrer":"utm_source=x"}},"conversion_data":{{"utm_source":"{click}"}}}}"#);
+    let both = format!(
+        r#"{{"install_referrer":{{"referrer":"utm_source=x"}},"conversion_data":{{"utm_source":"{click}"}}}}"#
+    );
     check(&both, Some((&written, Some(click))));
     let click = install(&referrer("utm_source=abc")).0.click.unwrap();
     assert_eq!(click.click_time, Some(Timestamp::from_seconds(1_759_999_900)));
@@ -377,7 +414,8 @@ fn referrers() {
 
 #[test]
 fn referrers_of_the_stores() {
-    let samples: serde_json::Value = serde_json::from_str(include_str!("fixtures/play-referrers.json")).unwrap();
+    let samples: serde_json::Value =
+        serde_json::from_str(include_str!("fixtures/play-referrers.json")).unwrap();
     let found: Vec<String> = samples
         .as_array()
         .unwrap()
@@ -387,7 +425,10 @@ fn referrers_of_the_stores() {
             install(&data.to_string()).0.click.map(|click| click.written).unwrap_or_default()
         })
         .collect();
-    assert_eq!(found, ["sx-click-0f3a", "google-play", "google", "", "apps.facebook.com", "", "newsletter", ""]);
+    assert_eq!(
+        found,
+        ["sx-click-0f3a", "google-play", "google", "", "apps.facebook.com", "", "newsletter", ""]
+    );
 }
 
 #[test]
@@ -410,7 +451,10 @@ fn search_ads() {
     check(r#"{"iad_attribution_details":{"Version3.1":{"iad-attribution":"false"}}}"#, None);
     check(r#"{"adservices_attribution_details":{"attribution":false,"campaignId":2}}"#, None);
     check(r#"{"adservices_attribution_details":""}"#, None);
-    check(r#"{"adservices_attribution_details":{"attribution":true,"campaignId":2,"clickDate":"2020-09-18T22:02Z"}}"#, Some(("2", true)));
+    check(
+        r#"{"adservices_attribution_details":{"attribution":true,"campaignId":2,"clickDate":"2020-09-18T22:02Z"}}"#,
+        Some(("2", true)),
+    );
     let ids = r#"{"adservices_attribution_details":{"attribution":true,"keywordID":5,"adGroupId":6,"conversionType":"Download"}}"#;
     let ads = install(ids).0.search_ads.unwrap();
     assert_eq!(ads.keyword_id.as_deref(), Some("5"));
@@ -439,10 +483,16 @@ fn updates() {
 #[test]
 fn identity_links() {
     let fingerprint = Identifier::new(IdKind::Idfa, IDFA).as_ref().map(Fingerprint::from);
-    let check = |platform: &str, device: &str, plain: &[(&str, &str)], hashed: &[(&str, &str)], idfa: bool| {
-        let (link, parsed) = try_identity_link(platform, &format!(r#"{device},"data":{{"user_id":"u-42","n":5}}"#)).unwrap();
+    let check = |platform: &str,
+                 device: &str,
+                 plain: &[(&str, &str)],
+                 hashed: &[(&str, &str)],
+                 idfa: bool| {
+        let (link, parsed) =
+            try_identity_link(platform, &format!(r#"{device},"data":{{"user_id":"u-42","n":5}}"#)).unwrap();
         assert_eq!(named(&link.identifiers), plain, "{device}");
-        let digests: Vec<_> = link.digests.iter().map(|(kind, digest)| (kind.name(), digest.as_str())).collect();
+        let digests: Vec<_> =
+            link.digests.iter().map(|(kind, digest)| (kind.name(), digest.as_str())).collect();
         assert_eq!(digests, hashed, "{device}");
         assert_eq!(link.idfa, fingerprint.filter(|_| idfa), "{device}");
         assert_eq!(link.links, [("user_id".to_owned(), "u-42".to_owned()), ("n".to_owned(), "5".to_owned())]);
@@ -456,29 +506,48 @@ fn identity_links() {
     check("iOS", &format!(r#""device_id":"{IDFA}","device_id_type":"idfa""#), &[], &[], true);
     check("tvOS", &format!(r#""device_id":"{IDFA}""#), &[], &[], true);
     check("iOS", &format!(r#""device_id":{{"idfa":"{md5}"}},{method}"#), &[], &[("idfa", md5)], false);
-    check("iOS", &format!(r#""device_id":{{"idfa":"{}"}},{method}"#, md5.to_uppercase()), &[], &[("idfa", md5)], false);
+    check(
+        "iOS",
+        &format!(r#""device_id":{{"idfa":"{}"}},{method}"#, md5.to_uppercase()),
+        &[],
+        &[("idfa", md5)],
+        false,
+    );
     check("iOS", &format!(r#""device_id":"{md5}","device_hash_method":"md5""#), &[], &[("idfa", md5)], false);
     check("Android", r#""device_id":"a-1""#, &[("adid", "a-1")], &[], false);
     check("Android", r#""device_id":{"idfa":"a-1"}"#, &[("adid", "a-1")], &[], false);
     check("Web", r#""device_id":"c-1""#, &[("custom", "c-1")], &[], false);
     check("iOS", r#""device_id":{"idfv":"v-1"}"#, &[("idfv", "v-1")], &[], false);
     check("iOS", r#""device_id":"v-1","device_id_type":"idfv""#, &[("idfv", "v-1")], &[], false);
-    check("Android", &format!(r#""device_id":{{"adid":"{md5}"}}"#), &[("adid", md5)], &[("adid", md5)], false);
+    check(
+        "Android",
+        &format!(r#""device_id":{{"adid":"{md5}"}}"#),
+        &[("adid", md5)],
+        &[("adid", md5)],
+        false,
+    );
     check("iOS", r#""kochava_device_id":"SX-1""#, &[], &[], false);
 }
 
 #[test]
 fn an_identity_link_on_track_json() {
     let check = |data: &str, expected: Option<&str>| {
-        let body = format!(r#"{{"action":"identityLink","kochava_app_id":"k","kochava_device_id":"d","data":{data}}}"#);
+        let body = format!(
+            r#"{{"action":"identityLink","kochava_app_id":"k","kochava_device_id":"d","data":{data}}}"#
+        );
         let found = try_on("iOS", &body).map(|parsed| match parsed.payload {
-            measure::input::Payload::Link(link) => link.links.into_iter().map(|(k, v)| format!("{k}={v};")).collect::<String>(),
+            measure::input::Payload::Link(link) => {
+                link.links.into_iter().map(|(k, v)| format!("{k}={v};")).collect::<String>()
+            }
             other => panic!("{other:?}"),
         });
         assert_eq!(found.as_deref().ok(), expected, "{data}");
     };
     check(r#"{"identity_link":{"user_id":"u-42"}}"#, Some("user_id=u-42;"));
-    check(r#"{"identity_link":{"user_id":2718281828,"x":"","y":null},"usertime":1}"#, Some("user_id=2718281828;"));
+    check(
+        r#"{"identity_link":{"user_id":2718281828,"x":"","y":null},"usertime":1}"#,
+        Some("user_id=2718281828;"),
+    );
     check(r#"{"user_id":"u-42","usertime":1760000000,"device_ids":{"idfv":"v"}}"#, Some("user_id=u-42;"));
     check(r#"{"identity_link":{}}"#, None);
     check("{}", None);
@@ -487,7 +556,10 @@ fn an_identity_link_on_track_json() {
 #[test]
 fn links_ride_on_installs() {
     let links = install(r#"{"identity_link":{"user_id":42,"email":"a@example.com"}}"#).0.links;
-    assert_eq!(links, [("user_id".to_owned(), "42".to_owned()), ("email".to_owned(), "a@example.com".to_owned())]);
+    assert_eq!(
+        links,
+        [("user_id".to_owned(), "42".to_owned()), ("email".to_owned(), "a@example.com".to_owned())]
+    );
 }
 
 #[test]
@@ -518,12 +590,18 @@ fn what_is_required() {
     check(r#""device_id":{"idfv":"x"}"#, "data");
     check(r#""device_id":{"idfv":"x"},"data":{}"#, "data");
     check(r#""action":"install","device_id":"x","data":{"user_id":"1"}"#, "only identityLink");
-    check(r#""device_id":{"idfv":"x"},"device_hash_method":{"idfv":"md5"},"data":{"user_id":"1"}"#, "device_id.idfv");
+    check(
+        r#""device_id":{"idfv":"x"},"device_hash_method":{"idfv":"md5"},"data":{"user_id":"1"}"#,
+        "device_id.idfv",
+    );
 }
 
 #[test]
 fn money_is_exact() {
-    let sum: Decimal = ["0.1", "0.2"].iter().map(|text| event(&format!(r#""event_data":{{"sum":{text}}}"#)).0.amount.unwrap()).sum();
+    let sum: Decimal = ["0.1", "0.2"]
+        .iter()
+        .map(|text| event(&format!(r#""event_data":{{"sum":{text}}}"#)).0.amount.unwrap())
+        .sum();
     assert_eq!(sum, "0.3".parse().unwrap());
     assert_eq!(install_on("Android", r#"{"device_ver":"17"}"#).0.origin.traits.os, Some(Os::Android));
 }

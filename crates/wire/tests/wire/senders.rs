@@ -1,12 +1,6 @@
 //! Every real kind of sender, parsed as its `expect` says.
 
-use measure::{
-    Timestamp,
-    flag::Flag,
-    identifier::IdKind,
-    input::Payload,
-    platform::Os,
-};
+use measure::{Timestamp, flag::Flag, identifier::IdKind, input::Payload, platform::Os};
 use serde_json::Value;
 use wire::{
     refusal::Refusal,
@@ -25,7 +19,10 @@ fn sent(name: &str) -> Vec<Result<Parsed, Refusal>> {
     };
     let platform = if name.starts_with("web") { "Web" } else { "iOS" };
     let body = elements(sample["body"].to_string().as_bytes()).unwrap();
-    body.elements.iter().map(|element| parse(endpoint, element.as_ref().unwrap(), &app(platform), &edge())).collect()
+    body.elements
+        .iter()
+        .map(|element| parse(endpoint, element.as_ref().unwrap(), &app(platform), &edge()))
+        .collect()
 }
 
 fn one(name: &str) -> Parsed {
@@ -86,7 +83,10 @@ fn event_stream_router() {
 fn percent_encoded_user_agent() {
     let parsed = one("connector with percent-encoded UA");
     let install = payload!(parsed, Install);
-    assert_eq!(install.origin.user_agent.as_deref(), Some("Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X)"));
+    assert_eq!(
+        install.origin.user_agent.as_deref(),
+        Some("Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X)")
+    );
     assert_eq!(install.origin.traits.os_text(), "iOS 17.5");
     assert!(install.origin.identifiers.iter().any(|id| id.value == IDFA));
     assert!(install.params.iter().any(|(key, _)| key == "ad_services_token"));

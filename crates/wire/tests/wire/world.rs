@@ -63,7 +63,8 @@ pub fn traits_of(user_agent: &str) -> Traits {
         let version = word(rest).replace('_', ".");
         Traits { os: Some(Os::Ios), os_version: Some(version), model: Some("iPhone".to_owned()) }
     } else if let Some(rest) = after("Android ") {
-        let model = rest.split_once("; ").map(|(_, model)| model.split(')').next().unwrap_or_default().to_owned());
+        let model =
+            rest.split_once("; ").map(|(_, model)| model.split(')').next().unwrap_or_default().to_owned());
         Traits { os: Some(Os::Android), os_version: Some(word(rest)), model }
     } else if after("Windows").is_some() {
         Traits { os: Os::named("windows"), ..Traits::default() }
@@ -151,5 +152,7 @@ pub fn try_identity_link(platform: &str, rest: &str) -> Result<(IdentityLink, Pa
 /// Whether a text holds the value in one of its four plain forms.
 pub fn occurs(value: &str, text: &str) -> bool {
     let bare: String = value.chars().filter(|c| !matches!(c, '-' | ':')).collect();
-    [value, &bare].iter().any(|form| text.contains(&form.to_uppercase()) || text.contains(&form.to_lowercase()))
+    [value, &bare]
+        .iter()
+        .any(|form| text.contains(&form.to_uppercase()) || text.contains(&form.to_lowercase()))
 }
