@@ -93,13 +93,16 @@ impl Named {
     pub fn forbidden(&self, json: &Json) -> Needles {
         let mut needles = Needles::default();
         idfas(json, &mut needles);
-        needles.retain(|value| {
-            value.len() > "sha256".len() && !self.digests.iter().any(|(_, digest)| digest.as_str() == value)
-        });
+        needles.retain(|value| value.len() > "sha256".len() && !self.is_digest_of_idfa(value));
         if let Some(idfa) = self.idfa() {
             needles.add(&idfa.value);
         }
         needles
+    }
+
+    /// Whether the value was sent as the hash of an IDFA.
+    fn is_digest_of_idfa(&self, value: &str) -> bool {
+        self.digests.iter().any(|(kind, digest)| *kind == IdKind::Idfa && digest.as_str() == value)
     }
 
     /// Drops every other identifier that is or holds a forbidden value.

@@ -530,6 +530,19 @@ fn identity_links() {
 }
 
 #[test]
+fn an_idfa_under_another_name_of_the_device_is_not_kept() {
+    let check = |device: &str| {
+        let rest = format!(r#"{device},"data":{{"user_id":"u"}}"#);
+        let (_, parsed) = try_identity_link("iOS", &rest).unwrap();
+        assert!(!occurs(IDFA, &format!("{parsed:?}")), "{parsed:?}");
+    };
+    let bare = IDFA.replace('-', "");
+    check(&format!(r#""device_id":{{"idfa":"{IDFA}","idfv":"{bare}","custom":"{IDFA}"}}"#));
+    check(&format!(r#""device_id":{{"idfa":"{IDFA}","{bare}":"1"}}"#));
+    check(&format!(r#""device_id":-1,"device_ids":{{"idfa":"{IDFA}","idfv":"{bare}"}}"#));
+}
+
+#[test]
 fn an_identity_link_on_track_json() {
     let check = |data: &str, expected: Option<&str>| {
         let body = format!(
