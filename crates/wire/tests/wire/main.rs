@@ -3,7 +3,9 @@
 
 mod auth;
 mod body;
+mod consent;
 mod destination;
+mod identity;
 mod link;
 mod properties;
 mod s2s;

@@ -4,15 +4,12 @@ use measure::{
     Decimal, Timestamp, TouchId,
     event::Value,
     flag::Flag,
-    identifier::{Fingerprint, IdKind, Identifier},
     install::ClickReferenceKind,
     platform::{Os, Traits},
 };
 use wire::s2s::manufactured_user_agent;
 
-use crate::world::{
-    IDFA, IPHONE, PIXEL, RECEIVED, event, install, install_on, occurs, try_identity_link, try_on, update,
-};
+use crate::world::{IPHONE, PIXEL, RECEIVED, event, install, install_on, named, try_identity_link, try_on};
 
 #[test]
 fn usertime() {
@@ -234,10 +231,6 @@ fn addresses() {
     check("null", None, Some(Flag::IpMissing));
 }
 
-fn named(identifiers: &[Identifier]) -> Vec<(&str, &str)> {
-    identifiers.iter().map(|identifier| (identifier.kind.name(), identifier.value.as_str())).collect()
-}
-
 #[test]
 fn device_ids() {
     let check = |data: &str, expected: &[(&str, &str)]| {
@@ -270,115 +263,6 @@ fn without_any_identifier_there_is_a_flag() {
     assert!(install("{}").1.flags.contains(&Flag::NoIdentifier));
     assert!(install(r#"{"kochava_device_id":"unknown"}"#).1.flags.contains(&Flag::NoIdentifier));
     assert!(!install(r#"{"device_ids":{"custom":"c"}}"#).1.flags.contains(&Flag::NoIdentifier));
-}
-
-#[test]
-fn tracking_transparency() {
-    let check = |platform: &str, more: &str, kept: bool, flag: Option<Flag>| {
-        let data = format!(r#"{{"device_ids":{{"idfa":"{IDFA}","idfv":"v-1"}},"copy":"x {IDFA}"{more}}}"#);
-        let (install, parsed) = install_on(platform, &data);
-        assert_eq!(occurs(IDFA, &format!("{parsed:?}")), kept, "{more}");
-        let odd: Vec<Flag> =
-            parsed.flags.into_iter().filter(|flag| flag.name().starts_with("idfa_")).collect();
-        assert_eq!(odd, flag.into_iter().collect::<Vec<_>>(), "{more}");
-        assert!(install.origin.identifiers.iter().any(|id| id.kind == IdKind::Idfv), "the idfv stays");
-    };
-    let missing = Some(Flag::IdfaDroppedAttMissing);
-    let refused = Some(Flag::IdfaDroppedAttFalse);
-    check("iOS", "", false, missing);
-    check("iOS", r#","app_tracking_transparency":{}"#, false, missing);
-    check("iOS", r#","app_tracking_transparency":{"att":null}"#, false, missing);
-    check("iOS", r#","app_tracking_transparency":{"att":"perhaps"}"#, false, missing);
-    check("iOS", r#","app_tracking_transparency":{"att":true}"#, true, None);
-    check("iOS", r#","app_tracking_transparency":{"att":1}"#, true, None);
-    check("iOS", r#","app_tracking_transparency":{"att":"1"}"#, true, None);
-    check("iOS", r#","app_tracking_transparency":{"att":"True"}"#, true, None);
-    check("iOS", r#","app_tracking_transparency":{"att":false}"#, false, refused);
-    check("iOS", r#","app_tracking_transparency":{"att":0}"#, false, refused);
-    check("iOS", r#","app_tracking_transparency":{"att":"false"}"#, false, refused);
-    check("iOS", r#","att":true"#, true, None);
-    check("iOS", r#","att":"0""#, false, refused);
-    check("iOS", r#","device_ver":"iPhone-iOS-13.6.0""#, true, None);
-    check("iOS", r#","device_ver":"iPhone-iOS-14.0""#, false, missing);
-    check("iOS", r#","device_ver":"iPhone-iOS-13.6.0","att":false"#, false, refused);
-    check("iOS", r#","device_ua":"Mozilla/5.0 (Windows NT 10.0)","device_ver":"10""#, false, missing);
-    check("Web", r#","device_ver":"10""#, false, missing);
-    check("Android", "", true, None);
-    check("Android", r#","att":false"#, true, None);
-    check("iOS", &format!(r#","device_ua":"{PIXEL}""#), true, None);
-}
-
-#[test]
-fn transparency_details_are_read() {
-    let data = r#"{"app_tracking_transparency":{"att":true,"att_time":"1759999990","att_duration":4.2,"att_detail":"authorized"}}"#;
-    let att = install(data).0.origin.consent.att;
-    assert_eq!(
-        (att.time, att.duration, att.detail.as_deref()),
-        (Some(1_759_999_990), Some(4), Some("authorized"))
-    );
-}
-
-#[test]
-fn consent_in_every_type() {
-    let check = |written: &str, expected: Option<bool>| {
-        let data = format!(
-            r#"{{"gdpr_privacy_consent":{{"gdpr_applies":{written}}},"device_limit_tracking":{written}}}"#
-        );
-        let consent = install(&data).0.origin.consent;
-        assert_eq!((consent.gdpr_applies, consent.limit_tracking), (expected, expected), "{written}");
-    };
-    check("1", Some(true));
-    check("true", Some(true));
-    check("\"1\"", Some(true));
-    check("\"true\"", Some(true));
-    check("0", Some(false));
-    check("false", Some(false));
-    check("\"0\"", Some(false));
-    check("\"false\"", Some(false));
-    check("\"\"", None);
-    check("null", None);
-    check("{}", None);
-    assert!(install(r#"{"device_limit_tracking":"true"}"#).1.flags.contains(&Flag::LimitAdTracking));
-}
-
-#[test]
-fn a_dropped_idfa_is_nowhere() {
-    let bare = IDFA.replace('-', "").to_lowercase();
-    let colons = IDFA.replace('-', ":");
-    let check = |more: &str| {
-        let data = format!(r#"{{"device_ids":{{"idfa":"{IDFA}"}},{more}}}"#);
-        let (_, parsed) = install(&data);
-        assert!(!occurs(IDFA, &format!("{parsed:?}")), "{more}: {parsed:?}");
-        assert!(!occurs(&colons, &format!("{parsed:?}")), "{more}");
-    };
-    check(&format!(r#""copy":"{bare}""#));
-    check(&format!(r#""copy":"x{bare}y{IDFA}""#));
-    check(&format!(r#""copy":"{colons}""#));
-    check(&format!(r#""{bare}":1"#));
-    check(&format!(r#""deep":[{{"idfa":["{bare}"]}}]"#));
-    check(&format!(r#""kochava_device_id":"SX-{bare}""#));
-    check(&format!(r#""device_ua":"X {IDFA}","device_ver":"{bare}""#));
-    check(&format!(r#""device_ua":"X%20{}""#, IDFA.replace('-', "%2D")));
-    check(&format!(r#""install_referrer":{{"referrer":"utm_source%3D{}"}}"#, IDFA.replace('-', "%252D")));
-    check(r#""copy":"\u0037C9E6679-7425-40DE-944B-E07FC1F90AE7""#);
-    check(&format!(r#""identity_link":{{"user":"{IDFA}","idfa":"{IDFA}"}}"#));
-    check(r#""idfa":"0FA77C9E-7425-40DE-944B-E07FC1F90AE7","copy":"0fa77c9e742540de944be07fc1f90ae7""#);
-}
-
-#[test]
-fn what_is_cut_leaves_the_rest() {
-    let data = format!(
-        r#"{{"device_ids":{{"idfa":"{IDFA}","idfv":"v-1","adid":"{IDFA}"}},"note":"id {IDFA}!","n":1.50}}"#
-    );
-    let (install, parsed) = install(&data);
-    assert_eq!(named(&install.origin.identifiers), [("idfv", "v-1")]);
-    assert!(
-        parsed.body.contains(r#""device_ids":{"idfv":"v-1","adid":null},"note":"id redacted!","n":1.50"#),
-        "{}",
-        parsed.body
-    );
-    let whole = r#"{ "action": "install", "kochava_app_id":"k", "data" : {"n": 1.50} }"#;
-    assert_eq!(try_on("iOS", whole).unwrap().body, whole);
 }
 
 #[test]
@@ -460,119 +344,6 @@ fn search_ads() {
     assert_eq!(ads.keyword_id.as_deref(), Some("5"));
     assert_eq!(ads.ad_group_id.as_deref(), Some("6"));
     assert_eq!(ads.conversion_type.as_deref(), Some("Download"));
-}
-
-#[test]
-fn updates() {
-    let check = |rest: &str, kept: bool| {
-        let (update, parsed) = update(rest);
-        assert_eq!(update.kochava_device_id, "SX-9", "{rest}");
-        assert_eq!(update.identifiers.iter().any(|id| id.kind == IdKind::Idfa), kept, "{rest}");
-        assert_eq!(occurs(IDFA, &format!("{parsed:?}")), kept, "{rest}");
-        assert_eq!(parsed.flags.contains(&Flag::IdfaDroppedAttFalse), !kept && rest.contains(IDFA), "{rest}");
-    };
-    let id = r#""kochava_device_id":"SX-9""#;
-    check(&format!(r#"{id},"data":{{"idfa":"{IDFA}"}}"#), true);
-    check(&format!(r#"{id},"data":{{"device_ids":{{"IDFA":"{IDFA}"}}}}"#), true);
-    check(&format!(r#"{id},"data":{{"idfa":"{IDFA}","app_tracking_transparency":{{"att":true}}}}"#), true);
-    check(&format!(r#"{id},"data":{{"idfa":"{IDFA}","app_tracking_transparency":{{"att":false}}}}"#), false);
-    check(&format!(r#"{id},"data":{{"idfa":"{IDFA}","att":"0"}}"#), false);
-    check(&format!(r#"{id},"data":{{}}"#), false);
-}
-
-#[test]
-fn identity_links() {
-    let fingerprint = Identifier::new(IdKind::Idfa, IDFA).as_ref().map(Fingerprint::from);
-    let check = |platform: &str,
-                 device: &str,
-                 plain: &[(&str, &str)],
-                 hashed: &[(&str, &str)],
-                 idfa: bool| {
-        let (link, parsed) =
-            try_identity_link(platform, &format!(r#"{device},"data":{{"user_id":"u-42","n":5}}"#)).unwrap();
-        assert_eq!(named(&link.identifiers), plain, "{device}");
-        let digests: Vec<_> =
-            link.digests.iter().map(|(kind, digest)| (kind.name(), digest.as_str())).collect();
-        assert_eq!(digests, hashed, "{device}");
-        assert_eq!(link.idfa, fingerprint.filter(|_| idfa), "{device}");
-        assert_eq!(link.links, [("user_id".to_owned(), "u-42".to_owned()), ("n".to_owned(), "5".to_owned())]);
-        assert!(platform == "Android" || !occurs(IDFA, &format!("{parsed:?}")), "{device}");
-    };
-    let md5 = "358f3cc563911c41542fa3394787f529";
-    let method = r#""device_hash_method":{"IDFA":"MD5"}"#;
-    check("iOS", &format!(r#""device_id":{{"idfa":"{IDFA}"}}"#), &[], &[], true);
-    check("iOS", &format!(r#""device_id":{{"idfa":"{}"}}"#, IDFA.replace('-', "")), &[], &[], true);
-    check("iOS", &format!(r#""device_id":"{IDFA}""#), &[], &[], true);
-    check("iOS", &format!(r#""device_id":"{IDFA}","device_id_type":"idfa""#), &[], &[], true);
-    check("tvOS", &format!(r#""device_id":"{IDFA}""#), &[], &[], true);
-    check("iOS", &format!(r#""device_id":{{"idfa":"{md5}"}},{method}"#), &[], &[("idfa", md5)], false);
-    check(
-        "iOS",
-        &format!(r#""device_id":{{"idfa":"{}"}},{method}"#, md5.to_uppercase()),
-        &[],
-        &[("idfa", md5)],
-        false,
-    );
-    check("iOS", &format!(r#""device_id":"{md5}","device_hash_method":"md5""#), &[], &[("idfa", md5)], false);
-    check("Android", r#""device_id":"a-1""#, &[("adid", "a-1")], &[], false);
-    check("Android", r#""device_id":{"idfa":"a-1"}"#, &[("adid", "a-1")], &[], false);
-    check("Web", r#""device_id":"c-1""#, &[("custom", "c-1")], &[], false);
-    check("iOS", r#""device_id":{"idfv":"v-1"}"#, &[("idfv", "v-1")], &[], false);
-    check("iOS", r#""device_id":"v-1","device_id_type":"idfv""#, &[("idfv", "v-1")], &[], false);
-    check(
-        "Android",
-        &format!(r#""device_id":{{"adid":"{md5}"}}"#),
-        &[("adid", md5)],
-        &[("adid", md5)],
-        false,
-    );
-    check("iOS", r#""kochava_device_id":"SX-1""#, &[], &[], false);
-}
-
-#[test]
-fn an_idfa_under_another_name_of_the_device_is_not_kept() {
-    let check = |device: &str| {
-        let rest = format!(r#"{device},"data":{{"user_id":"u"}}"#);
-        let (_, parsed) = try_identity_link("iOS", &rest).unwrap();
-        assert!(!occurs(IDFA, &format!("{parsed:?}")), "{parsed:?}");
-    };
-    let bare = IDFA.replace('-', "");
-    check(&format!(r#""device_id":{{"idfa":"{IDFA}","idfv":"{bare}","custom":"{IDFA}"}}"#));
-    check(&format!(r#""device_id":{{"idfa":"{IDFA}","{bare}":"1"}}"#));
-    check(&format!(r#""device_id":-1,"device_ids":{{"idfa":"{IDFA}","idfv":"{bare}"}}"#));
-}
-
-#[test]
-fn an_identity_link_on_track_json() {
-    let check = |data: &str, expected: Option<&str>| {
-        let body = format!(
-            r#"{{"action":"identityLink","kochava_app_id":"k","kochava_device_id":"d","data":{data}}}"#
-        );
-        let found = try_on("iOS", &body).map(|parsed| match parsed.payload {
-            measure::input::Payload::Link(link) => {
-                link.links.into_iter().map(|(k, v)| format!("{k}={v};")).collect::<String>()
-            }
-            other => panic!("{other:?}"),
-        });
-        assert_eq!(found.as_deref().ok(), expected, "{data}");
-    };
-    check(r#"{"identity_link":{"user_id":"u-42"}}"#, Some("user_id=u-42;"));
-    check(
-        r#"{"identity_link":{"user_id":2718281828,"x":"","y":null},"usertime":1}"#,
-        Some("user_id=2718281828;"),
-    );
-    check(r#"{"user_id":"u-42","usertime":1760000000,"device_ids":{"idfv":"v"}}"#, Some("user_id=u-42;"));
-    check(r#"{"identity_link":{}}"#, None);
-    check("{}", None);
-}
-
-#[test]
-fn links_ride_on_installs() {
-    let links = install(r#"{"identity_link":{"user_id":42,"email":"a@example.com"}}"#).0.links;
-    assert_eq!(
-        links,
-        [("user_id".to_owned(), "42".to_owned()), ("email".to_owned(), "a@example.com".to_owned())]
-    );
 }
 
 #[test]
