@@ -244,6 +244,7 @@ fn linked_idfa(
         return Ok((named, Needles::default()));
     }
     let needles = named.forbidden(json);
+    named.strip(&needles);
     if consent.att.flag == Some(false) && named.forget_idfa() {
         flags.insert(Flag::IdfaDroppedAttFalse);
     }

@@ -68,6 +68,7 @@ impl Link {
         let authority = utf8_percent_encode(&authority, LOCATION).to_string();
         let rest = filled(template.rest, |key| link.value(key));
         let rest = utf8_percent_encode(&rest, LOCATION).to_string();
+        let rest = if is_web && !rest.starts_with('/') { format!("/{rest}") } else { rest };
         let host = host(&authority);
         let is_play = is_market || is_web && host == "play.google.com";
         let rest = if tracker.destination == DestinationKind::GoogleReferrer {
@@ -165,6 +166,5 @@ fn with_parameter(rest: &str, key: &str, value: &str, replace: bool) -> String {
     }
     let own = format!("{key}={}", utf8_percent_encode(value, VALUE));
     let query: Vec<&str> = others.into_iter().chain([own.as_str()]).collect();
-    let path = if path.is_empty() { "/" } else { path };
     format!("{path}?{}{fragment}", query.join("&"))
 }

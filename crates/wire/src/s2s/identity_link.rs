@@ -93,13 +93,23 @@ impl Named {
     pub fn forbidden(&self, json: &Json) -> Needles {
         let mut needles = Needles::default();
         idfas(json, &mut needles);
-        needles.retain(|value| {
-            value.len() > "sha256".len() && !self.digests.iter().any(|(_, digest)| digest.as_str() == value)
-        });
+        needles.retain(|value| value.len() > "sha256".len() && !self.is_digest_of_idfa(value));
         if let Some(idfa) = self.idfa() {
             needles.add(&idfa.value);
         }
         needles
+    }
+
+    /// Whether the value was sent as the hash of an IDFA.
+    fn is_digest_of_idfa(&self, value: &str) -> bool {
+        self.digests.iter().any(|(kind, digest)| *kind == IdKind::Idfa && digest.as_str() == value)
+    }
+
+    /// Drops every other identifier that is or holds a forbidden value.
+    pub fn strip(&mut self, forbidden: &Needles) {
+        let is_kept = |kind: &IdKind, value: &str| !forbidden.hit(kind.name()) && !forbidden.hit(value);
+        self.plain.retain(|id| id.kind == IdKind::Idfa || is_kept(&id.kind, &id.value));
+        self.digests.retain(|(kind, digest)| is_kept(kind, digest.as_str()));
     }
 
     /// Drops the IDFA, hashed or not; whether there was one.

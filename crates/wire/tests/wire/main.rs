@@ -1,9 +1,11 @@
 //! The wire formats through their public interface.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod auth;
 mod body;
+mod consent;
 mod destination;
+mod identity;
 mod link;
 mod properties;
 mod s2s;

@@ -4,15 +4,12 @@ use measure::{
     Decimal, Timestamp, TouchId,
     event::Value,
     flag::Flag,
-    identifier::{Fingerprint, IdKind, Identifier},
     install::ClickReferenceKind,
     platform::{Os, Traits},
 };
 use wire::s2s::manufactured_user_agent;
 
-use crate::world::{
-    IDFA, IPHONE, PIXEL, RECEIVED, event, install, install_on, occurs, try_identity_link, try_on, update,
-};
+use crate::world::{IPHONE, PIXEL, RECEIVED, event, install, install_on, named, try_identity_link, try_on};
 
 #[test]
 fn usertime() {
@@ -234,10 +231,6 @@ fn addresses() {
     check("null", None, Some(Flag::IpMissing));
 }
 
-fn named(identifiers: &[Identifier]) -> Vec<(&str, &str)> {
-    identifiers.iter().map(|identifier| (identifier.kind.name(), identifier.value.as_str())).collect()
-}
-
 #[test]
 fn device_ids() {
     let check = |data: &str, expected: &[(&str, &str)]| {
@@ -273,6 +266,7 @@ fn without_any_identifier_there_is_a_flag() {
 }
 
 #[test]
+<<<<<<< HEAD
 fn tracking_transparency() {
     let check = |platform: &str, more: &str, kept: bool, flag: Option<Flag>| {
         let data = format!(r#"{{"device_ids":{{"idfa":"{IDFA}","idfv":"v-1"}},"copy":"x {IDFA}"{more}}}"#);
@@ -382,6 +376,8 @@ fn what_is_cut_leaves_the_rest() {
 }
 
 #[test]
+=======
+>>>>>>> wire
 fn referrers() {
     let click: TouchId = "clk_0199d3a0c0f97d3ea1b2c3d4e5f60718".parse().unwrap();
     let check = |data: &str, expected: Option<(&str, Option<TouchId>)>| {
@@ -463,6 +459,7 @@ fn search_ads() {
 }
 
 #[test]
+<<<<<<< HEAD
 fn updates() {
     let check = |rest: &str, kept: bool| {
         let (update, parsed) = update(rest);
@@ -563,6 +560,8 @@ fn links_ride_on_installs() {
 }
 
 #[test]
+=======
+>>>>>>> wire
 fn what_is_required() {
     let check = |body: &str, word: &str| {
         let refusal = try_on("iOS", body).unwrap_err();

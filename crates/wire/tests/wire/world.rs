@@ -4,6 +4,7 @@ use measure::{
     AppId, CampaignId, NetworkId, SegmentId, Timestamp, TrackerId,
     catalogue::{App, DestinationKind, InstallAuth, Tracker},
     event::Event,
+    identifier::Identifier,
     input::Payload,
     install::Install,
     link::{IdentityLink, Update},
@@ -19,7 +20,7 @@ use wire::{
 pub const IDFA: &str = "7C9E6679-7425-40DE-944B-E07FC1F90AE7";
 pub const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) Mobile/15E148";
 pub const PIXEL: &str = "Mozilla/5.0 (Linux; Android 14; Pixel 8 Pro) Chrome/126.0.0.0 Mobile";
-/// 2025-10-11T...: receipt, seconds.
+/// When everything is received: 2025-10-10T12:40:00Z, epoch seconds.
 pub const RECEIVED: i64 = 1_760_100_000;
 
 pub fn app(platform: &str) -> App {
@@ -155,4 +156,9 @@ pub fn occurs(value: &str, text: &str) -> bool {
     [value, &bare]
         .iter()
         .any(|form| text.contains(&form.to_uppercase()) || text.contains(&form.to_lowercase()))
+}
+
+/// Identifiers as pairs of kind and value.
+pub fn named(identifiers: &[Identifier]) -> Vec<(&str, &str)> {
+    identifiers.iter().map(|identifier| (identifier.kind.name(), identifier.value.as_str())).collect()
 }

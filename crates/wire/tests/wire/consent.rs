@@ -1,0 +1,114 @@
+//! Consent, and what becomes of an IDFA that it forbids (ingest.md sections 8 and 9, DECISIONS 16).
+
+use measure::{flag::Flag, identifier::IdKind};
+
+use crate::world::{IDFA, PIXEL, install, install_on, named, occurs, try_on};
+
+#[test]
+fn tracking_transparency() {
+    let check = |platform: &str, more: &str, kept: bool, flag: Option<Flag>| {
+        let data = format!(r#"{{"device_ids":{{"idfa":"{IDFA}","idfv":"v-1"}},"copy":"x {IDFA}"{more}}}"#);
+        let (install, parsed) = install_on(platform, &data);
+        assert_eq!(occurs(IDFA, &format!("{parsed:?}")), kept, "{more}");
+        let odd: Vec<Flag> =
+            parsed.flags.into_iter().filter(|flag| flag.name().starts_with("idfa_")).collect();
+        assert_eq!(odd, flag.into_iter().collect::<Vec<_>>(), "{more}");
+        assert!(install.origin.identifiers.iter().any(|id| id.kind == IdKind::Idfv), "the idfv stays");
+    };
+    let missing = Some(Flag::IdfaDroppedAttMissing);
+    let refused = Some(Flag::IdfaDroppedAttFalse);
+    check("iOS", "", false, missing);
+    check("iOS", r#","app_tracking_transparency":{}"#, false, missing);
+    check("iOS", r#","app_tracking_transparency":{"att":null}"#, false, missing);
+    check("iOS", r#","app_tracking_transparency":{"att":"perhaps"}"#, false, missing);
+    check("iOS", r#","app_tracking_transparency":{"att":true}"#, true, None);
+    check("iOS", r#","app_tracking_transparency":{"att":1}"#, true, None);
+    check("iOS", r#","app_tracking_transparency":{"att":"1"}"#, true, None);
+    check("iOS", r#","app_tracking_transparency":{"att":"True"}"#, true, None);
+    check("iOS", r#","app_tracking_transparency":{"att":false}"#, false, refused);
+    check("iOS", r#","app_tracking_transparency":{"att":0}"#, false, refused);
+    check("iOS", r#","app_tracking_transparency":{"att":"false"}"#, false, refused);
+    check("iOS", r#","att":true"#, true, None);
+    check("iOS", r#","att":"0""#, false, refused);
+    check("iOS", r#","device_ver":"iPhone-iOS-13.6.0""#, true, None);
+    check("iOS", r#","device_ver":"iPhone-iOS-14.0""#, false, missing);
+    check("iOS", r#","device_ver":"iPhone-iOS-13.6.0","att":false"#, false, refused);
+    check("iOS", r#","device_ua":"Mozilla/5.0 (Windows NT 10.0)","device_ver":"10""#, false, missing);
+    check("Web", r#","device_ver":"10""#, false, missing);
+    check("Android", "", true, None);
+    check("Android", r#","att":false"#, true, None);
+    check("iOS", &format!(r#","device_ua":"{PIXEL}""#), true, None);
+}
+
+#[test]
+fn transparency_details_are_read() {
+    let data = r#"{"app_tracking_transparency":{"att":true,"att_time":"1759999990","att_duration":4.2,"att_detail":"authorized"}}"#;
+    let att = install(data).0.origin.consent.att;
+    assert_eq!(
+        (att.time, att.duration, att.detail.as_deref()),
+        (Some(1_759_999_990), Some(4), Some("authorized"))
+    );
+}
+
+#[test]
+fn consent_in_every_type() {
+    let check = |written: &str, expected: Option<bool>| {
+        let data = format!(
+            r#"{{"gdpr_privacy_consent":{{"gdpr_applies":{written}}},"device_limit_tracking":{written}}}"#
+        );
+        let consent = install(&data).0.origin.consent;
+        assert_eq!((consent.gdpr_applies, consent.limit_tracking), (expected, expected), "{written}");
+    };
+    check("1", Some(true));
+    check("true", Some(true));
+    check("\"1\"", Some(true));
+    check("\"true\"", Some(true));
+    check("0", Some(false));
+    check("false", Some(false));
+    check("\"0\"", Some(false));
+    check("\"false\"", Some(false));
+    check("\"\"", None);
+    check("null", None);
+    check("{}", None);
+    assert!(install(r#"{"device_limit_tracking":"true"}"#).1.flags.contains(&Flag::LimitAdTracking));
+}
+
+#[test]
+fn a_dropped_idfa_is_nowhere() {
+    let bare = IDFA.replace('-', "").to_lowercase();
+    let colons = IDFA.replace('-', ":");
+    let check = |more: &str| {
+        let data = format!(r#"{{"device_ids":{{"idfa":"{IDFA}"}},{more}}}"#);
+        let (_, parsed) = install(&data);
+        assert!(!occurs(IDFA, &format!("{parsed:?}")), "{more}: {parsed:?}");
+        assert!(!occurs(&colons, &format!("{parsed:?}")), "{more}");
+    };
+    check(&format!(r#""copy":"{bare}""#));
+    check(&format!(r#""copy":"x{bare}y{IDFA}""#));
+    check(&format!(r#""copy":"{colons}""#));
+    check(&format!(r#""{bare}":1"#));
+    check(&format!(r#""deep":[{{"idfa":["{bare}"]}}]"#));
+    check(&format!(r#""kochava_device_id":"SX-{bare}""#));
+    check(&format!(r#""device_ua":"X {IDFA}","device_ver":"{bare}""#));
+    check(&format!(r#""device_ua":"X%20{}""#, IDFA.replace('-', "%2D")));
+    check(&format!(r#""install_referrer":{{"referrer":"utm_source%3D{}"}}"#, IDFA.replace('-', "%252D")));
+    check(r#""copy":"\u0037C9E6679-7425-40DE-944B-E07FC1F90AE7""#);
+    check(&format!(r#""identity_link":{{"user":"{IDFA}","idfa":"{IDFA}"}}"#));
+    check(r#""idfa":"0FA77C9E-7425-40DE-944B-E07FC1F90AE7","copy":"0fa77c9e742540de944be07fc1f90ae7""#);
+}
+
+#[test]
+fn what_is_cut_leaves_the_rest() {
+    let data = format!(
+        r#"{{"device_ids":{{"idfa":"{IDFA}","idfv":"v-1","adid":"{IDFA}"}},"note":"id {IDFA}!","n":1.50}}"#
+    );
+    let (install, parsed) = install(&data);
+    assert_eq!(named(&install.origin.identifiers), [("idfv", "v-1")]);
+    assert!(
+        parsed.body.contains(r#""device_ids":{"idfv":"v-1","adid":null},"note":"id redacted!","n":1.50"#),
+        "{}",
+        parsed.body
+    );
+    let whole = r#"{ "action": "install", "kochava_app_id":"k", "data" : {"n": 1.50} }"#;
+    assert_eq!(try_on("iOS", whole).unwrap().body, whole);
+}
