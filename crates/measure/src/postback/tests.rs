@@ -31,7 +31,6 @@ pub const INSTALLED: Timestamp = Timestamp(1_795_247_940_000);
 pub const CLICKED: Timestamp = Timestamp(1_795_247_880_999);
 pub const WINNER: NetworkId = NetworkId(7);
 pub const LOSER: NetworkId = NetworkId(8);
-pub const STRANGER: NetworkId = NetworkId(9);
 
 fn text(text: &str) -> Option<String> {
     Some(text.to_owned())
