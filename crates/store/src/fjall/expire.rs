@@ -40,13 +40,25 @@ pub(super) fn filters(horizon: &Arc<AtomicI64>) -> Assigner {
             }
             _ => return None,
         };
-        Some(Arc::new(Expiry { too_old, horizon: Arc::clone(&horizon) }))
+        // A key that is written once can go without a trace. An idempotency key or a waiting input may be
+        // written again, and not always with a later time: clocks go back. Its older value may lie on a
+        // deeper level, so the newer one leaves a tombstone that keeps it from coming to light again.
+        let gone = if matches!(keyspace, "touches" | "arrivals") { Gone::Traceless } else { Gone::Tombstone };
+        Some(Arc::new(Expiry { too_old, gone, horizon: Arc::clone(&horizon) }))
     })
+}
+
+/// How a record goes.
+#[derive(Clone, Copy)]
+enum Gone {
+    Traceless,
+    Tombstone,
 }
 
 /// Makes a filter per compaction.
 struct Expiry {
     too_old: TooOld,
+    gone: Gone,
     horizon: Arc<AtomicI64>,
 }
 
@@ -58,21 +70,26 @@ impl Factory for Expiry {
     fn make_filter(&self, _: &Context) -> Box<dyn CompactionFilter> {
         // The horizon only moves forward, so what was too old when the compaction began still is.
         let horizon = Timestamp(self.horizon.load(Ordering::Relaxed));
-        Box::new(Sieve { too_old: self.too_old, horizon })
+        Box::new(Sieve { too_old: self.too_old, gone: self.gone, horizon })
     }
 }
 
 /// The filter of one compaction.
 struct Sieve {
     too_old: TooOld,
+    gone: Gone,
     horizon: Timestamp,
 }
 
 impl CompactionFilter for Sieve {
     fn filter_item(&mut self, item: ItemAccessor<'_>, _: &Context) -> CompactionFilterResult {
         let value = item.value()?;
-        // No tombstone is needed: an older value of the same key, which may lie on a deeper level and come
-        // to light again, is at least as old and so is never returned either.
-        Ok(if (self.too_old)(item.key(), &value, self.horizon) { Verdict::Destroy } else { Verdict::Keep })
+        if !(self.too_old)(item.key(), &value, self.horizon) {
+            return Ok(Verdict::Keep);
+        }
+        Ok(match self.gone {
+            Gone::Traceless => Verdict::Destroy,
+            Gone::Tombstone => Verdict::Remove,
+        })
     }
 }
