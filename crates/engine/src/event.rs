@@ -17,6 +17,7 @@ impl Turn<'_, '_> {
         let keys = event.origin.join_keys();
         if let Some(mut device) = self.view.device_by(input.app, &keys)? {
             let before = device.clone();
+            self.flag_conflicts(input, &device, &event.origin.identifiers)?;
             self.take_consent(&mut device, &event.origin);
             let suppressed = self.post_event(input, event, Some(&device), 0, input);
             let source = device.source.clone();

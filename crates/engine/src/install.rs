@@ -176,6 +176,27 @@ impl Turn<'_, '_> {
         Ok(())
     }
 
+    /// Flags identifiers that disagree with the device they came with (DECISIONS 13). Nothing is bound: an
+    /// event tells of a device, it does not describe it.
+    pub(crate) fn flag_conflicts(
+        &mut self,
+        input: &mut Input,
+        device: &Device,
+        identifiers: &[Identifier],
+    ) -> Result<(), StoreError> {
+        for identifier in identifiers {
+            let owner = self.view.owner(input.app, &identifier.into())?;
+            let other_value = device
+                .identifiers
+                .iter()
+                .any(|known| known.kind == identifier.kind && known.canonical() != identifier.canonical());
+            if other_value || owner.is_some_and(|owner| owner != device.id) {
+                input.flags.insert(Flag::IdConflict);
+            }
+        }
+        Ok(())
+    }
+
     /// Notes the consent that came with an input. `att: false` also removes the IDFA that is already on
     /// the device; a missing flag does not (DECISIONS 16).
     pub(crate) fn take_consent(&mut self, device: &mut Device, origin: &Origin) {

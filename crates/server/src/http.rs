@@ -18,7 +18,7 @@ use axum::{
     Router,
     extract::{Request, State},
     http::{HeaderName, HeaderValue},
-    middleware::{Next, from_fn, from_fn_with_state, map_response},
+    middleware::{Next, from_fn_with_state, map_response},
     response::{IntoResponse, Response},
     routing::{delete, get, patch, post},
 };
@@ -49,15 +49,15 @@ pub fn admin(site: &Site) -> Router {
 /// What the world sends. Every path is served with and without a slash at its end.
 fn ingest() -> Router<Site> {
     Router::new()
-        .route("/track/json", post(ingest::s2s::track_json))
-        .route("/track/json/", post(ingest::s2s::track_json))
-        .route("/v1/cpi/identityLink.php", post(ingest::s2s::identity_link))
-        .route("/v1/cpi/identityLink.php/", post(ingest::s2s::identity_link))
+        .route("/track/json", post(ingest::s2s::track_json).options(ingest::preflight))
+        .route("/track/json/", post(ingest::s2s::track_json).options(ingest::preflight))
+        .route("/v1/cpi/identityLink.php", post(ingest::s2s::identity_link).options(ingest::preflight))
+        .route("/v1/cpi/identityLink.php/", post(ingest::s2s::identity_link).options(ingest::preflight))
         .route("/v1/cpi/click", get(ingest::link::click))
         .route("/v1/cpi/click/", get(ingest::link::click))
         .route("/track/impression", get(ingest::link::impression))
         .route("/track/impression/", get(ingest::link::impression))
-        .layer(from_fn(ingest::open_to_browsers))
+        .layer(map_response(ingest::open_to_browsers))
 }
 
 /// What the account's own people and tools ask for, with a management key.

@@ -15,6 +15,8 @@ use crate::{error::Error, site::Site};
 
 /// How much is inflated at once.
 const STEP_BYTES: usize = 64 * 1024;
+/// How much of a body that is too large is read before the connection is closed.
+const DRAINED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How gzip data begins.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
@@ -40,12 +42,18 @@ impl Deref for Received {
 /// 413 for a larger one, 408 when it does not arrive within `limits.body_timeout`, 400 when it breaks off,
 /// 503 when bodies under way take all of `limits.bodies_in_flight`.
 pub async fn read_body(site: &Site, request: Request, limit: usize) -> Result<Received, Error> {
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     let permits = site.edge.bodies.clone();
+    let patience = site.config.limits.body_timeout;
     if announced(&parts.headers).is_some_and(|bytes| bytes >= limit as u64) {
+        drain(&mut body, patience).await;
         return Err(Error::TooLarge(limit));
     }
-    let received = collect(body, permits.clone(), limit, site.config.limits.body_timeout).await?;
+    let received = collect(&mut body, permits.clone(), limit, patience).await;
+    if let Err(Error::TooLarge(_)) = received {
+        drain(&mut body, patience).await;
+    }
+    let received = received?;
     if !received.starts_with(&GZIP_MAGIC) {
         return Ok(received);
     }
@@ -61,9 +69,25 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// Reads on and forgets what it reads, so that a sender that is still writing gets its answer instead of a
+/// connection that breaks under it and that it would try again for ever.
+async fn drain(body: &mut Body, patience: Duration) {
+    let reading = async {
+        let mut drained = 0;
+        while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
+            drained += frame.data_ref().map_or(0, Bytes::len);
+            if drained > DRAINED_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    // Whoever needs longer than that for bytes that nobody wants is cut off.
+    let _slow = tokio::time::timeout(patience, reading).await;
+}
+
 /// Takes the body in as it comes.
 async fn collect(
-    mut body: Body,
+    body: &mut Body,
     permits: Arc<Semaphore>,
     limit: usize,
     patience: Duration,
@@ -71,7 +95,7 @@ async fn collect(
     let mut bytes = Vec::new();
     let mut permit = take(&permits, 0)?;
     let reading = async {
-        while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
             let frame = frame.map_err(|_| Error::BadRequest("the body broke off".to_owned()))?;
             let Ok(data) = frame.into_data() else { continue };
             if bytes.len() + data.len() >= limit {
