@@ -60,11 +60,24 @@ pub struct Disagreement {
     pub found: String,
 }
 
+/// A decision to show to people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Example {
+    /// The `kochava_device_id`.
+    pub device: String,
+    /// The app, as senders call it.
+    pub app: String,
+    /// The whole answer of `/v1/apps/{guid}/attribution/{kochava_device_id}`.
+    pub answer: Value,
+}
+
 /// The outcome of the comparison.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Installs by the class that the server decided.
     pub by_class: BTreeMap<String, usize>,
+    /// Of these, by class, those that are the truth: the very ad, or none.
+    pub right_by_class: BTreeMap<String, usize>,
     /// Installs that have to be attributed to their very ad.
     pub deterministic: Tally,
     /// Installs without an ad, found organic.
@@ -87,6 +100,9 @@ pub struct Report {
     pub disagreements: Vec<Disagreement>,
     /// The whole answer of `/api/ledger`.
     pub ledger: Value,
+    /// An install that is worth showing: its `kochava_device_id`, app and answer. One that had to be chosen
+    /// among several candidates.
+    pub example: Option<Example>,
 }
 
 impl Report {
@@ -173,8 +189,23 @@ async fn installs(
         };
         ids.extend(answer["data"]["install_id"].as_str().map(str::to_owned));
         compare(report, account, person, &answer);
+        if shows(&answer) > report.example.as_ref().map_or(0, |example| shows(&example.answer)) {
+            let app = account.app(person.device.platform).guid.clone();
+            report.example = Some(Example { device: person.device.kochava_device_id.clone(), app, answer });
+        }
     }
     Ok(ids)
+}
+
+/// How much an answer shows: a few candidates, of several networks. 0 when organic, or too long to read.
+fn shows(answer: &Value) -> usize {
+    const READABLE: usize = 3;
+    let candidates = answer["decision"]["candidates"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if answer["decision"]["winner"].is_null() || candidates.len() > READABLE {
+        return 0;
+    }
+    let networks: BTreeSet<String> = candidates.iter().map(|one| one["network_id"].to_string()).collect();
+    candidates.len() + READABLE * networks.len()
 }
 
 /// Holds one decision against the truth.
@@ -184,6 +215,7 @@ fn compare(report: &mut Report, account: &Account, person: &Person, answer: &Val
     let attribution = &answer["data"]["attribution"];
     let modeled = class == Expected::Modeled.name();
     let right = is_right(account, &person.truth, class, attribution);
+    *report.right_by_class.entry(class.to_owned()).or_default() += usize::from(right);
     if modeled {
         report.guesses.credited += 1;
         report.guesses.right += usize::from(right);

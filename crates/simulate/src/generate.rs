@@ -66,7 +66,8 @@ enum Kind {
     Organic,
     /// One who clicked with an identifier, and strangers behind the same address.
     Strangers,
-    /// One who clicked without identifier, and a neighbour with the same make who did not.
+    /// One who clicked without identifier, and a neighbour with the same make who did not, or clicked an ad
+    /// of another network.
     Neighbours,
     /// Came from the App Store's own ads.
     SearchAds,
@@ -233,8 +234,16 @@ impl Builder {
         self.finish(clicker, caused(Expected::Modeled, &click));
         let installed = Some(self.past());
         let mut neighbour = Draft { device, home, installed, steps: Vec::new() };
+        let mut truth = Truth::Organic { stranger: false };
+        if self.rng.random_bool(0.5) {
+            let mut own = self.engagement(&neighbour, false);
+            own.network = (click.network + 1) % NETWORKS;
+            let step = self.click(&neighbour, &own, MODELED_AGE_MAX);
+            neighbour.steps.push(step);
+            truth = caused(Expected::Modeled, &own);
+        }
         self.install(&mut neighbour, false);
-        self.finish(neighbour, Truth::Organic { stranger: false });
+        self.finish(neighbour, truth);
     }
 
     fn search_ads(&mut self, home: Household) {

@@ -131,7 +131,7 @@ pub async fn run(
 ) -> Result<Traffic, Error> {
     let pace = limits.rate.filter(|rate| *rate > 0.0).map(|rate| {
         let mut interval = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
-        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Burst);
         Mutex::new(interval)
     });
     let shared = Arc::new(Shared {
