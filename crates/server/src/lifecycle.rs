@@ -69,10 +69,11 @@ impl Lifecycle {
         self.tasks.spawn(async move { (name, task.await) });
     }
 
-    /// Runs until a signal came and every task ended.
-    pub async fn run(mut self) -> Result<(), LifecycleError> {
+    /// Runs until a signal came, or `until` is ready, and every task ended.
+    pub async fn run(mut self, until: impl Future<Output = ()>) -> Result<(), LifecycleError> {
         let mut died = tokio::select! {
             () = asked(&mut self.interrupt, &mut self.terminate) => None,
+            () = until => None,
             Some(ended) = self.tasks.join_next() => Some(name_of(ended)),
         };
         tracing::info!("stopping: finishing what was received");

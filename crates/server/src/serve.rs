@@ -73,6 +73,18 @@ pub enum ServeError {
 
 /// Serves until a signal ends it. `first_key` is the value of `SEXTANT_BOOTSTRAP_KEY`.
 pub async fn serve(config: Config, first_key: Option<String>) -> Result<(), ServeError> {
+    let announce = |address| println!("listening on {address}");
+    serve_until(config, first_key, announce, std::future::pending()).await
+}
+
+/// As [`serve`], but tells `announce` where it listens, and also ends, in the same orderly way, once `until`
+/// is ready.
+pub async fn serve_until(
+    config: Config,
+    first_key: Option<String>,
+    announce: impl FnOnce(SocketAddr),
+    until: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
     let config = Arc::new(config);
     let mut lifecycle = Lifecycle::new()?;
 
@@ -104,7 +116,7 @@ pub async fn serve(config: Config, first_key: Option<String>) -> Result<(), Serv
     warm_up(&site);
 
     let limits = Limits { header_timeout: site.config.limits.header_timeout };
-    println!("listening on {}", site.listening);
+    announce(site.listening);
     match admin {
         None => {
             let server = run(public, http::all(&site), tls, limits, lifecycle.stop());
@@ -120,7 +132,7 @@ pub async fn serve(config: Config, first_key: Option<String>) -> Result<(), Serv
     }
     // From here on only the servers hold the site: when they have finished, the write path is let go.
     drop(site);
-    lifecycle.run().await?;
+    lifecycle.run(until).await?;
     tracing::info!("stopped");
     Ok(())
 }
