@@ -4,6 +4,7 @@ mod auth;
 mod catalogue;
 mod clock;
 mod config;
+mod demo;
 mod edge;
 mod error;
 mod http;
@@ -19,6 +20,7 @@ use std::{io::Write as _, path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use config::{Cli, LogFormat};
+use demo::{DemoOptions, SimulateOptions};
 
 /// Measures which ads lead to installs, on your own machine.
 #[derive(Debug, Parser)]
@@ -34,6 +36,10 @@ enum Command {
     Serve(Options),
     /// Prints the settings in force and where each one comes from.
     Config(Options),
+    /// Runs a server with a demo account and simulated traffic, and says what it made of it.
+    Demo(DemoOptions),
+    /// Sends simulated traffic to a running server and compares what it made of it with the truth.
+    Simulate(SimulateOptions),
 }
 
 /// Options that stand for settings. Everything else is set in the file or the environment.
@@ -82,6 +88,8 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Serve(options) => serve(options),
         Command::Config(options) => print_config(options),
+        Command::Demo(options) => run(demo::demo(options)),
+        Command::Simulate(options) => run(demo::simulate(options)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -96,15 +104,20 @@ fn main() -> ExitCode {
 fn serve(options: Options) -> anyhow::Result<()> {
     let (config, _) = config::load(&options.settings(), environment())?;
     telemetry::start(&config.log)?;
+    let first_key = std::env::var("SEXTANT_BOOTSTRAP_KEY").ok();
+    run(async { Ok(serve::serve(config, first_key).await?) })
+}
+
+/// Runs a command on a runtime of its own.
+fn run(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     // Only the first call sets it, and this is the first.
     let _set = rustls::crypto::ring::default_provider().install_default();
-    let first_key = std::env::var("SEXTANT_BOOTSTRAP_KEY").ok();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the runtime")?;
-    let outcome = runtime.block_on(serve::serve(config, first_key));
+    let outcome = runtime.block_on(command);
     // What still runs was asked to stop and did not; waiting for it would hold the exit up.
     runtime.shutdown_background();
-    Ok(outcome?)
+    outcome
 }
 
 fn print_config(options: Options) -> anyhow::Result<()> {
