@@ -12,7 +12,7 @@ ci: ## exactly what a change has to pass
 	.ci/run
 
 bench: ## throughput against baselines of the same run
-	cargo bench --locked -p server
+	cargo bench --locked -p server --bench throughput
 
 bless: ## write missing golden records
 	STORE_BLESS=1 cargo test -p store --locked
