@@ -90,12 +90,6 @@ impl Traffic {
     pub fn count(&self, kind: &str) -> usize {
         self.sent.iter().filter(|sent| sent.kind == kind).count()
     }
-
-    /// The share `part` (0 to 1) of the answers took at most this long; `None` without answers.
-    #[must_use]
-    pub fn answered_within(&self, part: f64) -> Option<Duration> {
-        percentile(self.sent.iter().map(|sent| sent.took).collect(), part)
-    }
 }
 
 /// The smallest of `values` that the share `part` (0 to 1) of them does not exceed; `None` when empty.

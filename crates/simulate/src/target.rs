@@ -141,7 +141,9 @@ impl Target {
             let outcome = self.attempt(request).await;
             let wait = match &outcome {
                 Ok(response) => match response.status() {
-                    StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => retry_after(response),
+                    StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                        Some(retry_after(response))
+                    }
                     _ => None,
                 },
                 Err(_) => Some(RETRY_WAIT),
@@ -267,9 +269,10 @@ impl Target {
     }
 }
 
-fn retry_after(response: &reqwest::Response) -> Option<Duration> {
-    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok();
-    Some(seconds.map_or(RETRY_WAIT, Duration::from_secs))
+/// How long the server asks to wait; a short while where it does not say.
+fn retry_after(response: &reqwest::Response) -> Duration {
+    let header = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    header.and_then(|seconds| seconds.trim().parse().ok()).map_or(RETRY_WAIT, Duration::from_secs)
 }
 
 async fn read(response: reqwest::Response, attempts: u32, sent: Instant) -> Result<Answer, reqwest::Error> {

@@ -3,7 +3,10 @@
 //! speed.
 //!
 //! `SEXTANT_BENCH_TOUCHES` is how many clicks are stored before installs are measured (1,000,000), which is
-//! most of the running time; `SEXTANT_BENCH_SECONDS` how long each row is measured (6).
+//! most of the running time; `SEXTANT_BENCH_SECONDS` how long each row is measured (6),
+//! `SEXTANT_BENCH_CONNECTIONS` how many requests are under way at a time (128). The baselines are
+//! measured before and after every row, and a row is held against the ones next to it: on a machine that
+//! others use as well, speed drifts within minutes.
 
 mod baselines;
 mod load;
@@ -25,12 +28,12 @@ use simulate::{
     target::Target,
 };
 
-/// Connections, each with one request under way.
-const CONNECTIONS: usize = 128;
 /// Devices that events are joined to.
 const DEVICES: u64 = 10_000;
 /// Before each row, unmeasured.
 const WARM_UP: Duration = Duration::from_secs(1);
+/// How long each baseline is measured each time.
+const BASELINE: Duration = Duration::from_secs(1);
 const FOREVER: Duration = Duration::from_secs(3_600);
 const KEY: &str = "7B0B6D52-93CC-4C5D-8D60-2F5B9F0C7A11";
 const USER_AGENT: &str = "Mozilla/5.0 (Linux; Android 14; SM-S918B) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36";
@@ -83,22 +86,25 @@ impl Drop for Program {
 async fn bench() -> anyhow::Result<()> {
     let touches = setting("SEXTANT_BENCH_TOUCHES", 1_000_000)?;
     let time = Duration::from_secs(setting("SEXTANT_BENCH_SECONDS", 6)?);
+    let connections = usize::try_from(setting("SEXTANT_BENCH_CONNECTIONS", 128)?)?;
     let data = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let baseline = Program::start(Command::new(std::env::current_exe()?).arg(baselines::ARGUMENT))?;
     let server = serve(data.path())?;
     let target = Target::new(&format!("http://{}", server.address), KEY)?;
     let account = account::set_up(&target, None).await?;
-    let mut bench = Bench { time, next: 0, rows: Vec::new() };
-
-    println!("{CONNECTIONS} connections, one request each under way, {} s a row", time.as_secs());
     let event = event(&account);
     let redirect: Maker = Arc::new(|_| get("/redirect", ""));
-    bench.row("a handler that does nothing", baseline.address, 200, &at("/nothing", &event)).await?;
-    bench.row("a handler that parses the event", baseline.address, 200, &at("/parse", &event)).await?;
-    bench.row("a handler that redirects", baseline.address, 302, &redirect).await?;
+    let baselines = [
+        ("a handler that does nothing", 200, at("/nothing", &event)),
+        ("a handler that parses the event", 200, at("/parse", &event)),
+        ("a handler that redirects", 302, redirect),
+    ];
+    let mut bench =
+        Bench { time, connections, next: 0, address: baseline.address, baselines, rows: Vec::new() };
+    println!("{connections} connections, one request each under way, {} s a row", time.as_secs());
 
     let all = |requests| Limit { requests, time: FOREVER };
-    load(server.address, CONNECTIONS, 0, all(DEVICES), 200, &install(&account, "known", None)).await?;
+    load(server.address, connections, 0, all(DEVICES), 200, &install(&account, "known", None)).await?;
     bench.row("events, durable and joined", server.address, 200, &at("/track/json", &event)).await?;
     let first = bench.next;
     bench.row("clicks, redirected", server.address, 302, &click(&account, false)).await?;
@@ -106,7 +112,7 @@ async fn bench() -> anyhow::Result<()> {
     let stored = bench.next - first;
     let missing = touches.saturating_sub(stored);
     let begun = Instant::now();
-    load(server.address, CONNECTIONS, bench.next, all(missing), 200, &click(&account, true)).await?;
+    load(server.address, connections, bench.next, all(missing), 200, &click(&account, true)).await?;
     bench.next += missing;
     println!("  (stored {missing} more clicks in {:.0} s)", begun.elapsed().as_secs_f64());
     let name = format!("installs, {} touches stored", touches.max(stored));
@@ -114,7 +120,7 @@ async fn bench() -> anyhow::Result<()> {
     let made = install(&account, "new", Some((first, touches.max(stored))));
     bench.row(&name, server.address, 200, &made).await?;
 
-    bench.print();
+    bench.print().await?;
     if let Some(resident) = server.resident_mib() {
         println!("resident memory of the server at the end: {resident} MiB");
     }
@@ -143,15 +149,31 @@ fn setting(name: &str, default: u64) -> anyhow::Result<u64> {
     }
 }
 
-/// The rows so far.
+/// A baseline: its name, the status it answers with and its requests.
+type Baseline = (&'static str, u16, Maker);
+
+/// A row, and the rates of the baselines around it.
+struct Row {
+    name: String,
+    measured: Measured,
+    baselines: [f64; 3],
+}
+
 struct Bench {
     time: Duration,
+    /// Each with one request under way.
+    connections: usize,
     /// The number of the next request: none is used twice.
     next: u64,
-    rows: Vec<(String, Measured)>,
+    /// Where the baselines are.
+    address: SocketAddr,
+    /// Does nothing, parses, redirects.
+    baselines: [Baseline; 3],
+    rows: Vec<Row>,
 }
 
 impl Bench {
+    /// Measures a row of the server, and the baselines before and after it.
     async fn row(
         &mut self,
         name: &str,
@@ -161,42 +183,75 @@ impl Bench {
     ) -> anyhow::Result<()> {
         print!("  {name} ...");
         std::io::stdout().flush()?;
-        for time in [WARM_UP, self.time] {
-            let limit = Limit { requests: u64::MAX, time };
-            let measured =
-                load(address, CONNECTIONS, self.next, limit, expect, make).await.context(name.to_owned())?;
-            // Every connection may have drawn one number that it did not use any more.
-            self.next += u64::try_from(measured.requests + CONNECTIONS)?;
-            if time == self.time {
-                println!(" {:.0}/s", measured.rate());
-                self.rows.push((name.to_owned(), measured));
-            }
-        }
+        let before = self.around().await?;
+        self.measure(address, WARM_UP, expect, make).await.context(name.to_owned())?;
+        let measured = self.measure(address, self.time, expect, make).await.context(name.to_owned())?;
+        let after = self.around().await?;
+        println!(" {:.0}/s", measured.rate());
+        let baselines = std::array::from_fn(|place| f64::midpoint(before[place], after[place]));
+        self.rows.push(Row { name: name.to_owned(), measured, baselines });
         Ok(())
     }
 
-    fn print(&self) {
-        let rate = |name: &str| {
-            self.rows.iter().find(|(known, _)| known.contains(name)).map_or(f64::NAN, |(_, row)| row.rate())
-        };
-        let (parses, redirects) = (rate("parses"), rate("handler that redirects"));
-        println!();
-        println!(
-            "{:<38} {:>10} {:>9} {:>9} {:>12} {:>14}",
-            "", "per second", "p50 ms", "p99 ms", "to parsing", "to redirecting"
-        );
-        for (name, row) in &self.rows {
-            let ms = |percent| row.percentile(percent).as_secs_f64() * 1_000.0;
-            println!(
-                "{name:<38} {:>10.0} {:>9.2} {:>9.2} {:>12.2} {:>14.2}",
-                row.rate(),
-                ms(50),
-                ms(99),
-                row.rate() / parses,
-                row.rate() / redirects
-            );
+    async fn around(&self) -> anyhow::Result<[f64; 3]> {
+        let mut rates = [0.0; 3];
+        for (place, (name, expect, make)) in self.baselines.clone().into_iter().enumerate() {
+            let measured = self.baseline(BASELINE, expect, &make).await.context(name)?;
+            rates[place] = measured.rate();
+        }
+        Ok(rates)
+    }
+
+    async fn measure(
+        &mut self,
+        address: SocketAddr,
+        time: Duration,
+        expect: u16,
+        make: &Maker,
+    ) -> anyhow::Result<Measured> {
+        let limit = Limit { requests: u64::MAX, time };
+        let measured = load(address, self.connections, self.next, limit, expect, make).await?;
+        // Every connection may have drawn one number that it did not use any more.
+        self.next += u64::try_from(measured.requests + self.connections)?;
+        Ok(measured)
+    }
+
+    /// Baselines keep nothing, so their requests need no numbers of their own.
+    async fn baseline(&self, time: Duration, expect: u16, make: &Maker) -> anyhow::Result<Measured> {
+        load(self.address, self.connections, 0, Limit { requests: u64::MAX, time }, expect, make).await
+    }
+
+    /// Prints the rows. Those of the baselines come last, measured once more for their latencies.
+    async fn print(&mut self) -> anyhow::Result<()> {
+        for (name, expect, make) in self.baselines.clone() {
+            let measured = self.baseline(self.time, expect, &make).await.context(name)?;
+            let baselines = [f64::NAN; 3];
+            self.rows.push(Row { name: name.to_owned(), measured, baselines });
         }
         println!();
+        println!(
+            "{:<34} {:>10} {:>8} {:>8}   {:>10} {:>10} {:>12}",
+            "", "per second", "p50 ms", "p99 ms", "to nothing", "to parsing", "to redirects"
+        );
+        for Row { name, measured, baselines } in &self.rows {
+            let ms = |percent| measured.percentile(percent).as_secs_f64() * 1_000.0;
+            let ratio = |place: usize| match measured.rate() / baselines[place] {
+                ratio if ratio.is_nan() => String::new(),
+                ratio => format!("{ratio:.2}"),
+            };
+            let line = format!(
+                "{name:<34} {:>10.0} {:>8.2} {:>8.2}   {:>10} {:>10} {:>12}",
+                measured.rate(),
+                ms(50),
+                ms(99),
+                ratio(0),
+                ratio(1),
+                ratio(2)
+            );
+            println!("{}", line.trim_end());
+        }
+        println!();
+        Ok(())
     }
 }
 
