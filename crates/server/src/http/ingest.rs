@@ -7,6 +7,8 @@ mod answer;
 mod limit;
 pub(super) mod link;
 pub(super) mod s2s;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 
