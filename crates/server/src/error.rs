@@ -35,8 +35,8 @@ pub enum Error {
     /// says 400.
     #[error("{0}")]
     Conflict(String),
-    /// 413: the body is larger than this many bytes, after inflation.
-    #[error("the body is larger than {0} bytes; send it in parts")]
+    /// 413: the body has this many bytes or more, after inflation.
+    #[error("the body has {0} bytes or more; send it in parts")]
     TooLarge(usize),
     /// 503: too much is under way at once.
     #[error("the server is busy; try again in a second")]

@@ -12,7 +12,7 @@ use measure::{
     platform::{Os, Traits},
 };
 
-pub use self::element::{Body, ELEMENTS_MAX, Element, elements};
+pub use self::element::{BadElement, Body, ELEMENTS_MAX, Element, elements};
 pub use crate::user_agent::manufactured_user_agent;
 
 use self::{

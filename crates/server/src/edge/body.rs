@@ -36,11 +36,10 @@ impl Deref for Received {
     }
 }
 
-/// Reads the body of a request, inflated when it begins as gzip does, of fewer than `limit` bytes. What
-/// begins so but does not inflate is handed on as it came, for the caller to refuse.
+/// Reads the body of a request, inflated when it begins as gzip does, of fewer than `limit` bytes.
 ///
-/// 413 for a larger one, 408 when it does not arrive within `limits.body_timeout`, 400 when it breaks off,
-/// 503 when bodies under way take all of `limits.bodies_in_flight`.
+/// 413 for a larger one, 408 when it does not arrive within `limits.body_timeout`, 400 when it breaks off or
+/// does not inflate (there is nothing in it that quarantine could show), 503 when bodies under way take all of `limits.bodies_in_flight`.
 pub async fn read_body(site: &Site, request: Request, limit: usize) -> Result<Received, Error> {
     let (parts, mut body) = request.into_parts();
     let permits = site.edge.bodies.clone();
@@ -57,12 +56,9 @@ pub async fn read_body(site: &Site, request: Request, limit: usize) -> Result<Re
     if !received.starts_with(&GZIP_MAGIC) {
         return Ok(received);
     }
-    tokio::task::spawn_blocking(move || match inflate(&received, &permits, limit)? {
-        Some(inflated) => Ok(inflated),
-        None => Ok(received),
-    })
-    .await
-    .unwrap_or(Err(Error::Internal("inflating a body was cut short")))
+    tokio::task::spawn_blocking(move || inflate(&received, &permits, limit))
+        .await
+        .unwrap_or(Err(Error::Internal("inflating a body was cut short")))
 }
 
 fn announced(headers: &HeaderMap) -> Option<u64> {
@@ -110,8 +106,8 @@ async fn collect(
     Ok(Received { bytes: bytes.into(), _permit: permit })
 }
 
-/// Inflates gzip; `None` when it is broken. The compressed bytes count too until they are dropped.
-fn inflate(compressed: &[u8], permits: &Arc<Semaphore>, limit: usize) -> Result<Option<Received>, Error> {
+/// Inflates gzip. The compressed bytes count too until they are dropped.
+fn inflate(compressed: &[u8], permits: &Arc<Semaphore>, limit: usize) -> Result<Received, Error> {
     let mut decoder = MultiGzDecoder::new(compressed);
     let mut bytes = Vec::new();
     let mut permit = take(permits, 0)?;
@@ -120,13 +116,14 @@ fn inflate(compressed: &[u8], permits: &Arc<Semaphore>, limit: usize) -> Result<
         let step = STEP_BYTES.min(limit - before);
         permit.merge(take(permits, step)?);
         let read = decoder.by_ref().take(step as u64).read_to_end(&mut bytes);
-        let read =
-            read.map_err(|_| Error::BadRequest("the body says gzip but does not inflate".to_owned()))?;
+        let read = read.map_err(|_| {
+            Error::BadRequest("the body says gzip but does not inflate; compress it again".to_owned())
+        })?;
         if bytes.len() >= limit {
             return Err(Error::TooLarge(limit));
         }
         if read < step {
-            return Ok(Some(Received { bytes: bytes.into(), _permit: permit }));
+            return Ok(Received { bytes: bytes.into(), _permit: permit });
         }
     }
 }

@@ -7,8 +7,10 @@ mod answer;
 mod limit;
 pub(super) mod link;
 pub(super) mod s2s;
+#[cfg(test)]
+mod tests;
 
-use std::net::SocketAddr;
+use std::{borrow::Cow, net::SocketAddr};
 
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -43,7 +45,10 @@ async fn finish(work: impl Future<Output = Response> + Send + 'static) -> Respon
     done.unwrap_or_else(|_| answer::refusal(500, "the server failed while it took this call: send it again"))
 }
 
-/// The text of a header; `None` when it is absent or not text.
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
+/// The text of a header, byte by byte where it is not UTF-8, so that two values stay two; `None` when it is
+/// absent.
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<Cow<'h, str>> {
+    let bytes = headers.get(name)?.as_bytes();
+    let latin = || Cow::Owned(bytes.iter().map(|byte| char::from(*byte)).collect());
+    Some(str::from_utf8(bytes).map_or_else(|_| latin(), Cow::Borrowed))
 }

@@ -16,7 +16,7 @@ use measure::{
     policy::{Policy, Window},
 };
 use serde_json::{Value, json};
-use store::Memory;
+use store::{Memory, Store};
 use tower::ServiceExt as _;
 
 use crate::{
@@ -30,22 +30,22 @@ use crate::{
     vault::Vault,
 };
 
-const KEY: &str = "first-key-of-the-tests";
+pub(super) const KEY: &str = "first-key-of-the-tests";
 const READER: &str = "a-key-that-only-reads";
 const ONE_APP: &str = "a-key-for-app-1";
 
 /// A program without sockets.
-struct Server {
-    site: Site,
-    router: Router,
+pub(super) struct Server {
+    pub(super) site: Site,
+    pub(super) router: Router,
 }
 
 /// What came back.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
-    headers: axum::http::HeaderMap,
-    body: Value,
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: axum::http::HeaderMap,
+    pub(super) body: Value,
 }
 
 impl Server {
@@ -55,9 +55,13 @@ impl Server {
 
     /// With settings of its own.
     async fn with(settings: &[(&'static str, &str)]) -> Self {
+        Self::over(Arc::new(Memory::new()), settings).await
+    }
+
+    /// On a store of the test's own.
+    pub(super) async fn over(store: Arc<dyn Store>, settings: &[(&'static str, &str)]) -> Self {
         let settings = settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         let (config, _) = config::load(&Cli { file: None, settings }, []).unwrap();
-        let store = Arc::new(Memory::new());
         let catalogue = CatalogueService::open(store.clone()).unwrap().service;
         catalogue.prepare(clock::now(), Policy::default(), Some(KEY)).await.unwrap();
         let more = [(2, READER, Vec::new(), false), (3, ONE_APP, vec![AppId(1)], true)];
@@ -89,7 +93,7 @@ impl Server {
         Self { router: http::all(&site), site }
     }
 
-    async fn call(&self, key: &str, line: &str, body: Option<String>) -> Answer {
+    pub(super) async fn call(&self, key: &str, line: &str, body: Option<String>) -> Answer {
         let (method, path) = line.split_once(' ').unwrap();
         let mut request = Request::builder().method(method).uri(path);
         if !key.is_empty() {
@@ -103,16 +107,16 @@ impl Server {
         Answer { status, headers, body }
     }
 
-    async fn send(&self, line: &str, body: Value) -> Answer {
+    pub(super) async fn send(&self, line: &str, body: Value) -> Answer {
         self.call(KEY, line, Some(body.to_string())).await
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(super) async fn get(&self, path: &str) -> Answer {
         self.call(KEY, &format!("GET {path}"), None).await
     }
 
     /// Sends and expects this status; the answer's body.
-    async fn expect(&self, status: u16, line: &str, body: Value) -> Value {
+    pub(super) async fn expect(&self, status: u16, line: &str, body: Value) -> Value {
         let body = (!body.is_null()).then(|| body.to_string());
         let answer = self.call(KEY, line, body).await;
         assert_eq!(answer.status, status, "{line}: {}", answer.body);

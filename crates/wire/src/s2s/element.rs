@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     form,
     json::{Json, get},
+    quarantine::masked,
     redaction::mask,
     refusal::Refusal,
 };
@@ -20,9 +21,24 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 #[derive(Clone, Debug)]
 pub struct Body {
     /// Its elements in order; an element that is not an object is refused alone.
-    pub elements: Vec<Result<Element, Refusal>>,
+    pub elements: Vec<Result<Element, BadElement>>,
     /// Whether it was an array: the answer then lists the refused elements.
     pub is_array: bool,
+}
+
+/// An element of an array that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadElement {
+    /// What to fix.
+    pub refusal: Refusal,
+    /// Its own text, masked for the quarantine: not the whole array, which would be kept once for each.
+    pub masked: String,
+}
+
+impl From<BadElement> for Refusal {
+    fn from(bad: BadElement) -> Self {
+        bad.refusal
+    }
 }
 
 /// One element of a body: one install, event, update or identity link. Always a JSON object.
@@ -60,9 +76,12 @@ fn array(text: &str) -> Result<Body, Refusal> {
     if items.len() > ELEMENTS_MAX {
         return Err(Refusal::too_large(format!("more than {ELEMENTS_MAX} elements: send fewer at once")));
     }
-    let elements = items.into_iter().map(|item| match item.get() {
-        object if object.starts_with('{') => Element::read(object),
-        _ => Err(Refusal::bad_request("the element is not an object")),
+    let elements = items.into_iter().map(|item| {
+        let read = match item.get() {
+            object if object.starts_with('{') => Element::read(object),
+            _ => Err(Refusal::bad_request("the element is not an object")),
+        };
+        read.map_err(|refusal| BadElement { refusal, masked: masked(item.get().as_bytes()) })
     });
     Ok(Body { elements: elements.collect(), is_array: true })
 }
@@ -82,10 +101,10 @@ impl Element {
         Ok(Self { text: text.to_owned(), json })
     }
 
-    /// `kochava_app_id`: the app's GUID.
+    /// `kochava_app_id`: the app's GUID, without spaces around it.
     #[must_use]
     pub fn app_guid(&self) -> Option<&str> {
-        self.root_text("kochava_app_id")
+        self.root_text("kochava_app_id").map(str::trim)
     }
 
     /// `action`, exactly as sent.

@@ -6,10 +6,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use measure::InputId;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Seconds after which a sender that met a full queue or a failing disk may come again.
 const RETRY_AFTER_SECONDS: &str = "2";
+
+/// Identifiers named in the header of an answer; more would be a header that common clients refuse to read.
+const HEADER_INPUTS_MAX: usize = 1_000;
 
 /// What became of one element.
 #[derive(Clone, Debug)]
@@ -61,11 +64,13 @@ pub(super) fn array(fates: Vec<Fate>) -> Response {
             json!({ "success": "0", "error": "no element of the array is usable", "rejected": rejected });
         return (StatusCode::BAD_REQUEST, Json(body)).into_response();
     }
-    let mut body = json!({ "success": "1" });
-    if !rejected.is_empty()
-        && let Some(fields) = body.as_object_mut()
-    {
-        fields.insert("rejected".to_owned(), Value::Array(rejected));
+    let mut body = Map::from_iter([("success".to_owned(), json!("1"))]);
+    if !rejected.is_empty() {
+        body.insert("rejected".to_owned(), Value::Array(rejected));
+    }
+    if accepted.len() > HEADER_INPUTS_MAX {
+        let all = accepted.iter().map(|id| Value::String(id.to_string()));
+        body.insert("inputs".to_owned(), all.collect());
     }
     with_inputs(Json(body).into_response(), &accepted)
 }
@@ -80,9 +85,9 @@ pub(super) fn refusal(status: u16, error: &str) -> Response {
     response
 }
 
-/// Names the inputs in the header by which a sender can look them up (DECISIONS 9).
+/// Names the inputs, the first of very many, in the header by which a sender can look them up (DECISIONS 9).
 pub(super) fn with_inputs(mut response: Response, inputs: &[InputId]) -> Response {
-    let list = inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let list = inputs.iter().take(HEADER_INPUTS_MAX).map(ToString::to_string).collect::<Vec<_>>().join(",");
     if let Ok(value) = HeaderValue::from_str(&list) {
         response.headers_mut().insert("sextant-input", value);
     }

@@ -11,6 +11,7 @@ use axum::{
 };
 use engine::{Answer, Submission};
 use measure::{
+    InputId,
     catalogue::{App, Catalogue, Tracker},
     engagement::EngagementKind,
     flag::Flag,
@@ -48,9 +49,10 @@ pub(in crate::http) async fn click(
         return unknown_tracker(&site);
     };
     let id = read.input.id;
-    let destination = link.destination(&read.tracker, &read.app, id.into());
-    let mut commit = commit(&site, read);
-    if link.is_server_call() {
+    let (tracker, app) = (read.tracker.clone(), read.app.clone());
+    let is_server = link.is_server_call();
+    let mut commit = commit(&site, read, !is_server);
+    if is_server {
         return match commit.await {
             Answer::Accepted(id) | Answer::Repeated(id) => {
                 with_inputs(Json(json!({ "success": "1" })).into_response(), &[id])
@@ -58,19 +60,22 @@ pub(in crate::http) async fn click(
             answer => not_kept(&answer),
         };
     }
-    let redirect = redirect(destination);
+    let onward = |id: InputId| redirect(link.destination(&tracker, &app, id.into()));
     match tokio::time::timeout(site.config.commit_wait(), &mut commit).await {
-        Ok(Answer::Accepted(id) | Answer::Repeated(id)) => with_inputs(redirect, &[id]),
+        // A repeated click leads on as the first one, which is the one that an install can name.
+        Ok(Answer::Accepted(id) | Answer::Repeated(id) | Answer::Conflict(id)) => {
+            with_inputs(onward(id), &[id])
+        }
         // A person is waiting: the way to the store stays open even when the click could not be kept. It
         // is counted as refused and carries no input id.
-        Ok(_) => redirect,
+        Ok(_) => onward(id),
         Err(_elapsed) => {
             site.ledger.redirected();
             tokio::spawn(async move {
                 commit.await;
                 site.ledger.confirmed();
             });
-            with_inputs(redirect, &[id])
+            with_inputs(onward(id), &[id])
         }
     }
 }
@@ -85,7 +90,7 @@ pub(in crate::http) async fn impression(
     let Some(read) = read(&site, &peer, &headers, &link, EngagementKind::Impression) else {
         return unknown_tracker(&site);
     };
-    match commit(&site, read).await {
+    match commit(&site, read, false).await {
         Answer::Accepted(id) | Answer::Repeated(id) => {
             let mut response = PIXEL.into_response();
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("image/gif"));
@@ -103,8 +108,9 @@ struct Read {
     app: Arc<App>,
 }
 
-/// Puts an engagement on record. The work goes on when nobody waits for it any more.
-fn commit(site: &Site, read: Read) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+/// Puts an engagement on record. The work goes on when nobody waits for it any more. A `browser` is never
+/// told of a conflict: the first click stands (DECISIONS 26).
+fn commit(site: &Site, read: Read, browser: bool) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
     let site = site.clone();
     let app = Some(read.app.id);
     site.ledger.receive(app);
@@ -115,6 +121,7 @@ fn commit(site: &Site, read: Read) -> Pin<Box<dyn Future<Output = Answer> + Send
         let fate = match answer {
             Answer::Accepted(_) | Answer::Quarantined(_) => Fate::Kept,
             Answer::Repeated(_) => Fate::Repeated,
+            Answer::Conflict(_) if browser => Fate::Repeated,
             Answer::Conflict(_) | Answer::Busy | Answer::Unavailable => Fate::Refused,
         };
         site.ledger.settle(app, fate);
@@ -129,10 +136,11 @@ fn read(site: &Site, peer: &Peer, headers: &HeaderMap, link: &Link, kind: Engage
     let catalogue = site.catalogue.current();
     let tracker = catalogue.tracker_by_guid(link.tracker_guid()?)?.clone();
     let app = catalogue.app(tracker.app)?.clone();
+    let user_agent = text(headers, "user-agent");
     let edge = LinkEdge {
         received,
         ip: site.edge.client_ip(peer.0.ip(), headers),
-        user_agent: text(headers, "user-agent"),
+        user_agent: user_agent.as_deref(),
         accept_click_time: catalogue.policy_of(&app).accept_click_time,
         traits_of: &|user_agent| site.edge.traits_of(user_agent),
     };
@@ -150,7 +158,7 @@ fn read(site: &Site, peer: &Peer, headers: &HeaderMap, link: &Link, kind: Engage
         received,
         app: app.id,
         catalogue: catalogue.version,
-        key: key.map(|key| IdempotencyKey { source: "header".to_owned(), key: key.to_owned() }),
+        key: key.map(|key| IdempotencyKey { source: "header".to_owned(), key: key.into_owned() }),
         body_hash,
         body: String::new(),
         flags,

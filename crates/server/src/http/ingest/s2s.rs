@@ -1,6 +1,6 @@
 //! `POST /track/json` and `POST /v1/cpi/identityLink.php` (ingest.md sections 1 to 17).
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     extract::{Request, State},
@@ -19,7 +19,7 @@ use wire::{
     body::BODY_BYTES_MAX,
     quarantine::masked,
     refusal::Refusal,
-    s2s::{Edge, Element, Endpoint, elements, parse},
+    s2s::{BadElement, Edge, Element, Endpoint, elements, parse},
 };
 
 use super::{
@@ -77,7 +77,7 @@ async fn take(site: &Site, peer: Peer, headers: &HeaderMap, body: &[u8], endpoin
         };
         match elements(body) {
             Ok(parsed) => (call.prepare_all(&peer, &parsed.elements, parsed.is_array), parsed.is_array),
-            Err(refused) => (vec![call.quarantine(None, None, refused)], false),
+            Err(refused) => (vec![call.quarantine(None, None, masked(body), refused)], false),
         }
     };
     let fates = submit(site, prepared).await;
@@ -118,40 +118,64 @@ impl Call<'_> {
     fn prepare_all(
         &self,
         peer: &Peer,
-        elements: &[Result<Element, Refusal>],
+        elements: &[Result<Element, BadElement>],
         is_array: bool,
     ) -> Vec<Prepared> {
+        if !self.is_admitted(elements) {
+            return elements.iter().map(|element| self.turn_away(element.as_ref().ok())).collect();
+        }
+        let user_agent = text(self.headers, "user-agent");
         let edge = Edge {
             received: self.received,
             ip: self.site.edge.client_ip(peer.0.ip(), self.headers),
-            user_agent: text(self.headers, "user-agent"),
+            user_agent: user_agent.as_deref(),
             traits_of: &|user_agent| self.site.edge.traits_of(user_agent),
         };
-        let prepare = |(index, element): (usize, &Result<Element, Refusal>)| match element {
+        let prepare = |(index, element): (usize, &Result<Element, BadElement>)| match element {
             Ok(element) => self.prepare(&edge, index, element, is_array),
-            Err(refused) => self.quarantine(None, None, refused.clone()),
+            Err(bad) => self.quarantine(None, None, bad.masked.clone(), bad.refusal.clone()),
         };
         elements.iter().enumerate().map(prepare).collect()
+    }
+
+    fn app_of(&self, element: &Element) -> Option<&Arc<App>> {
+        self.catalogue.app_by_guid(element.app_guid()?)
+    }
+
+    /// Whether the limit of every app of the call lets it pass (DECISIONS 25). The call counts as one, and it
+    /// passes or not as a whole: a sender that is told 429 sends all of it again.
+    fn is_admitted(&self, elements: &[Result<Element, BadElement>]) -> bool {
+        let apps: BTreeMap<AppId, &Arc<App>> = elements
+            .iter()
+            .flatten()
+            .filter_map(|element| self.app_of(element))
+            .map(|app| (app.id, app))
+            .collect();
+        let default = self.site.config.app_requests_per_second();
+        apps.into_values().all(|app| {
+            let per_second = app.policy.requests_per_second.unwrap_or(default);
+            self.site.app_limits.admits(app.id, per_second)
+        })
+    }
+
+    fn turn_away(&self, element: Option<&Element>) -> Prepared {
+        let app = element.and_then(|element| self.app_of(element)).map(|app| app.id);
+        let error = "too many requests for this app: come again after the time in Retry-After".to_owned();
+        Prepared { app, step: Step::Refuse { status: 429, error } }
     }
 
     fn prepare(&self, edge: &Edge<'_>, index: usize, element: &Element, is_array: bool) -> Prepared {
         let Some(guid) = element.app_guid() else {
             let refused = Refusal::bad_request("kochava_app_id is missing: send the GUID of the app");
-            return self.quarantine(None, Some(element), refused);
+            return self.quarantine(None, Some(element), element.masked(), refused);
         };
         let Some(app) = self.catalogue.app_by_guid(guid) else {
             let error =
                 "kochava_app_id is not known here: create the app first, or check its GUID".to_owned();
-            return self.quarantine(None, Some(element), Refusal { status: 404, error });
+            return self.quarantine(None, Some(element), element.masked(), Refusal { status: 404, error });
         };
-        let default = self.site.config.app_requests_per_second();
-        let per_second = app.policy.requests_per_second.unwrap_or(default);
-        if index == 0 && !self.site.app_limits.admits(app.id, per_second) {
-            let error = "too many requests for this app: come again after the time in Retry-After".to_owned();
-            return Prepared { app: Some(app.id), step: Step::Refuse { status: 429, error } };
-        }
         match self.read(edge, app, element) {
-            Err(refused) => self.quarantine(Some(app), Some(element), refused),
+            Err(refused) => self.quarantine(Some(app), Some(element), element.masked(), refused),
             Ok(parsed) => {
                 let input = Input {
                     id: clock::new_id(self.received),
@@ -193,8 +217,8 @@ impl Call<'_> {
             self.body,
             app.auth.api_key.as_deref().unwrap_or_default(),
             secret.as_deref().unwrap_or_default(),
-            text(self.headers, "kochava-api-key"),
-            text(self.headers, "kochava-auth-token"),
+            text(self.headers, "kochava-api-key").as_deref(),
+            text(self.headers, "kochava-auth-token").as_deref(),
         );
         let strict = app.auth.mode == AuthMode::Strict;
         let refused = |error: &str| Err(Refusal { status: 401, error: error.to_owned() });
@@ -214,14 +238,21 @@ impl Call<'_> {
     /// The sender's key for this element (DECISIONS 26): the header, by place in an array, else `nt_id`.
     fn idempotency_key(&self, index: usize, element: &Element, is_array: bool) -> Option<IdempotencyKey> {
         if let Some(key) = text(self.headers, "idempotency-key").filter(|key| !key.is_empty()) {
-            let key = if is_array { format!("{key}#{index}") } else { key.to_owned() };
+            let key = if is_array { format!("{key}#{index}") } else { key.into_owned() };
             return Some(IdempotencyKey { source: "header".to_owned(), key });
         }
         let nt_id = element.nt_id()?;
         Some(IdempotencyKey { source: "nt_id".to_owned(), key: nt_id.to_owned() })
     }
 
-    fn quarantine(&self, app: Option<&Arc<App>>, element: Option<&Element>, refused: Refusal) -> Prepared {
+    /// `masked` is what is kept of the body.
+    fn quarantine(
+        &self,
+        app: Option<&Arc<App>>,
+        element: Option<&Element>,
+        masked: String,
+        refused: Refusal,
+    ) -> Prepared {
         let drained = match (app, element) {
             // A payload that can never succeed would block the browser's queue for ever (DECISIONS 12).
             (Some(app), Some(element)) => refused.status == 400 && is_browser(app, element),
@@ -238,7 +269,7 @@ impl Call<'_> {
             },
             status: if drained { 200 } else { refused.status },
             reason: refused.error.clone(),
-            body: element.map_or_else(|| masked(self.body), Element::masked),
+            body: masked,
         };
         let app = body.app;
         let submission = Submission::Quarantine(Box::new(body));
