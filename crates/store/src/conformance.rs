@@ -64,6 +64,8 @@ macro_rules! store_conformance {
             a_superseded_lease_settles_nothing,
             a_batch_may_supersede_its_own_delivery,
             only_pending_deliveries_are_superseded,
+            deliveries_of_a_deleted_trigger_are_withdrawn,
+            deliveries_of_a_deleted_trigger_are_never_leased,
             the_outbox_survives_a_restart,
             deliveries_are_paged_and_filtered,
             two_workers_never_lease_the_same,

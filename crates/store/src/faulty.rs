@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use measure::{
-    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp,
+    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp, TriggerId,
     attribution::Decision,
     catalogue::Change,
     device::Device,
@@ -99,6 +99,10 @@ impl<S: Store> Store for Faulty<S> {
 
     fn settle(&self, settlements: &[Settlement]) -> Result<Vec<bool>, StoreError> {
         self.inner.settle(settlements)
+    }
+
+    fn withdraw(&self, trigger: TriggerId) -> Result<usize, StoreError> {
+        self.inner.withdraw(trigger)
     }
 
     fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

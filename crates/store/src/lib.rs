@@ -289,7 +289,8 @@ pub trait Store: Send + Sync + 'static {
     fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
 
     /// Takes on at most `limit` pending deliveries that are due at `now`, oldest due time first, until
-    /// `until`. A lease that was not settled by then is free again.
+    /// `until`. A lease that was not settled by then is free again. Deliveries of deleted triggers are
+    /// suppressed instead, so there may be fewer although more is due.
     fn lease(&self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Lease>, StoreError>;
 
     /// Records what became of leased deliveries, durably, and counts delivered, dead and suppressed ones.
@@ -297,6 +298,12 @@ pub trait Store: Send + Sync + 'static {
     /// longer pending changes nothing; the answer says for each whether it counted. A lease that has ended
     /// may still be settled while nobody else took the delivery on.
     fn settle(&self, settlements: &[Settlement]) -> Result<Vec<bool>, StoreError>;
+
+    /// Suppresses the pending deliveries of a trigger that was deleted, leased or not, as
+    /// `trigger_deleted`, durably, and counts them; the answer is how many there were. What is planned
+    /// under an older catalogue afterwards is suppressed when its turn comes: [`Self::lease`] never hands
+    /// out deliveries of triggers that [`Self::record`] has seen deleted (DECISIONS 7).
+    fn withdraw(&self, trigger: TriggerId) -> Result<usize, StoreError>;
 
     /// When the next pending delivery is due or its lease ends; `None` when nothing is pending.
     fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use measure::{
-    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp, TouchId,
+    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp, TouchId, TriggerId,
     attribution::Decision,
     catalogue::Change,
     device::Device,
@@ -19,7 +19,7 @@ use measure::{
     install::InstallRecord,
     ledger::Tally,
     policy::TOUCHES_PER_KEY_MAX,
-    postback::{Delivery, DeliveryState},
+    postback::{Delivery, DeliveryState, Suppression},
 };
 
 use crate::{
@@ -58,6 +58,7 @@ struct State {
     filings: BTreeMap<DeliveryId, Filing>,
     due: BTreeSet<(Timestamp, DeliveryId)>,
     changes: BTreeMap<u64, Change>,
+    deleted_triggers: BTreeSet<TriggerId>,
     quarantine: BTreeMap<(Option<AppId>, InputId), Quarantined>,
     shelves: Shelves,
     event_names: BTreeMap<(AppId, String), EventName>,
@@ -87,6 +88,7 @@ impl Default for State {
             filings: BTreeMap::new(),
             due: BTreeSet::new(),
             changes: BTreeMap::new(),
+            deleted_triggers: BTreeSet::new(),
             quarantine: BTreeMap::new(),
             shelves: Shelves::default(),
             event_names: BTreeMap::new(),
@@ -268,7 +270,7 @@ impl State {
         }
         for id in &batch.superseded {
             let Some(delivery) = self.deliveries.get_mut(id) else { continue };
-            if outbox::supersede(delivery, &mut self.tally) {
+            if outbox::withdraw(delivery, Suppression::Superseded, &mut self.tally) {
                 self.unfile(*id);
             }
         }
@@ -294,6 +296,16 @@ impl State {
         if let Some(filing) = self.filings.remove(&id) {
             self.due.remove(&(filing.at, id));
         }
+    }
+
+    /// Suppresses a delivery of a deleted trigger. Whether it was pending.
+    fn withdraw(&mut self, id: DeliveryId) -> bool {
+        let Some(delivery) = self.deliveries.get_mut(&id) else { return false };
+        let pending = outbox::withdraw(delivery, Suppression::TriggerDeleted, &mut self.tally);
+        if pending {
+            self.unfile(id);
+        }
+        pending
     }
 
     fn settle(&mut self, settlement: &Settlement) -> bool {
@@ -339,6 +351,10 @@ impl Store for Memory {
             let (Some(filing), Some(delivery)) = (state.filings.get(&id), state.deliveries.get(&id)) else {
                 continue;
             };
+            if state.deleted_triggers.contains(&delivery.trigger) {
+                state.withdraw(id);
+                continue;
+            }
             let (filing, delivery) = (filing.lease(until), delivery.clone());
             state.file(id, filing);
             leases.push(Lease { delivery, fence: filing.fence, until });
@@ -351,6 +367,13 @@ impl Store for Memory {
         Ok(settlements.iter().map(|settlement| state.settle(settlement)).collect())
     }
 
+    fn withdraw(&self, trigger: TriggerId) -> Result<usize, StoreError> {
+        let mut state = self.state();
+        let of_trigger = state.deliveries.values().filter(|delivery| delivery.trigger == trigger);
+        let ids: Vec<_> = of_trigger.map(|delivery| delivery.id).collect();
+        Ok(ids.into_iter().filter(|id| state.withdraw(*id)).count())
+    }
+
     fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.state().due.first().map(|(at, _)| *at))
     }
@@ -359,6 +382,7 @@ impl Store for Memory {
         let mut state = self.state();
         let last = state.changes.last_key_value().map_or(0, |(version, _)| *version);
         crate::in_sequence(last, changes.iter().map(|change| change.version))?;
+        state.deleted_triggers.extend(outbox::deleted(changes));
         state.changes.extend(changes.iter().map(|change| (change.version, change.clone())));
         Ok(())
     }

@@ -117,7 +117,8 @@ pub async fn update(
     Ok(Json(answer.await?))
 }
 
-/// `DELETE /postbacks/{trigger}`: answered without a body.
+/// `DELETE /postbacks/{trigger}`: answered without a body. What it had not delivered yet is suppressed as
+/// `trigger_deleted` (DECISIONS 7).
 pub async fn delete(
     State(site): State<Site>,
     caller: Caller,
@@ -128,9 +129,12 @@ pub async fn delete(
         caller.may_write(trigger.app)?;
         trigger.deleted = true;
         trigger.version = trigger.version.saturating_add(1);
-        Ok::<_, Error>((vec![Entry::Trigger(trigger)], StatusCode::OK))
+        let id = trigger.id;
+        Ok::<_, Error>((vec![Entry::Trigger(trigger)], id))
     });
-    answer.await
+    let trigger = answer.await?;
+    site.ask(move |store| store.withdraw(trigger)).await?;
+    Ok(StatusCode::OK)
 }
 
 fn find<'c>(catalogue: &'c Catalogue, id: &str) -> Result<&'c Trigger, Error> {

@@ -3,14 +3,14 @@
 //! A draft holds one value per key. That is more than convenience: two writes to one key in a fjall batch
 //! carry the same number, and which of them wins is not defined.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fjall::{Database, OwnedWriteBatch, PersistMode};
 use measure::{
-    DeliveryId, DeviceId, Timestamp,
+    DeliveryId, DeviceId, Timestamp, TriggerId,
     catalogue::Change,
     ledger::Tally,
-    postback::{Delivery, DeliveryState},
+    postback::{Delivery, DeliveryState, Suppression},
 };
 
 use super::{
@@ -176,7 +176,7 @@ impl Draft {
         for id in &batch.superseded {
             let delivery = self.get::<Delivery>(view, Space::Deliveries, key::delivery(*id))?;
             let Some(mut delivery) = delivery else { continue };
-            if outbox::supersede(&mut delivery, &mut self.tally) {
+            if outbox::withdraw(&mut delivery, Suppression::Superseded, &mut self.tally) {
                 self.put(Space::Deliveries, key::delivery(*id), &delivery)?;
                 self.unfile(view, *id)?;
             }
@@ -216,18 +216,38 @@ impl Draft {
         Ok(())
     }
 
-    /// Leases what is due.
+    /// Suppresses a delivery of a deleted trigger, if it is pending.
+    pub fn withdraw(&mut self, view: &View<'_>, mut delivery: Delivery) -> Result<(), StoreError> {
+        if outbox::withdraw(&mut delivery, Suppression::TriggerDeleted, &mut self.tally) {
+            self.put(Space::Deliveries, key::delivery(delivery.id), &delivery)?;
+            self.unfile(view, delivery.id)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// Leases what is due; what belongs to deleted triggers is suppressed.
     pub fn lease(
         &mut self,
         view: &View<'_>,
         due: &[(Timestamp, DeliveryId)],
         until: Timestamp,
+        deleted: &BTreeSet<TriggerId>,
     ) -> Result<Vec<Lease>, StoreError> {
         let mut leases = Vec::with_capacity(due.len());
         for (_, id) in due {
+            let delivery = view.get::<Delivery>(Space::Deliveries, key::delivery(*id))?;
+            let delivery = delivery.ok_or_else(|| missing(*id))?;
+            if deleted.contains(&delivery.trigger) {
+                self.withdraw(view, delivery)?;
+                continue;
+            }
             let filing = self.unfile(view, *id)?.ok_or_else(|| missing(*id))?.lease(until);
             self.file(*id, filing)?;
-            let delivery = view.get(Space::Deliveries, key::delivery(*id))?.ok_or_else(|| missing(*id))?;
             leases.push(Lease { delivery, fence: filing.fence, until });
         }
         Ok(leases)
