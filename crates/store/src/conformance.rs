@@ -48,6 +48,7 @@ macro_rules! store_conformance {
             touches_are_cut_at_the_newest,
             touches_of_several_times_are_merged,
             old_touches_are_forgotten,
+            a_clock_that_was_ahead_is_forgiven,
             arrivals_come_newest_first,
             held_inputs_wait_until_they_are_released,
             idempotency_keys_last_a_week,

@@ -8,7 +8,7 @@
 //! they read a snapshot across all keyspaces, which holds whole batches only.
 //!
 //! **Failing.** When the journal cannot be written, fjall refuses every later write until the database is
-//! opened again; reads go on. So a failed commit leaves nothing behind, in memory or on disk, that a later
+//! opened again; reads go on. The answer is [`StoreError::Closed`], and the program ends on it. So a failed commit leaves nothing behind, in memory or on disk, that a later
 //! one could build on.
 
 mod draft;
@@ -187,7 +187,7 @@ impl Fjall {
         let horizon = draft.horizon;
         draft.write(&self.database, &self.spaces, mode)?;
         if let Some(horizon) = horizon {
-            self.horizon.fetch_max(horizon.0, Ordering::Relaxed);
+            self.horizon.store(horizon.0, Ordering::Relaxed);
         }
         let first = self.known().first_due;
         // The write stands, so a failure to read on must not look like a failure to write: an entry that
@@ -393,7 +393,9 @@ fn not_opened(path: &Path, error: fjall::Error) -> StoreError {
             StoreError::Unavailable(format!("data directory {path} cannot be used: {error}"))
         }
         error => match StoreError::from(error) {
-            StoreError::Unavailable(why) => StoreError::Unavailable(format!("data directory {path}: {why}")),
+            StoreError::Unavailable(why) | StoreError::Closed(why) => {
+                StoreError::Unavailable(format!("data directory {path}: {why}"))
+            }
             StoreError::Corrupt(why) => StoreError::Corrupt(format!("data directory {path}: {why}")),
         },
     }
@@ -405,9 +407,7 @@ impl From<fjall::Error> for StoreError {
             fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
                 Self::Unavailable(error.to_string())
             }
-            fjall::Error::Poisoned => Self::Unavailable(
-                "an earlier write failed; see to the disk and start the program again".to_owned(),
-            ),
+            fjall::Error::Poisoned => Self::Closed("an earlier write failed".to_owned()),
             fjall::Error::Locked => Self::Unavailable("in use by another process".to_owned()),
             error => Self::Corrupt(error.to_string()),
         }

@@ -44,6 +44,10 @@ pub enum StoreError {
     /// The disk is full, failing or gone: answer 503 and try again later; page someone when it lasts.
     #[error("storage is unavailable: {0}")]
     Unavailable(String),
+    /// A write failed, and no other is taken until the store is opened again: nothing can be relied on but
+    /// what was acknowledged before. End the program, so that whoever supervises it starts it again.
+    #[error("the store takes no more writes ({0}): see to the disk, then start the program again")]
+    Closed(String),
     /// What is stored cannot be read, or what was to be added does not go on where it ends: do not try
     /// again, page someone.
     #[error("the stored record is not sound ({0}): the data directory is damaged or from a newer version")]
@@ -146,7 +150,8 @@ pub struct Credit {
 /// Everything that one batch brings about: written in one atomic, synced commit or not at all.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// The receipt time of the newest input: what is older than its retention before it may be dropped.
+    /// The receipt time of the newest input: what is older than its retention before it may be dropped
+    /// ([`expiry`] says how). The epoch in a batch without inputs.
     pub now: Timestamp,
     /// Facts, in order of their sequence numbers, which go on where the last commit ended; a commit whose
     /// numbers do not is refused as [`StoreError::Corrupt`].

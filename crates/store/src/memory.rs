@@ -335,7 +335,7 @@ impl Store for Memory {
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut state = self.state();
         crate::in_sequence(state.last_sequence(), batch.facts.iter().map(|fact| fact.sequence))?;
-        state.horizon = state.horizon.max(batch.now);
+        state.horizon = expiry::advance(state.horizon, batch.now);
         state.commit_record(batch);
         state.commit_lookups(batch);
         state.commit_deliveries(batch);

@@ -157,6 +157,30 @@ pub fn old_touches_are_forgotten<S: Store, R: FnMut(S) -> S>(open: impl FnOnce()
     assert_eq!(touches(&store, &[last]), None);
 }
 
+/// A clock that jumped years ahead and was put right does not make everything too old for years.
+pub fn a_clock_that_was_ahead_is_forgiven<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (mut reopen, store) = open();
+    let put = |store: &S, n: u128, time| {
+        let touches = vec![(APP, match_key(1), touch(n, time))];
+        store.commit(&Batch { now: time, touches, ..Batch::default() }).unwrap();
+    };
+    put(&store, 1, day(100));
+    advance(&store, day(5_000));
+    store.commit(&Batch::default()).unwrap();
+    assert_eq!(touches(&store, &[day(101)]), None);
+    put(&store, 2, day(101));
+    assert_eq!(touches(&store, &[day(101)]), Some((vec![2, 1], false)));
+    let store = reopen(store);
+    assert_eq!(touches(&store, &[day(101)]), Some((vec![2, 1], false)));
+    // What was only under way for long changes nothing.
+    advance(&store, day(131));
+    advance(&store, day(101));
+    assert_eq!(touches(&store, &[day(101)]), Some((vec![2, 1], false)));
+    advance(&store, day(132).plus(1));
+    advance(&store, day(102));
+    assert_eq!(touches(&store, &[day(101)]), None);
+}
+
 /// Installs under a match key, from an install time on.
 pub fn arrivals_come_newest_first<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
     let (_reopen, store) = open();

@@ -18,7 +18,7 @@ use super::{
     view::{View, missing},
 };
 use crate::{
-    Batch, Lease, Settlement, StoreError,
+    Batch, Lease, Settlement, StoreError, expiry,
     key::{self, Key},
     outbox::{self, Filing},
     quarantine::Shelves,
@@ -184,11 +184,13 @@ impl Draft {
         Ok(())
     }
 
-    /// Moves the horizon on.
+    /// Moves the horizon. What holds nothing else writes it as it is: whoever commits an empty batch wants
+    /// to know whether writes work.
     pub fn advance(&mut self, view: &View<'_>, now: Timestamp) -> Result<(), StoreError> {
-        if now > view.horizon {
-            self.horizon = Some(now);
-            self.put(Space::Meta, key::HORIZON.to_vec(), &now)?;
+        let horizon = expiry::advance(view.horizon, now);
+        if horizon != view.horizon || self.is_empty() {
+            self.horizon = Some(horizon);
+            self.put(Space::Meta, key::HORIZON.to_vec(), &horizon)?;
         }
         Ok(())
     }
@@ -321,7 +323,8 @@ impl Draft {
                 None => batch.remove(spaces.at(space), key),
             }
         }
-        Ok(batch.commit()?)
+        // Whatever went wrong, fjall takes no more writes afterwards.
+        batch.commit().map_err(|error| StoreError::Closed(error.to_string()))
     }
 }
 
