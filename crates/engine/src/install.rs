@@ -351,9 +351,8 @@ impl Turn<'_, '_> {
         old: &Decision,
         verdict: &Verdict,
     ) -> Result<Vec<Suppressed>, StoreError> {
-        let keys = record.install.origin.join_keys();
         let mut suppressed = Vec::new();
-        if let Some(mut device) = self.view.device_by(record.app, &keys)? {
+        if let Some(mut device) = self.view.device(record.app, record.device)? {
             device.source.clone_from(&verdict.source);
             let plan = self.plan_install(record, verdict, &device, cause.received);
             let kept: Vec<_> = plan

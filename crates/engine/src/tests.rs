@@ -14,10 +14,10 @@ use measure::{
     postback::{DeliveryState, TriggerKind},
 };
 use proptest::prelude::*;
-use store::{DeliveryQuery, Memory, Store};
+use store::{DeliveryQuery, Faulty, Memory, Store};
 
 use self::world::{APP, World, adid, click, event, hashed, install, link, origin, plain, trigger, update};
-use crate::{Answer, replay};
+use crate::{Answer, Engine, Options, replay};
 
 #[test]
 fn a_click_and_its_install_meet_in_one_batch_and_in_two() {
@@ -109,6 +109,21 @@ fn a_late_click_inside_the_grace_is_a_new_revision() {
     let tally = world.tally();
     assert_eq!(tally.get("Installs(\"organic\")"), None);
     assert_eq!(tally["Installs(\"device_id\")"], 1);
+}
+
+/// Without an identifier no look-up finds the device, but its install names it.
+#[test]
+fn a_new_winner_of_an_install_without_identifiers_is_told() {
+    let mut world = World::with(AppPolicy::default(), vec![trigger(1, TriggerKind::Install, Some(2))]);
+    let install = world.input(100, install(100, origin(None, vec![], 1)));
+    let late = world.input(200, click(2, 50, vec![], 1));
+    world.take(std::slice::from_ref(&install));
+    assert_eq!(world.tally()["Suppressed(\"not_attributed\")"], 1);
+    world.take(&[late]);
+    assert_eq!(world.verdict(&install), "modeled 2");
+    assert_eq!(world.tally()["Created"], 1);
+    let device = world.store.devices(APP, None, 1).unwrap().remove(0);
+    assert_eq!(device.source.unwrap().network.0, 2);
 }
 
 #[test]
@@ -460,4 +475,21 @@ proptest! {
         prop_assert_eq!(world.store.tally().unwrap(), again.tally().unwrap());
         prop_assert_eq!(world.store.facts(1, 1_000).unwrap(), again.facts(1, 1_000).unwrap());
     }
+}
+
+/// Whoever supervises the program starts it again, so it has to end.
+#[tokio::test]
+async fn a_store_that_takes_no_more_writes_ends_the_write_path() {
+    let mut world = World::new();
+    let input = world.input(1, event(1, "A", origin(Some("d"), vec![], 1)));
+    let store = Arc::new(Faulty::new(Memory::default()));
+    let (engine, thread) =
+        Engine::start(store.clone(), world.catalogue.clone(), Options::default(), || {}).unwrap();
+    store.fail_commits(1);
+    assert_eq!(engine.submit(vec![world.submission(input.clone())]).await, [Answer::Unavailable]);
+    assert_eq!(engine.submit(vec![world.submission(input.clone())]).await, [Answer::Accepted(input.id)]);
+    store.close();
+    assert_eq!(engine.submit(vec![world.submission(input.clone())]).await, [Answer::Unavailable]);
+    thread.join().unwrap();
+    assert_eq!(engine.submit(vec![world.submission(input)]).await, [Answer::Busy]);
 }

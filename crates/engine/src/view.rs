@@ -17,6 +17,7 @@ use measure::{
     postback::{DeliveryState, Plan, Suppression},
 };
 use store::{Ask, Batch, Context, Credit, DeliveryQuery, Seen, Store, StoreError};
+use uuid::Uuid;
 
 type Touches = (Timestamp, Vec<Touch>, bool);
 
@@ -98,6 +99,16 @@ impl<'s> View<'s> {
             }
         }
         Ok(None)
+    }
+
+    /// A device by its own identifier, for installs that no look-up leads to.
+    pub(crate) fn device(&self, app: AppId, id: DeviceId) -> Result<Option<Device>, StoreError> {
+        if let Some(device) = self.devices.get(&id) {
+            return Ok(Some(device.clone()));
+        }
+        let before = DeviceId(Uuid::from_u128(id.0.as_u128().wrapping_sub(1)));
+        let next = self.store.devices(app, Some(before), 1)?.pop();
+        Ok(next.filter(|device| device.id == id))
     }
 
     /// The device that `key` belongs to.
