@@ -14,9 +14,11 @@ use measure::{
     postback::{DeliveryState, TriggerKind},
 };
 use proptest::prelude::*;
-use store::{DeliveryQuery, Faulty, Memory, Store};
+use store::{DeliveryQuery, Faulty, Memory, Settlement, Store};
 
-use self::world::{APP, World, adid, click, event, hashed, install, link, origin, plain, trigger, update};
+use self::world::{
+    APP, World, adid, at, click, event, hashed, install, link, origin, plain, trigger, update,
+};
 use crate::{Answer, Engine, Options, replay};
 
 #[test]
@@ -109,6 +111,42 @@ fn a_late_click_inside_the_grace_is_a_new_revision() {
     let tally = world.tally();
     assert_eq!(tally.get("Installs(\"organic\")"), None);
     assert_eq!(tally["Installs(\"device_id\")"], 1);
+}
+
+/// Held back, they hear once and the right thing; told already, they are not told again.
+#[test]
+fn those_who_hear_of_everything_hear_of_a_late_winner_once() {
+    for (sent, states) in [(false, ["suppressed superseded", "pending "]), (true, ["delivered "; 2])] {
+        let policy = AppPolicy { hold_install_ms: Some(600_000), ..AppPolicy::default() };
+        let mut world = World::with(policy, vec![trigger(1, TriggerKind::Install, None)]);
+        let install = world.input(100, install(100, origin(Some("d"), vec![adid(1)], 9)));
+        let late = world.input(200, click(2, 50, plain(adid(1)), 1));
+        world.take(std::slice::from_ref(&install));
+        if sent {
+            let lease = world.store.lease(at(5_000), at(6_000), 1).unwrap().remove(0);
+            let settlement = Settlement {
+                delivery: lease.delivery.id,
+                fence: lease.fence,
+                attempt: None,
+                state: DeliveryState::Delivered,
+                reason: None,
+                due: at(5_000),
+            };
+            assert_eq!(world.store.settle(&[settlement]).unwrap(), [true]);
+        }
+        world.take(&[late]);
+        let query = DeliveryQuery { limit: 9, ..DeliveryQuery::default() };
+        let found = world.store.deliveries(&query).unwrap();
+        let mut found: Vec<_> = found
+            .iter()
+            .map(|one| format!("{} {}", one.state.name(), one.reason.as_deref().unwrap_or_default()))
+            .collect();
+        found.reverse();
+        let states = if sent { &states[..1] } else { &states[..] };
+        assert_eq!(found, states);
+        let tally = world.tally();
+        assert_eq!((tally["Due"], tally.get("Suppressed(\"duplicate\")")), (2, sent.then_some(&1)));
+    }
 }
 
 /// Without an identifier no look-up finds the device, but its install names it.
@@ -309,7 +347,8 @@ fn a_new_winner_takes_over_the_postbacks_and_the_ledger_balances() {
             [
                 (1, 0, DeliveryState::Suppressed),
                 (2, 1, DeliveryState::Pending),
-                (9, 0, DeliveryState::Pending),
+                (9, 0, DeliveryState::Suppressed),
+                (9, 1, DeliveryState::Pending),
             ]
         );
         assert_balanced(&world);
