@@ -60,7 +60,7 @@ pub struct Ask {
     /// Devices, by what they can be looked up by.
     pub devices: Vec<(AppId, JoinKey)>,
     /// Touches: the newest [`measure::policy::TOUCHES_PER_KEY_MAX`] with `time <= until`, ties by
-    /// descending identifier, none older than [`measure::policy::TOUCH_RETENTION_MS`] before `until` or
+    /// descending content key, then identifier, none older than [`measure::policy::TOUCH_RETENTION_MS`] before `until` or
     /// before the newest commit. A key may be asked for with several times, by the installs of one batch:
     /// the answer holds what each would have got, merged, so whoever uses it takes the newest ones up to
     /// its own time.
@@ -110,7 +110,7 @@ impl Context {
             *known = touches;
         } else {
             known.extend(touches);
-            known.sort_unstable_by_key(|touch| Reverse((touch.time, touch.id)));
+            known.sort_unstable_by_key(|touch| Reverse((touch.time, touch.content_key, touch.id)));
             known.dedup_by_key(|touch| (touch.time, touch.id));
         }
     }

@@ -35,8 +35,8 @@ pub struct Memory {
     state: Mutex<State>,
 }
 
-/// Touches under one match key, newest first, ties by identifier.
-type Newest<Id, Item> = BTreeMap<(Reverse<Timestamp>, Reverse<Id>), Item>;
+/// Under one match key, newest first, ties by what is given.
+type Newest<Tie, Item> = BTreeMap<(Reverse<Timestamp>, Reverse<Tie>), Item>;
 
 #[derive(Debug)]
 struct State {
@@ -46,7 +46,7 @@ struct State {
     released: BTreeMap<InputId, u64>,
     devices: BTreeMap<(AppId, DeviceId), Device>,
     device_keys: BTreeMap<(AppId, JoinKey), DeviceId>,
-    touches: BTreeMap<(AppId, MatchKey), Newest<TouchId, Touch>>,
+    touches: BTreeMap<(AppId, MatchKey), Newest<(u64, TouchId), Touch>>,
     arrivals: BTreeMap<(AppId, MatchKey), Newest<InstallId, ()>>,
     held: BTreeMap<(AppId, JoinKey), BTreeMap<InputId, Timestamp>>,
     seen: BTreeMap<(AppId, IdempotencyKey), Seen>,
@@ -230,7 +230,7 @@ impl State {
             }
         }
         for (app, key, touch) in &batch.touches {
-            let place = (Reverse(touch.time), Reverse(touch.id));
+            let place = (Reverse(touch.time), Reverse((touch.content_key, touch.id)));
             self.touches.entry((*app, key.clone())).or_default().insert(place, touch.clone());
         }
         for (app, key, installed, install) in &batch.arrivals {

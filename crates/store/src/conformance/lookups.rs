@@ -93,7 +93,7 @@ fn touches<S: Store>(store: &S, until: &[Timestamp]) -> Option<(Vec<u128>, bool)
     Some((touches.iter().map(|touch| touch.id.0.as_u128()).collect(), more))
 }
 
-/// By descending time, then by descending identifier; later ones, other keys and other apps stay out.
+/// By descending time, then by descending content key and identifier; later ones, other keys and other apps stay out.
 pub fn touches_come_newest_first<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
     let (_reopen, store) = open();
     let at = |n, ms| (APP, match_key(1), touch(n, Timestamp(ms)));
@@ -114,18 +114,20 @@ pub fn touches_are_cut_at_the_newest<S: Store, R: FnMut(S) -> S>(open: impl FnOn
     let (_reopen, store) = open();
     let max = u128::try_from(TOUCHES_PER_KEY_MAX).unwrap();
     let put = |n: u128| {
-        // Two at a time, so that the cut has to go by identifier.
-        let touch = touch(n, day(1).plus(i64::try_from(n / 2).unwrap()));
+        // Two at a time, so that the cut has to go by content: the later identifier has the smaller key.
+        let mut touch = touch(n ^ 1, day(1).plus(i64::try_from(n / 2).unwrap()));
+        touch.content_key = u64::try_from(n).unwrap();
         let touches = vec![(APP, match_key(1), touch)];
         store.commit(&Batch { now: day(2), touches, ..Batch::default() }).unwrap();
     };
     (1..=max).rev().for_each(put);
-    assert_eq!(touches(&store, &[day(2)]), Some(((1..=max).rev().collect(), false)));
+    let ids = |keys: std::ops::RangeInclusive<u128>| keys.rev().map(|n| n ^ 1).collect::<Vec<_>>();
+    assert_eq!(touches(&store, &[day(2)]), Some((ids(1..=max), false)));
     put(max + 2);
     put(max + 1);
-    assert_eq!(touches(&store, &[day(2)]), Some(((3..=max + 2).rev().collect(), true)));
+    assert_eq!(touches(&store, &[day(2)]), Some((ids(3..=max + 2), true)));
     let before = day(1).plus(1);
-    assert_eq!(touches(&store, &[before]), Some((vec![3, 2, 1], false)));
+    assert_eq!(touches(&store, &[before]), Some((ids(1..=3), false)));
 }
 
 /// Two installs of one batch may share a match key: each gets what it would have got alone.

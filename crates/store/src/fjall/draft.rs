@@ -107,7 +107,8 @@ impl Draft {
             self.put(Space::Devices, key::device(device.app, device.id), device)?;
         }
         for (app, under, touch) in &batch.touches {
-            self.put(Space::Touches, key::touch(*app, under, touch.time, touch.id), touch)?;
+            let key = key::touch(*app, under, touch.time, touch.content_key, touch.id);
+            self.put(Space::Touches, key, touch)?;
         }
         for (app, under, installed, install) in &batch.arrivals {
             let key = key::arrival(*app, under, *installed, *install);
