@@ -101,7 +101,8 @@ impl Courier {
     ///
     /// # Errors
     ///
-    /// A store that is not available is asked again; only a damaged one and a task that died end the courier.
+    /// A store that is not available is asked again; one that takes no more writes, a damaged one and a task
+    /// that died end the courier.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), CourierError> {
         let lanes = Lanes::new(self.options.concurrency, self.options.host_concurrency);
         let mut round = Round {
@@ -351,7 +352,7 @@ impl Round {
                 self.paused_until = Some(Instant::now() + STORE_PAUSE);
                 Ok(())
             }
-            StoreError::Corrupt(_) => Err(error.into()),
+            StoreError::Closed(_) | StoreError::Corrupt(_) => Err(error.into()),
         }
     }
 

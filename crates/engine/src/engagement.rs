@@ -163,6 +163,7 @@ impl Turn<'_, '_> {
             source: None,
             influencers: &[],
             duplicate,
+            unsent: &[],
         });
         self.view.post(input.app, plan)
     }

@@ -64,6 +64,7 @@ impl Turn<'_, '_> {
             source: device.and_then(|device| device.source.as_ref()),
             influencers: &[],
             duplicate: false,
+            unsent: &[],
         });
         self.view.post(input.app, plan)
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use measure::{
-    InputId, InstallId, NetworkId, Timestamp, TouchId,
+    InputId, InstallId, NetworkId, Timestamp, TouchId, TriggerId,
     attribution::{Basis, Decision, LosingReason, Question, Source, decide, match_keys, source},
     catalogue::App,
     device::{Device, Origin},
@@ -13,7 +13,7 @@ use measure::{
     input::{Input, Outcome, Suppressed},
     install::{Install, InstallRecord},
     ledger::{Counter, count},
-    postback::{Conversion, Plan, Suppression, TriggerKind, plan},
+    postback::{Conversion, Plan, TriggerKind, plan},
 };
 use store::{Credit, StoreError};
 
@@ -351,18 +351,11 @@ impl Turn<'_, '_> {
         old: &Decision,
         verdict: &Verdict,
     ) -> Result<Vec<Suppressed>, StoreError> {
-        let keys = record.install.origin.join_keys();
         let mut suppressed = Vec::new();
-        if let Some(mut device) = self.view.device_by(record.app, &keys)? {
+        if let Some(mut device) = self.view.device(record.app, record.device)? {
             device.source.clone_from(&verdict.source);
-            let plan = self.plan_install(record, verdict, &device, cause.received);
-            let kept: Vec<_> = plan
-                .suppressed
-                .iter()
-                .filter(|pair| pair.reason == Suppression::Duplicate)
-                .map(|pair| pair.trigger)
-                .collect();
-            self.view.supersede(record.id, &kept)?;
+            let unsent = self.view.supersede(record.id)?;
+            let plan = self.plan_install(record, verdict, &device, &unsent, cause.received);
             suppressed = self.view.post(record.app, plan);
             self.view.put_device(device);
         }
@@ -379,7 +372,7 @@ impl Turn<'_, '_> {
         device: &Device,
         decided: Timestamp,
     ) -> Vec<Suppressed> {
-        let plan = self.plan_install(record, verdict, device, decided);
+        let plan = self.plan_install(record, verdict, device, &[], decided);
         self.view.post(record.app, plan)
     }
 
@@ -388,6 +381,7 @@ impl Turn<'_, '_> {
         record: &InstallRecord,
         verdict: &Verdict,
         device: &Device,
+        unsent: &[TriggerId],
         decided: Timestamp,
     ) -> Plan {
         let Some(app) = self.app(record) else { return Plan::default() };
@@ -407,6 +401,7 @@ impl Turn<'_, '_> {
             source: verdict.source.as_ref(),
             influencers: &influencers(&verdict.decision),
             duplicate: false,
+            unsent: unsent,
         })
     }
 

@@ -114,8 +114,8 @@ fn run_batch(
 }
 
 impl Engine {
-    /// Starts the writing thread. It ends when every handle is gone and the queue is empty; `committed`
-    /// is called after each commit that created deliveries.
+    /// Starts the writing thread. It ends when every handle is gone and the queue is empty, or when the
+    /// store takes no more writes: then end the program, for no more is accepted. `committed` is called after each commit that created deliveries.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -140,6 +140,9 @@ impl Engine {
                         None => {}
                     }
                     indexing = machine.index_some_digests();
+                    if machine.is_over() {
+                        break;
+                    }
                 }
             })
             .map_err(|error| StoreError::Unavailable(format!("cannot start the writing thread: {error}")))?;

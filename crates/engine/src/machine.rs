@@ -29,6 +29,8 @@ pub struct Machine {
     next_sequence: u64,
     /// Set by a failed commit: what is in memory may be ahead of the store.
     stale: bool,
+    /// Set when the store takes no more writes.
+    over: bool,
 }
 
 /// What became of a batch.
@@ -66,7 +68,7 @@ impl Machine {
     pub fn open(store: Arc<dyn Store>, catalogue: Arc<Catalogue>) -> Result<Self, StoreError> {
         let memory = Memory::load(store.as_ref())?;
         let next_sequence = store.last_sequence()? + 1;
-        Ok(Self { store, catalogue, memory, next_sequence, stale: false })
+        Ok(Self { store, catalogue, memory, next_sequence, stale: false, over: false })
     }
 
     /// Decides and commits the elements of several requests, all in one commit.
@@ -76,11 +78,22 @@ impl Machine {
             Ok(done) => done,
             Err(error) => {
                 tracing::error!(%error, "a batch could not be committed");
-                self.stale = true;
+                self.fail(&error);
                 let answers = sizes.into_iter().map(|size| vec![Answer::Unavailable; size]).collect();
                 Done { answers, created_deliveries: false }
             }
         }
+    }
+
+    /// Whether the store takes no more writes: nothing is to be had from this machine any more.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.over
+    }
+
+    fn fail(&mut self, error: &StoreError) {
+        self.stale = true;
+        self.over |= matches!(error, StoreError::Closed(_));
     }
 
     fn decide_and_commit(&mut self, requests: Vec<Vec<Submission>>) -> Result<Done, StoreError> {
@@ -141,7 +154,7 @@ impl Machine {
             Ok(()) => true,
             Err(error) => {
                 tracing::error!(%error, "the digest index of an app could not be extended");
-                self.stale = true;
+                self.fail(&error);
                 false
             }
         }

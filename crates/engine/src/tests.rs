@@ -14,10 +14,12 @@ use measure::{
     postback::{DeliveryState, TriggerKind},
 };
 use proptest::prelude::*;
-use store::{DeliveryQuery, Memory, Store};
+use store::{DeliveryQuery, Faulty, Memory, Settlement, Store};
 
-use self::world::{APP, World, adid, click, event, hashed, install, link, origin, plain, trigger, update};
-use crate::{Answer, replay};
+use self::world::{
+    APP, World, adid, at, click, event, hashed, install, link, origin, plain, trigger, update,
+};
+use crate::{Answer, Engine, Options, replay};
 
 #[test]
 fn a_click_and_its_install_meet_in_one_batch_and_in_two() {
@@ -109,6 +111,57 @@ fn a_late_click_inside_the_grace_is_a_new_revision() {
     let tally = world.tally();
     assert_eq!(tally.get("Installs(\"organic\")"), None);
     assert_eq!(tally["Installs(\"device_id\")"], 1);
+}
+
+/// Held back, they hear once and the right thing; told already, they are not told again.
+#[test]
+fn those_who_hear_of_everything_hear_of_a_late_winner_once() {
+    for (sent, states) in [(false, ["suppressed superseded", "pending "]), (true, ["delivered "; 2])] {
+        let policy = AppPolicy { hold_install_ms: Some(600_000), ..AppPolicy::default() };
+        let mut world = World::with(policy, vec![trigger(1, TriggerKind::Install, None)]);
+        let install = world.input(100, install(100, origin(Some("d"), vec![adid(1)], 9)));
+        let late = world.input(200, click(2, 50, plain(adid(1)), 1));
+        world.take(std::slice::from_ref(&install));
+        if sent {
+            let lease = world.store.lease(at(5_000), at(6_000), 1).unwrap().remove(0);
+            let settlement = Settlement {
+                delivery: lease.delivery.id,
+                fence: lease.fence,
+                attempt: None,
+                state: DeliveryState::Delivered,
+                reason: None,
+                due: at(5_000),
+            };
+            assert_eq!(world.store.settle(&[settlement]).unwrap(), [true]);
+        }
+        world.take(&[late]);
+        let query = DeliveryQuery { limit: 9, ..DeliveryQuery::default() };
+        let found = world.store.deliveries(&query).unwrap();
+        let mut found: Vec<_> = found
+            .iter()
+            .map(|one| format!("{} {}", one.state.name(), one.reason.as_deref().unwrap_or_default()))
+            .collect();
+        found.reverse();
+        let states = if sent { &states[..1] } else { &states[..] };
+        assert_eq!(found, states);
+        let tally = world.tally();
+        assert_eq!((tally["Due"], tally.get("Suppressed(\"duplicate\")")), (2, sent.then_some(&1)));
+    }
+}
+
+/// Without an identifier no look-up finds the device, but its install names it.
+#[test]
+fn a_new_winner_of_an_install_without_identifiers_is_told() {
+    let mut world = World::with(AppPolicy::default(), vec![trigger(1, TriggerKind::Install, Some(2))]);
+    let install = world.input(100, install(100, origin(None, vec![], 1)));
+    let late = world.input(200, click(2, 50, vec![], 1));
+    world.take(std::slice::from_ref(&install));
+    assert_eq!(world.tally()["Suppressed(\"not_attributed\")"], 1);
+    world.take(&[late]);
+    assert_eq!(world.verdict(&install), "modeled 2");
+    assert_eq!(world.tally()["Created"], 1);
+    let device = world.store.devices(APP, None, 1).unwrap().remove(0);
+    assert_eq!(device.source.unwrap().network.0, 2);
 }
 
 #[test]
@@ -294,7 +347,8 @@ fn a_new_winner_takes_over_the_postbacks_and_the_ledger_balances() {
             [
                 (1, 0, DeliveryState::Suppressed),
                 (2, 1, DeliveryState::Pending),
-                (9, 0, DeliveryState::Pending),
+                (9, 0, DeliveryState::Suppressed),
+                (9, 1, DeliveryState::Pending),
             ]
         );
         assert_balanced(&world);
@@ -460,4 +514,21 @@ proptest! {
         prop_assert_eq!(world.store.tally().unwrap(), again.tally().unwrap());
         prop_assert_eq!(world.store.facts(1, 1_000).unwrap(), again.facts(1, 1_000).unwrap());
     }
+}
+
+/// Whoever supervises the program starts it again, so it has to end.
+#[tokio::test]
+async fn a_store_that_takes_no_more_writes_ends_the_write_path() {
+    let mut world = World::new();
+    let input = world.input(1, event(1, "A", origin(Some("d"), vec![], 1)));
+    let store = Arc::new(Faulty::new(Memory::default()));
+    let (engine, thread) =
+        Engine::start(store.clone(), world.catalogue.clone(), Options::default(), || {}).unwrap();
+    store.fail_commits(1);
+    assert_eq!(engine.submit(vec![world.submission(input.clone())]).await, [Answer::Unavailable]);
+    assert_eq!(engine.submit(vec![world.submission(input.clone())]).await, [Answer::Accepted(input.id)]);
+    store.close();
+    assert_eq!(engine.submit(vec![world.submission(input.clone())]).await, [Answer::Unavailable]);
+    thread.join().unwrap();
+    assert_eq!(engine.submit(vec![world.submission(input)]).await, [Answer::Busy]);
 }

@@ -14,9 +14,10 @@ use measure::{
     install::InstallRecord,
     ledger::{Counter, count},
     policy::{IDEMPOTENCY_MS, TOUCHES_PER_KEY_MAX},
-    postback::{DeliveryState, Plan, Suppression},
+    postback::{Delivery, DeliveryState, Plan, Suppression},
 };
 use store::{Ask, Batch, Context, Credit, DeliveryQuery, Seen, Store, StoreError};
+use uuid::Uuid;
 
 type Touches = (Timestamp, Vec<Touch>, bool);
 
@@ -98,6 +99,16 @@ impl<'s> View<'s> {
             }
         }
         Ok(None)
+    }
+
+    /// A device by its own identifier, for installs that no look-up leads to.
+    pub(crate) fn device(&self, app: AppId, id: DeviceId) -> Result<Option<Device>, StoreError> {
+        if let Some(device) = self.devices.get(&id) {
+            return Ok(Some(device.clone()));
+        }
+        let before = DeviceId(Uuid::from_u128(id.0.as_u128().wrapping_sub(1)));
+        let next = self.store.devices(app, Some(before), 1)?.pop();
+        Ok(next.filter(|device| device.id == id))
     }
 
     /// The device that `key` belongs to.
@@ -341,26 +352,29 @@ impl<'s> View<'s> {
         plan.suppressed
     }
 
-    /// Withdraws what is still pending of the postbacks of an install's earlier revisions, except those
-    /// of triggers that are not told of corrections: they get the first word or none (DECISIONS 6).
-    pub(crate) fn supersede(&mut self, install: InstallId, kept: &[TriggerId]) -> Result<(), StoreError> {
-        for delivery in &mut self.batch.deliveries {
-            let replaced = delivery.conversion == install.into() && !kept.contains(&delivery.trigger);
-            if replaced && delivery.state == DeliveryState::Pending {
-                let reason = Suppression::Superseded.name().to_owned();
-                delivery.state = DeliveryState::Suppressed;
-                delivery.reason = Some(reason.clone());
-                count(&mut self.batch.tally, Some(delivery.app), Counter::Withdrawn, 1);
-                count(&mut self.batch.tally, Some(delivery.app), Counter::Suppressed(reason), 1);
-            }
+    /// Withdraws what is still pending of the postbacks of an install's earlier revisions, and says whose
+    /// they were (DECISIONS 6). What is just being sent may arrive all the same.
+    pub(crate) fn supersede(&mut self, install: InstallId) -> Result<Vec<TriggerId>, StoreError> {
+        let replaced = |delivery: &Delivery| {
+            delivery.conversion == install.into() && delivery.state == DeliveryState::Pending
+        };
+        let mut unsent = Vec::new();
+        for delivery in self.batch.deliveries.iter_mut().filter(|delivery| replaced(delivery)) {
+            let reason = Suppression::Superseded.name().to_owned();
+            delivery.state = DeliveryState::Suppressed;
+            delivery.reason = Some(reason.clone());
+            count(&mut self.batch.tally, Some(delivery.app), Counter::Withdrawn, 1);
+            count(&mut self.batch.tally, Some(delivery.app), Counter::Suppressed(reason), 1);
+            unsent.push(delivery.trigger);
         }
         let query = DeliveryQuery { install: Some(install), limit: usize::MAX, ..DeliveryQuery::default() };
-        let replaced =
-            self.store.deliveries(&query)?.into_iter().filter(|delivery| {
-                delivery.conversion == install.into() && !kept.contains(&delivery.trigger)
-            });
-        self.batch.superseded.extend(replaced.map(|delivery| delivery.id));
-        Ok(())
+        for delivery in self.store.deliveries(&query)?.iter().filter(|delivery| replaced(delivery)) {
+            if !self.batch.superseded.contains(&delivery.id) {
+                self.batch.superseded.push(delivery.id);
+                unsent.push(delivery.trigger);
+            }
+        }
+        Ok(unsent)
     }
 
     /// The batch so far, for what needs no view of its own.

@@ -132,6 +132,16 @@ pub struct Postbacks {
 pub struct Courier {
     /// Private networks that may be targets.
     pub allow_targets: Vec<IpNet>,
+    /// Attempts under way at a time.
+    pub concurrency: u32,
+    /// Attempts under way at a time to one host and port.
+    pub host_concurrency: u32,
+    /// Time for a connection.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub connect_timeout: Duration,
+    /// Time for an attempt.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub total_timeout: Duration,
 }
 
 /// `[publisher_api]`
@@ -271,9 +281,20 @@ impl Config {
         most("ingest.hold", self.ingest.hold, range::HOLD_S)?;
         most("postbacks.hold_install", self.postbacks.hold_install, range::HOLD_INSTALL_S)?;
         most("click.commit_wait", self.click.commit_wait, 5)?;
+        most("courier.total_timeout", self.courier.total_timeout, 60)?;
         let refuse = |text: &str| Err(ConfigError::Setting(text.to_owned()));
         if self.server.tls_cert.is_some() != self.server.tls_key.is_some() {
             return refuse("server.tls_cert and server.tls_key: set both or neither");
+        }
+        let courier = &self.courier;
+        if courier.connect_timeout.is_zero() || courier.connect_timeout > courier.total_timeout {
+            return refuse("courier.connect_timeout: must be more than 0 and at most courier.total_timeout");
+        }
+        if !(1..=4_096).contains(&courier.concurrency) {
+            return refuse("courier.concurrency: must be from 1 to 4096");
+        }
+        if !(1..=courier.concurrency).contains(&courier.host_concurrency) {
+            return refuse("courier.host_concurrency: must be from 1 to courier.concurrency");
         }
         if !matches!(self.publisher_api.duplicate_status, 400 | 409) {
             return refuse("publisher_api.duplicate_status: must be 409 or 400");

@@ -65,7 +65,9 @@ impl Error {
             Self::SlowBody => 408,
             Self::Conflict(_) => 409,
             Self::TooLarge(_) => 413,
-            Self::Busy | Self::TimedOut | Self::Store(StoreError::Unavailable(_)) => 503,
+            Self::Busy | Self::TimedOut | Self::Store(StoreError::Unavailable(_) | StoreError::Closed(_)) => {
+                503
+            }
             Self::Store(StoreError::Corrupt(_)) | Self::Internal(_) => 500,
         }
     }
@@ -80,7 +82,9 @@ impl Error {
     #[must_use]
     pub fn message(&self) -> String {
         match self {
-            Self::Store(StoreError::Unavailable(_)) => "storage is unavailable; try again".to_owned(),
+            Self::Store(StoreError::Unavailable(_) | StoreError::Closed(_)) => {
+                "storage is unavailable; try again".to_owned()
+            }
             Self::Store(StoreError::Corrupt(_)) => {
                 "a stored record cannot be read; the log of the server says more".to_owned()
             }

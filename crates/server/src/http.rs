@@ -1,6 +1,7 @@
 //! The HTTP interface: every route, in one list.
 
 mod apps;
+mod asked;
 mod campaigns;
 mod fields;
 mod health;
@@ -101,6 +102,7 @@ fn triggers() -> Router<Site> {
         .route("/apps/{app}/postbacks/{trigger}", get(postbacks::get))
         .route("/postbacks", post(postbacks::create))
         .route("/postbacks/{trigger}", patch(postbacks::update).delete(postbacks::delete))
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .layer(map_response(enveloped))
 }
 

@@ -148,11 +148,24 @@ fn open_store(directory: &Path) -> Result<Arc<dyn Store>, ServeError> {
 }
 
 fn courier(config: &Config, store: Arc<dyn Store>) -> Result<Courier, ServeError> {
+    let settings = &config.courier;
+    let standard = courier::Options::default();
+    // A delivery is taken on for longer than an attempt takes, and more of them than are sent at a time.
     let options = courier::Options {
-        allow_targets: config.courier.allow_targets.clone(),
-        ..courier::Options::default()
+        allow_targets: settings.allow_targets.clone(),
+        connect_timeout: settings.connect_timeout,
+        total_timeout: settings.total_timeout,
+        concurrency: to_usize(settings.concurrency),
+        host_concurrency: to_usize(settings.host_concurrency),
+        in_hand: standard.in_hand.max(to_usize(settings.concurrency).saturating_mul(4)),
+        lease: standard.lease.max(settings.total_timeout * 3),
+        ..standard
     };
     Ok(Courier::new(store, options, Arc::new(clock::now), Arc::new(clock::random_bits))?)
+}
+
+fn to_usize(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 async fn run_courier(courier: Courier, stop: watch::Receiver<bool>) -> Result<(), String> {

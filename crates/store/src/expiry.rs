@@ -1,7 +1,7 @@
 //! What is too old to be remembered.
 //!
-//! The store has no clock. Its time is the *horizon*: the newest [`crate::Batch::now`] committed so far.
-//! What is older than its retention as seen from the horizon is never returned again, whether it has been
+//! The store has no clock. Its time is the *horizon*: the newest [`crate::Batch::now`] committed so far,
+//! unless the clock turns out to have been ahead ([`advance`]). What is older than its retention as seen from the horizon is never returned again, whether it has been
 //! removed from disk yet or not, so that answers do not depend on when a compaction ran.
 
 use measure::{
@@ -20,6 +20,18 @@ pub const ARRIVAL_RETENTION_MS: i64 = TOUCH_RETENTION_MS;
 
 /// The horizon before the first commit: nothing is too old yet.
 pub(crate) const BEFORE_ALL: Timestamp = Timestamp(i64::MIN);
+
+/// How far a commit must lie before the horizon to show that the clock had been ahead: longer than any
+/// input is under way, and longer than everything but quarantine and facts is kept.
+pub const CLOCK_AHEAD_MS: i64 = TOUCH_RETENTION_MS;
+
+/// The horizon after a commit of `now`. A machine whose clock jumped years ahead would otherwise see all
+/// that is received after its repair as too old, for years: so the horizon goes back with the clock. The
+/// epoch is the time of a batch that holds no input, and of a machine without a clock: it changes nothing.
+pub(crate) fn advance(horizon: Timestamp, now: Timestamp) -> Timestamp {
+    let ahead = horizon != BEFORE_ALL && horizon.since(now) > CLOCK_AHEAD_MS;
+    if now > Timestamp(0) && ahead { now } else { horizon.max(now) }
+}
 
 /// The oldest engagement time that counts for an ask of engagements up to `until`.
 pub(crate) fn oldest_touch(horizon: Timestamp, until: Timestamp) -> Timestamp {

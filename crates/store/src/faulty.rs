@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use measure::{
-    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp,
+    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp, TriggerId,
     attribution::Decision,
     catalogue::Change,
     device::Device,
@@ -31,13 +31,14 @@ pub struct Faulty<S> {
 struct Faults {
     stalled: bool,
     failures: usize,
+    closed: bool,
     waiting: usize,
 }
 
 impl<S> Faulty<S> {
     /// A store that behaves until it is told otherwise.
     pub const fn new(inner: S) -> Self {
-        let faults = Faults { stalled: false, failures: 0, waiting: 0 };
+        let faults = Faults { stalled: false, failures: 0, closed: false, waiting: 0 };
         Self { inner, faults: Mutex::new(faults), changed: Condvar::new() }
     }
 
@@ -58,6 +59,11 @@ impl<S> Faulty<S> {
         self.faults().failures = n;
     }
 
+    /// Lets every commit from now on fail with [`StoreError::Closed`], writing nothing.
+    pub fn close(&self) {
+        self.faults().closed = true;
+    }
+
     /// How many commits wait because of [`Self::stall_commits`].
     pub fn stalled_commits(&self) -> usize {
         self.faults().waiting
@@ -74,6 +80,9 @@ impl<S> Faulty<S> {
             faults = self.changed.wait(faults).unwrap_or_else(PoisonError::into_inner);
         }
         faults.waiting -= 1;
+        if faults.closed {
+            return Err(StoreError::Closed("it was asked for".to_owned()));
+        }
         match faults.failures {
             0 => return Ok(()),
             usize::MAX => {}
@@ -99,6 +108,10 @@ impl<S: Store> Store for Faulty<S> {
 
     fn settle(&self, settlements: &[Settlement]) -> Result<Vec<bool>, StoreError> {
         self.inner.settle(settlements)
+    }
+
+    fn withdraw(&self, trigger: TriggerId) -> Result<usize, StoreError> {
+        self.inner.withdraw(trigger)
     }
 
     fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

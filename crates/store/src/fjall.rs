@@ -8,7 +8,7 @@
 //! they read a snapshot across all keyspaces, which holds whole batches only.
 //!
 //! **Failing.** When the journal cannot be written, fjall refuses every later write until the database is
-//! opened again; reads go on. So a failed commit leaves nothing behind, in memory or on disk, that a later
+//! opened again; reads go on. The answer is [`StoreError::Closed`], and the program ends on it. So a failed commit leaves nothing behind, in memory or on disk, that a later
 //! one could build on.
 
 mod draft;
@@ -17,6 +17,7 @@ mod space;
 mod view;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -26,7 +27,7 @@ use std::{
 
 use fjall::{Database, PersistMode};
 use measure::{
-    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp,
+    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp, TriggerId,
     attribution::Decision,
     catalogue::Change,
     device::Device,
@@ -34,11 +35,12 @@ use measure::{
     input::{Fact, Quarantined},
     install::InstallRecord,
     ledger::Tally,
-    postback::Delivery,
+    postback::{Delivery, DeliveryState},
 };
 
 use crate::{
     Ask, Batch, Context, DeliveryQuery, DigestIndex, EventName, Lease, Settlement, Store, StoreError, key,
+    outbox,
     quarantine::Shelves,
     record::{Counted, Record as _, Shelved},
 };
@@ -52,6 +54,9 @@ const FORMAT: u64 = 1;
 /// Journals on disk, bytes: above it fjall writes memtables out. Bounds the time of a restart as well,
 /// which replays them: 128 MiB take about a second.
 const JOURNAL_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
+/// Pending deliveries looked through in one turn of [`Store::withdraw`].
+const WITHDRAW_STEP: usize = 1_000;
 
 /// How the store uses the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +94,8 @@ struct Known {
     /// The first entry of the order of due times. Scans begin here and so skip the tombstones of
     /// everything that was due before, which pile up at the front of any queue in an LSM tree.
     first_due: Option<(Timestamp, DeliveryId)>,
+    /// Whose deliveries are not sent any more.
+    deleted_triggers: BTreeSet<TriggerId>,
 }
 
 impl std::fmt::Debug for Fjall {
@@ -135,7 +142,11 @@ impl Fjall {
             last_version: view.last_number(Space::Changes)?,
             first_due: view.first_due(None)?,
             tally: Tally::new(),
+            deleted_triggers: BTreeSet::new(),
         };
+        for change in view.all::<Change>(Space::Changes) {
+            known.deleted_triggers.extend(outbox::deleted(&[change?]));
+        }
         for counted in view.all::<Counted>(Space::Tally) {
             let (app, counter, n) = counted?;
             known.tally.insert((app, counter), n);
@@ -176,7 +187,7 @@ impl Fjall {
         let horizon = draft.horizon;
         draft.write(&self.database, &self.spaces, mode)?;
         if let Some(horizon) = horizon {
-            self.horizon.fetch_max(horizon.0, Ordering::Relaxed);
+            self.horizon.store(horizon.0, Ordering::Relaxed);
         }
         let first = self.known().first_due;
         // The write stands, so a failure to read on must not look like a failure to write: an entry that
@@ -219,8 +230,9 @@ impl Store for Fjall {
         let Some(first) = self.known().first_due else { return Ok(Vec::new()) };
         let view = self.view();
         let mut draft = Draft::default();
-        let leases = draft.lease(&view, &view.due(first, now, limit)?, until)?;
-        if !leases.is_empty() {
+        let due = view.due(first, now, limit)?;
+        let leases = draft.lease(&view, &due, until, &self.known().deleted_triggers)?;
+        if !draft.is_empty() {
             self.write(draft, PersistMode::Buffer)?;
         }
         Ok(leases)
@@ -237,6 +249,32 @@ impl Store for Fjall {
         Ok(counted)
     }
 
+    /// In steps, so that nobody waits long when a partner's failure has left millions behind. The rest of
+    /// one that is broken off is suppressed when its turn comes.
+    fn withdraw(&self, trigger: TriggerId) -> Result<usize, StoreError> {
+        let mut withdrawn = 0;
+        let mut query = DeliveryQuery {
+            state: Some(DeliveryState::Pending),
+            limit: WITHDRAW_STEP,
+            ..DeliveryQuery::default()
+        };
+        loop {
+            let _turn = self.writing();
+            let view = self.view();
+            let mut draft = Draft::default();
+            let pending = view.deliveries(&query)?;
+            let Some(last) = pending.last() else { return Ok(withdrawn) };
+            query.after = Some(last.id);
+            for delivery in pending.into_iter().filter(|delivery| delivery.trigger == trigger) {
+                draft.withdraw(&view, delivery)?;
+                withdrawn += 1;
+            }
+            if !draft.is_empty() {
+                self.write(draft, PersistMode::SyncAll)?;
+            }
+        }
+    }
+
     fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.known().first_due.map(|(at, _)| at))
     }
@@ -248,7 +286,9 @@ impl Store for Fjall {
         let last_version = self.known().last_version;
         crate::in_sequence(last_version, changes.iter().map(|change| change.version))?;
         self.write(draft, PersistMode::SyncAll)?;
-        self.known_mut().last_version = last_version + changes.len() as u64;
+        let mut known = self.known_mut();
+        known.last_version = last_version + changes.len() as u64;
+        known.deleted_triggers.extend(outbox::deleted(changes));
         Ok(())
     }
 
@@ -353,7 +393,9 @@ fn not_opened(path: &Path, error: fjall::Error) -> StoreError {
             StoreError::Unavailable(format!("data directory {path} cannot be used: {error}"))
         }
         error => match StoreError::from(error) {
-            StoreError::Unavailable(why) => StoreError::Unavailable(format!("data directory {path}: {why}")),
+            StoreError::Unavailable(why) | StoreError::Closed(why) => {
+                StoreError::Unavailable(format!("data directory {path}: {why}"))
+            }
             StoreError::Corrupt(why) => StoreError::Corrupt(format!("data directory {path}: {why}")),
         },
     }
@@ -365,9 +407,7 @@ impl From<fjall::Error> for StoreError {
             fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
                 Self::Unavailable(error.to_string())
             }
-            fjall::Error::Poisoned => Self::Unavailable(
-                "an earlier write failed; see to the disk and start the program again".to_owned(),
-            ),
+            fjall::Error::Poisoned => Self::Closed("an earlier write failed".to_owned()),
             fjall::Error::Locked => Self::Unavailable("in use by another process".to_owned()),
             error => Self::Corrupt(error.to_string()),
         }

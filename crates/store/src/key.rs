@@ -26,8 +26,8 @@ pub(crate) const HORIZON: &[u8] = b"horizon";
 /// A key or the beginning of some.
 pub(crate) type Key = Vec<u8>;
 
-/// How far the time reaches into the end of a key of [`touch`] or [`arrival`]: time, then identifier.
-const TAIL: usize = 8 + 16;
+/// How far the time reaches into the end of a key of [`touch`] or [`arrival`]: time, tie, then identifier.
+const TAIL: usize = 8 + 8 + 16;
 
 /// Facts and changes.
 pub(crate) fn number(number: u64) -> Key {
@@ -125,21 +125,25 @@ pub(crate) fn matched(of: AppId, key: &MatchKey) -> Key {
     }
 }
 
-/// A touch, after [`matched`]: newest first, ties by descending identifier.
-pub(crate) fn touch(of: AppId, under: &MatchKey, time: Timestamp, touch: TouchId) -> Key {
-    newest_first(matched(of, under), time, touch.0)
+/// A touch, after [`matched`]: newest first, ties by descending content key, then identifier. A cut by
+/// content is the same whatever the order of arrival (DECISIONS 5, 22).
+pub(crate) fn touch(of: AppId, under: &MatchKey, time: Timestamp, content: u64, touch: TouchId) -> Key {
+    newest_first(matched(of, under), time, content, touch.0)
 }
 
 /// An arrival, after [`matched`]: newest first, ties by descending identifier.
 pub(crate) fn arrival(of: AppId, under: &MatchKey, installed: Timestamp, install: InstallId) -> Key {
-    newest_first(matched(of, under), installed, install.0)
+    newest_first(matched(of, under), installed, 0, install.0)
 }
 
 /// The first and last possible keys of touches or arrivals under a match key from `newest` back to
 /// `oldest`, both included.
 pub(crate) fn span(of: AppId, under: &MatchKey, newest: Timestamp, oldest: Timestamp) -> (Key, Key) {
     let prefix = matched(of, under);
-    (newest_first(prefix.clone(), newest, Uuid::max()), newest_first(prefix, oldest, Uuid::nil()))
+    (
+        newest_first(prefix.clone(), newest, u64::MAX, Uuid::max()),
+        newest_first(prefix, oldest, 0, Uuid::nil()),
+    )
 }
 
 /// The time in a key of [`touch`] or [`arrival`].
@@ -281,9 +285,9 @@ fn nibble(digit: u8) -> u8 {
     }
 }
 
-fn newest_first(key: Key, time: Timestamp, id: Uuid) -> Key {
+fn newest_first(key: Key, time: Timestamp, tie: u64, id: Uuid) -> Key {
     let time = (!u64::from_be_bytes(ascending(time))).to_be_bytes();
-    with(with(key, &time), &(!id.as_u128()).to_be_bytes())
+    with(with(with(key, &time), &(!tie).to_be_bytes()), &(!id.as_u128()).to_be_bytes())
 }
 
 /// With the sign bit flipped, the bytes of a time sort as the time does.

@@ -44,6 +44,10 @@ pub enum StoreError {
     /// The disk is full, failing or gone: answer 503 and try again later; page someone when it lasts.
     #[error("storage is unavailable: {0}")]
     Unavailable(String),
+    /// A write failed, and no other is taken until the store is opened again: nothing can be relied on but
+    /// what was acknowledged before. End the program, so that whoever supervises it starts it again.
+    #[error("the store takes no more writes ({0}): see to the disk, then start the program again")]
+    Closed(String),
     /// What is stored cannot be read, or what was to be added does not go on where it ends: do not try
     /// again, page someone.
     #[error("the stored record is not sound ({0}): the data directory is damaged or from a newer version")]
@@ -56,7 +60,7 @@ pub struct Ask {
     /// Devices, by what they can be looked up by.
     pub devices: Vec<(AppId, JoinKey)>,
     /// Touches: the newest [`measure::policy::TOUCHES_PER_KEY_MAX`] with `time <= until`, ties by
-    /// descending identifier, none older than [`measure::policy::TOUCH_RETENTION_MS`] before `until` or
+    /// descending content key, then identifier, none older than [`measure::policy::TOUCH_RETENTION_MS`] before `until` or
     /// before the newest commit. A key may be asked for with several times, by the installs of one batch:
     /// the answer holds what each would have got, merged, so whoever uses it takes the newest ones up to
     /// its own time.
@@ -106,7 +110,7 @@ impl Context {
             *known = touches;
         } else {
             known.extend(touches);
-            known.sort_unstable_by_key(|touch| Reverse((touch.time, touch.id)));
+            known.sort_unstable_by_key(|touch| Reverse((touch.time, touch.content_key, touch.id)));
             known.dedup_by_key(|touch| (touch.time, touch.id));
         }
     }
@@ -146,7 +150,8 @@ pub struct Credit {
 /// Everything that one batch brings about: written in one atomic, synced commit or not at all.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// The receipt time of the newest input: what is older than its retention before it may be dropped.
+    /// The receipt time of the newest input: what is older than its retention before it may be dropped
+    /// ([`expiry`] says how). The epoch in a batch without inputs.
     pub now: Timestamp,
     /// Facts, in order of their sequence numbers, which go on where the last commit ended; a commit whose
     /// numbers do not is refused as [`StoreError::Corrupt`].
@@ -289,7 +294,8 @@ pub trait Store: Send + Sync + 'static {
     fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
 
     /// Takes on at most `limit` pending deliveries that are due at `now`, oldest due time first, until
-    /// `until`. A lease that was not settled by then is free again.
+    /// `until`. A lease that was not settled by then is free again. Deliveries of deleted triggers are
+    /// suppressed instead, so there may be fewer although more is due.
     fn lease(&self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Lease>, StoreError>;
 
     /// Records what became of leased deliveries, durably, and counts delivered, dead and suppressed ones.
@@ -297,6 +303,12 @@ pub trait Store: Send + Sync + 'static {
     /// longer pending changes nothing; the answer says for each whether it counted. A lease that has ended
     /// may still be settled while nobody else took the delivery on.
     fn settle(&self, settlements: &[Settlement]) -> Result<Vec<bool>, StoreError>;
+
+    /// Suppresses the pending deliveries of a trigger that was deleted, leased or not, as
+    /// `trigger_deleted`, durably, and counts them; the answer is how many there were. What is planned
+    /// under an older catalogue afterwards is suppressed when its turn comes: [`Self::lease`] never hands
+    /// out deliveries of triggers that [`Self::record`] has seen deleted (DECISIONS 7).
+    fn withdraw(&self, trigger: TriggerId) -> Result<usize, StoreError>;
 
     /// When the next pending delivery is due or its lease ends; `None` when nothing is pending.
     fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;

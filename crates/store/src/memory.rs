@@ -9,7 +9,7 @@ use std::{
 };
 
 use measure::{
-    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp, TouchId,
+    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp, TouchId, TriggerId,
     attribution::Decision,
     catalogue::Change,
     device::Device,
@@ -19,7 +19,7 @@ use measure::{
     install::InstallRecord,
     ledger::Tally,
     policy::TOUCHES_PER_KEY_MAX,
-    postback::{Delivery, DeliveryState},
+    postback::{Delivery, DeliveryState, Suppression},
 };
 
 use crate::{
@@ -35,8 +35,8 @@ pub struct Memory {
     state: Mutex<State>,
 }
 
-/// Touches under one match key, newest first, ties by identifier.
-type Newest<Id, Item> = BTreeMap<(Reverse<Timestamp>, Reverse<Id>), Item>;
+/// Under one match key, newest first, ties by what is given.
+type Newest<Tie, Item> = BTreeMap<(Reverse<Timestamp>, Reverse<Tie>), Item>;
 
 #[derive(Debug)]
 struct State {
@@ -46,7 +46,7 @@ struct State {
     released: BTreeMap<InputId, u64>,
     devices: BTreeMap<(AppId, DeviceId), Device>,
     device_keys: BTreeMap<(AppId, JoinKey), DeviceId>,
-    touches: BTreeMap<(AppId, MatchKey), Newest<TouchId, Touch>>,
+    touches: BTreeMap<(AppId, MatchKey), Newest<(u64, TouchId), Touch>>,
     arrivals: BTreeMap<(AppId, MatchKey), Newest<InstallId, ()>>,
     held: BTreeMap<(AppId, JoinKey), BTreeMap<InputId, Timestamp>>,
     seen: BTreeMap<(AppId, IdempotencyKey), Seen>,
@@ -58,6 +58,7 @@ struct State {
     filings: BTreeMap<DeliveryId, Filing>,
     due: BTreeSet<(Timestamp, DeliveryId)>,
     changes: BTreeMap<u64, Change>,
+    deleted_triggers: BTreeSet<TriggerId>,
     quarantine: BTreeMap<(Option<AppId>, InputId), Quarantined>,
     shelves: Shelves,
     event_names: BTreeMap<(AppId, String), EventName>,
@@ -87,6 +88,7 @@ impl Default for State {
             filings: BTreeMap::new(),
             due: BTreeSet::new(),
             changes: BTreeMap::new(),
+            deleted_triggers: BTreeSet::new(),
             quarantine: BTreeMap::new(),
             shelves: Shelves::default(),
             event_names: BTreeMap::new(),
@@ -228,7 +230,7 @@ impl State {
             }
         }
         for (app, key, touch) in &batch.touches {
-            let place = (Reverse(touch.time), Reverse(touch.id));
+            let place = (Reverse(touch.time), Reverse((touch.content_key, touch.id)));
             self.touches.entry((*app, key.clone())).or_default().insert(place, touch.clone());
         }
         for (app, key, installed, install) in &batch.arrivals {
@@ -268,7 +270,7 @@ impl State {
         }
         for id in &batch.superseded {
             let Some(delivery) = self.deliveries.get_mut(id) else { continue };
-            if outbox::supersede(delivery, &mut self.tally) {
+            if outbox::withdraw(delivery, Suppression::Superseded, &mut self.tally) {
                 self.unfile(*id);
             }
         }
@@ -294,6 +296,16 @@ impl State {
         if let Some(filing) = self.filings.remove(&id) {
             self.due.remove(&(filing.at, id));
         }
+    }
+
+    /// Suppresses a delivery of a deleted trigger. Whether it was pending.
+    fn withdraw(&mut self, id: DeliveryId) -> bool {
+        let Some(delivery) = self.deliveries.get_mut(&id) else { return false };
+        let pending = outbox::withdraw(delivery, Suppression::TriggerDeleted, &mut self.tally);
+        if pending {
+            self.unfile(id);
+        }
+        pending
     }
 
     fn settle(&mut self, settlement: &Settlement) -> bool {
@@ -323,7 +335,7 @@ impl Store for Memory {
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut state = self.state();
         crate::in_sequence(state.last_sequence(), batch.facts.iter().map(|fact| fact.sequence))?;
-        state.horizon = state.horizon.max(batch.now);
+        state.horizon = expiry::advance(state.horizon, batch.now);
         state.commit_record(batch);
         state.commit_lookups(batch);
         state.commit_deliveries(batch);
@@ -339,6 +351,10 @@ impl Store for Memory {
             let (Some(filing), Some(delivery)) = (state.filings.get(&id), state.deliveries.get(&id)) else {
                 continue;
             };
+            if state.deleted_triggers.contains(&delivery.trigger) {
+                state.withdraw(id);
+                continue;
+            }
             let (filing, delivery) = (filing.lease(until), delivery.clone());
             state.file(id, filing);
             leases.push(Lease { delivery, fence: filing.fence, until });
@@ -351,6 +367,13 @@ impl Store for Memory {
         Ok(settlements.iter().map(|settlement| state.settle(settlement)).collect())
     }
 
+    fn withdraw(&self, trigger: TriggerId) -> Result<usize, StoreError> {
+        let mut state = self.state();
+        let of_trigger = state.deliveries.values().filter(|delivery| delivery.trigger == trigger);
+        let ids: Vec<_> = of_trigger.map(|delivery| delivery.id).collect();
+        Ok(ids.into_iter().filter(|id| state.withdraw(*id)).count())
+    }
+
     fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.state().due.first().map(|(at, _)| *at))
     }
@@ -359,6 +382,7 @@ impl Store for Memory {
         let mut state = self.state();
         let last = state.changes.last_key_value().map_or(0, |(version, _)| *version);
         crate::in_sequence(last, changes.iter().map(|change| change.version))?;
+        state.deleted_triggers.extend(outbox::deleted(changes));
         state.changes.extend(changes.iter().map(|change| (change.version, change.clone())));
         Ok(())
     }

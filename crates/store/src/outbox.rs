@@ -1,7 +1,8 @@
-//! The life of a delivery in the store: filed, leased, settled or superseded. Pure; both backends use it.
+//! The life of a delivery in the store: filed, leased, settled or withdrawn. Pure; both backends use it.
 
 use measure::{
-    Timestamp,
+    Timestamp, TriggerId,
+    catalogue::{Change, Entry},
     ledger::{Counter, Tally, count},
     postback::{Delivery, DeliveryState, Suppression},
 };
@@ -42,15 +43,24 @@ impl Filing {
     }
 }
 
-/// Withdraws a delivery that a later decision replaced, if it is pending still. Whether it was.
-pub(crate) fn supersede(delivery: &mut Delivery, tally: &mut Tally) -> bool {
+/// Withdraws a delivery, if it is pending still. Whether it was.
+pub(crate) fn withdraw(delivery: &mut Delivery, reason: Suppression, tally: &mut Tally) -> bool {
     if delivery.state != DeliveryState::Pending {
         return false;
     }
     delivery.state = DeliveryState::Suppressed;
-    delivery.reason = Some(Suppression::Superseded.name().to_owned());
+    delivery.reason = Some(reason.name().to_owned());
     count_final(delivery, tally);
     true
+}
+
+/// The triggers that changes of the catalogue delete. Numbers are never given out twice, so a trigger once
+/// deleted stays so.
+pub(crate) fn deleted(changes: &[Change]) -> impl Iterator<Item = TriggerId> {
+    changes.iter().filter_map(|change| match &change.entry {
+        Entry::Trigger(trigger) if trigger.deleted => Some(trigger.id),
+        _ => None,
+    })
 }
 
 /// Puts down what became of a delivery. The caller has checked the fence.

@@ -56,6 +56,9 @@ pub struct Conversion<'a> {
     pub influencers: &'a [NetworkId],
     /// Whether a click repeats an earlier one of the same device.
     pub duplicate: bool,
+    /// Triggers whose postback of an earlier revision was withdrawn before it was sent: this one takes its
+    /// place.
+    pub unsent: &'a [TriggerId],
 }
 
 /// What a conversion sends: every trigger that matches it is in exactly one of the two lists.
@@ -125,7 +128,7 @@ fn deliver(trigger: &Trigger, conversion: &Conversion<'_>) -> Result<Delivery, S
     if conversion.duplicate && !settings.duplicates {
         return Err(Suppression::Duplicate);
     }
-    check_recipient(&settings, conversion)?;
+    check_recipient(trigger.id, &settings, conversion)?;
     let country = conversion.origin.and_then(|origin| origin.country.as_deref());
     if settings.countries.as_ref().is_some_and(|countries| !countries.allow(country)) {
         return Err(Suppression::CountryBlocked);
@@ -152,12 +155,16 @@ fn deliver(trigger: &Trigger, conversion: &Conversion<'_>) -> Result<Delivery, S
 }
 
 /// Whether this conversion is the recipient's to know. A changed decision is news to the network that wins
-/// by it; those who hear of everything have heard of the conversion before (DECISIONS 6).
-fn check_recipient(settings: &Settings<'_>, conversion: &Conversion<'_>) -> Result<(), Suppression> {
+/// by it; those who hear of everything have heard of the conversion before, unless what they were to hear
+/// was withdrawn in time (DECISIONS 6).
+fn check_recipient(
+    trigger: TriggerId,
+    settings: &Settings<'_>,
+    conversion: &Conversion<'_>,
+) -> Result<(), Suppression> {
+    let told = conversion.revision > 0 && !conversion.unsent.contains(&trigger);
     match (settings.recipients, conversion.network()) {
-        (Recipients::All, _) if conversion.revision > 0 && !settings.corrections => {
-            Err(Suppression::Duplicate)
-        }
+        (Recipients::All, _) if told && !settings.corrections => Err(Suppression::Duplicate),
         (Recipients::All, _) => Ok(()),
         (Recipients::Network(network), Some(winner)) if network == winner => Ok(()),
         (Recipients::Network(network), _) if conversion.influencers.contains(&network) => {

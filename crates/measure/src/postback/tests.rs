@@ -82,6 +82,7 @@ pub struct World {
     pub influencers: Vec<NetworkId>,
     pub revision: u32,
     pub duplicate: bool,
+    pub unsent: Vec<TriggerId>,
 }
 
 impl World {
@@ -103,6 +104,7 @@ impl World {
             influencers: vec![LOSER],
             revision: 0,
             duplicate: false,
+            unsent: Vec::new(),
         }
     }
 
@@ -129,6 +131,7 @@ impl World {
             source: self.source.as_ref().filter(|_| !is_click),
             influencers: &self.influencers,
             duplicate: self.duplicate,
+            unsent: &self.unsent,
         })
     }
 }

@@ -84,6 +84,12 @@ fn nonsense_is_refused_by_name() {
     check(from_environment(&[("SEXTANT_PUBLISHER_API_DUPLICATE_STATUS", "500")]), "duplicate_status");
     check(from_environment(&[("SEXTANT_POSTBACKS_HOLD_INSTALL", "11m")]), "postbacks.hold_install");
     check(from_environment(&[("SEXTANT_LIMITS_BODIES_IN_FLIGHT", "1000")]), "limits.bodies_in_flight");
+    check(from_environment(&[("SEXTANT_COURIER_CONCURRENCY", "0")]), "courier.concurrency");
+    check(from_environment(&[("SEXTANT_COURIER_CONCURRENCY", "4097")]), "courier.concurrency");
+    check(from_environment(&[("SEXTANT_COURIER_HOST_CONCURRENCY", "257")]), "courier.host_concurrency");
+    check(from_environment(&[("SEXTANT_COURIER_CONNECT_TIMEOUT", "0s")]), "courier.connect_timeout");
+    check(from_environment(&[("SEXTANT_COURIER_CONNECT_TIMEOUT", "11s")]), "courier.connect_timeout");
+    check(from_environment(&[("SEXTANT_COURIER_TOTAL_TIMEOUT", "61s")]), "courier.total_timeout");
     check(from_file("[ingest]\nholt = \"1h\""), "holt");
     check(from_file("[no_section]\na = 1"), "no_section");
     check(from_file("not toml"), "configuration");

@@ -1,10 +1,6 @@
 //! Apps (management-and-reporting.md section 2, DECISIONS 27).
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use measure::{
     AppId,
     catalogue::{App, AuthMode, Catalogue, Entry, InstallAuth},
@@ -14,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
+    asked::{Path, Query},
     fields::{Fields, shown},
     next_id, rfc3339, settings, slug,
 };

@@ -1,10 +1,6 @@
 //! Campaigns (management-and-reporting.md section 3).
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use measure::{
     CampaignId,
     catalogue::{App, Campaign, Catalogue, Entry},
@@ -14,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     apps,
+    asked::{Path, Query},
     fields::{Fields, shown},
     next_id,
 };

@@ -1,11 +1,7 @@
 //! Networks: ours, because the incumbent has no interface for them (management-and-reporting.md
 //! section 13).
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use measure::{
     NetworkId,
     catalogue::{APPLE_SEARCH_ADS, Catalogue, Entry, Network},
@@ -14,6 +10,7 @@ use measure::{
 use serde_json::{Value, json};
 
 use super::{
+    asked::Path,
     fields::{Fields, shown},
     next_id, rfc3339, settings,
 };

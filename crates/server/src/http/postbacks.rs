@@ -1,10 +1,6 @@
 //! Triggers: which postbacks are sent (management-and-reporting.md section 7, postbacks.md sections 3, 12).
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use measure::{
     AppId, TemplateId, TriggerId,
     catalogue::{Catalogue, Entry},
@@ -13,7 +9,7 @@ use measure::{
 };
 use serde_json::{Map, Value};
 
-use super::{apps, fields::Fields, next_id};
+use super::{apps, asked::Path, fields::Fields, next_id};
 use crate::{
     auth::Caller,
     clock,
@@ -89,6 +85,7 @@ pub async fn create(
 }
 
 /// `PATCH /postbacks/{trigger}`: title, active and context, which is merged by key; `null` deletes a key.
+/// What was planned before goes out as it was planned, also when the trigger is switched off.
 pub async fn update(
     State(site): State<Site>,
     caller: Caller,
@@ -117,7 +114,8 @@ pub async fn update(
     Ok(Json(answer.await?))
 }
 
-/// `DELETE /postbacks/{trigger}`: answered without a body.
+/// `DELETE /postbacks/{trigger}`: answered without a body. What it had not delivered yet is suppressed as
+/// `trigger_deleted` (DECISIONS 7).
 pub async fn delete(
     State(site): State<Site>,
     caller: Caller,
@@ -128,9 +126,12 @@ pub async fn delete(
         caller.may_write(trigger.app)?;
         trigger.deleted = true;
         trigger.version = trigger.version.saturating_add(1);
-        Ok::<_, Error>((vec![Entry::Trigger(trigger)], StatusCode::OK))
+        let id = trigger.id;
+        Ok::<_, Error>((vec![Entry::Trigger(trigger)], id))
     });
-    answer.await
+    let trigger = answer.await?;
+    site.ask(move |store| store.withdraw(trigger)).await?;
+    Ok(StatusCode::OK)
 }
 
 fn find<'c>(catalogue: &'c Catalogue, id: &str) -> Result<&'c Trigger, Error> {
@@ -223,9 +224,13 @@ fn object(trigger: &Trigger) -> Value {
             (key.clone(), value)
         })
         .collect();
-    serde_json::json!({
+    let mut object = serde_json::json!({
         "id": trigger.id, "app_id": trigger.app, "type": trigger.kind.name(), "title": trigger.title,
         "template_id": trigger.template, "filter_str": trigger.filter, "active": trigger.active,
         "date_created": trigger.created.seconds(), "context": context,
-    })
+    });
+    if let (None, Some(fields)) = (&trigger.filter, object.as_object_mut()) {
+        fields.shift_remove("filter_str");
+    }
+    object
 }

@@ -170,6 +170,25 @@ async fn unknown_paths_and_verbs_are_told_in_json() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_is_told_in_json() {
+    let rows = [
+        (400, "GET /api/deliveries?app=x", ""),
+        (400, "GET /api/deliveries?limit=x", ""),
+        (400, "GET /api/deliveries?limit=0", ""),
+        (400, "GET /api/deliveries?state=lost", ""),
+        (400, "GET /api/deliveries?install=x", ""),
+        (400, "GET /api/deliveries?pageToken=x", ""),
+        (400, "GET /api/deliveries?state=suppressed&pageToken=fact_x", ""),
+        (400, "GET /api/ledger?app=x", ""),
+        (400, "GET /api/apps/unknown/quarantine?limit=x", ""),
+        (400, "GET /apps?pageToken=1&pageToken=2", ""),
+        (400, "GET /campaign/%FF", ""),
+        (400, "GET /apps/%FF/postbacks", ""),
+    ];
+    table(&Server::start().await, &rows).await;
+}
+
+#[tokio::test]
 async fn every_management_route_asks_for_a_key() {
     let server = Server::with_tracker().await;
     let routes = [
@@ -198,6 +217,12 @@ async fn every_management_route_asks_for_a_key() {
         "DELETE /tracker/1/delete/1",
         "GET /tracker/override?id=1",
         "POST /tracker/override?id=1",
+        "GET /api/ledger",
+        "GET /api/deliveries",
+        "GET /api/inputs/in_0",
+        "GET /api/apps/1/quarantine",
+        "GET /api/apps/1/events",
+        "GET /v1/apps/demo/attribution/d",
         "GET /apps/1/postbacks",
         "GET /apps/1/postbacks/1",
         "POST /postbacks",
@@ -217,7 +242,11 @@ async fn every_management_route_asks_for_a_key() {
 #[tokio::test]
 async fn keys_reach_no_further_than_they_may() {
     let server = Server::with_tracker().await;
-    server.expect(201, "POST /apps", json!({ "name": "Other", "platform": "Android" })).await;
+    let other = json!({ "name": "Other", "platform": "Android", "guid": "kotwo" });
+    server.expect(201, "POST /apps", other).await;
+    let mut of_other = trigger("install", "");
+    of_other["app_id"] = json!(2);
+    server.expect(201, "POST /postbacks", of_other).await;
     let rows = [
         (READER, 200, "GET /apps/1", ""),
         (READER, 403, "POST /apps", r#"{"name":"x","platform":"iOS"}"#),
@@ -234,6 +263,20 @@ async fn keys_reach_no_further_than_they_may() {
         (ONE_APP, 403, "PATCH /apps/2", "{}"),
         (ONE_APP, 403, "GET /campaign/2", ""),
         (ONE_APP, 403, "GET /apps/2/postbacks", ""),
+        (ONE_APP, 403, "POST /postbacks", r#"{"app_id":2,"type":"install","template_id":3373}"#),
+        (ONE_APP, 403, "PATCH /postbacks/1", "{}"),
+        (ONE_APP, 403, "DELETE /postbacks/1", ""),
+        (ONE_APP, 404, "GET /apps/1/postbacks/1", ""),
+        (ONE_APP, 403, "GET /apps/2/postbacks/1", ""),
+        (ONE_APP, 403, "GET /v1/apps/kotwo/attribution/d", ""),
+        (ONE_APP, 403, "GET /api/ledger", ""),
+        (ONE_APP, 200, "GET /api/ledger?app=1", ""),
+        (ONE_APP, 403, "GET /api/ledger?app=2", ""),
+        (ONE_APP, 403, "GET /api/deliveries", ""),
+        (ONE_APP, 403, "GET /api/deliveries?app=2", ""),
+        (ONE_APP, 403, "GET /api/apps/2/quarantine", ""),
+        (ONE_APP, 403, "GET /api/apps/unknown/quarantine", ""),
+        (ONE_APP, 403, "GET /api/apps/2/events", ""),
         (ONE_APP, 403, "POST /apps", r#"{"name":"x","platform":"iOS"}"#),
     ];
     for (key, status, line, body) in rows {
@@ -610,6 +653,36 @@ async fn a_trigger_is_made_shown_switched_on_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_pending_postback_outlives_the_switch_but_not_its_trigger() {
+    let server = Server::with_tracker().await;
+    server.expect(201, "POST /postbacks", trigger("install", "")).await;
+    let mut pending = store::conformance::sample::delivery(1, clock::now());
+    (pending.app, pending.trigger) = (AppId(1), measure::TriggerId(1));
+    server.site.store.commit(&store::Batch { deliveries: vec![pending], ..Default::default() }).unwrap();
+    server.expect(200, "PATCH /postbacks/1", json!({ "active": false })).await;
+    let check = async |state: &str, reason: Value| {
+        let found = server.get(&format!("/api/deliveries?app=1&state={state}")).await.body;
+        assert_eq!(found["data"][0]["reason"], reason, "{state}: {found}");
+        assert_eq!(found["data"].as_array().map(Vec::len), Some(1), "{state}");
+    };
+    check("pending", Value::Null).await;
+    server.expect(200, "DELETE /postbacks/1", Value::Null).await;
+    check("suppressed", json!("trigger_deleted")).await;
+    let ledger = server.get("/api/ledger").await.body;
+    assert_eq!(ledger["postbacks"]["suppressed"], json!({ "trigger_deleted": 1 }));
+}
+
+#[tokio::test]
+async fn only_triggers_with_a_filter_show_one() {
+    let server = Server::with_tracker().await;
+    let filters = [("install", "", None), ("event", "", None), ("event", "Purchase", Some("Purchase"))];
+    for (kind, filter, shown) in filters {
+        let made = server.expect(201, "POST /postbacks", trigger(kind, filter)).await;
+        assert_eq!(made["data"][0].get("filter_str").and_then(Value::as_str), shown, "{kind} {filter}");
+    }
+}
+
+#[tokio::test]
 async fn triggers_that_make_no_sense_are_refused_in_the_envelope() {
     let server = Server::with_tracker().await;
     server.expect(201, "POST /postbacks", trigger("install", "")).await;
@@ -622,6 +695,10 @@ async fn triggers_that_make_no_sense_are_refused_in_the_envelope() {
         assert_eq!(answer.body.as_object().unwrap().len(), 8, "the envelope: {}", answer.body);
         assert_eq!(answer.headers[header::CONTENT_TYPE], "application/json");
     };
+    for line in ["PUT /postbacks", "GET /postbacks/1", "DELETE /apps/1/postbacks", "GET /apps/9/postbacks"] {
+        let answer = server.call(KEY, line, None).await.body;
+        assert_eq!(answer.as_object().map(serde_json::Map::len), Some(8), "the envelope: {line} {answer}");
+    }
     check("app_id", Value::Null).await;
     check("app_id", json!(99)).await;
     check("type", json!("session")).await;
@@ -632,6 +709,9 @@ async fn triggers_that_make_no_sense_are_refused_in_the_envelope() {
     check("context", json!({ "cpi_mostback_url": "ftp://partner.example/" })).await;
     check("context", json!({ "cpi_mostback_url": "https://{click_id}/" })).await;
     let rows = [
+        (405, "PUT /postbacks", "{}"),
+        (405, "GET /postbacks/1", ""),
+        (405, "POST /apps/1/postbacks", "{}"),
         (404, "GET /apps/9/postbacks", ""),
         (404, "GET /apps/1/postbacks/9", ""),
         (404, "GET /apps/2/postbacks/1", ""),

@@ -1,10 +1,6 @@
 //! Segments, `tier` on the wire (management-and-reporting.md section 4).
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use measure::{
     SegmentId,
     catalogue::{Campaign, Catalogue, Entry, Segment},
@@ -12,6 +8,7 @@ use measure::{
 use serde_json::{Value, json};
 
 use super::{
+    asked::Path,
     campaigns,
     fields::{Fields, shown},
     next_id,

@@ -3,11 +3,7 @@
 mod destination;
 pub mod overrides;
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use measure::{
     CampaignId, NetworkId, SegmentId, TrackerId,
     catalogue::{App, Catalogue, Entry, Tracker},
@@ -17,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     apps,
+    asked::{Path, Query},
     fields::{Fields, shown},
     next_id, rfc3339,
 };

@@ -93,7 +93,7 @@ fn touches<S: Store>(store: &S, until: &[Timestamp]) -> Option<(Vec<u128>, bool)
     Some((touches.iter().map(|touch| touch.id.0.as_u128()).collect(), more))
 }
 
-/// By descending time, then by descending identifier; later ones, other keys and other apps stay out.
+/// By descending time, then by descending content key and identifier; later ones, other keys and other apps stay out.
 pub fn touches_come_newest_first<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
     let (_reopen, store) = open();
     let at = |n, ms| (APP, match_key(1), touch(n, Timestamp(ms)));
@@ -114,18 +114,20 @@ pub fn touches_are_cut_at_the_newest<S: Store, R: FnMut(S) -> S>(open: impl FnOn
     let (_reopen, store) = open();
     let max = u128::try_from(TOUCHES_PER_KEY_MAX).unwrap();
     let put = |n: u128| {
-        // Two at a time, so that the cut has to go by identifier.
-        let touch = touch(n, day(1).plus(i64::try_from(n / 2).unwrap()));
+        // Two at a time, so that the cut has to go by content: the later identifier has the smaller key.
+        let mut touch = touch(n ^ 1, day(1).plus(i64::try_from(n / 2).unwrap()));
+        touch.content_key = u64::try_from(n).unwrap();
         let touches = vec![(APP, match_key(1), touch)];
         store.commit(&Batch { now: day(2), touches, ..Batch::default() }).unwrap();
     };
     (1..=max).rev().for_each(put);
-    assert_eq!(touches(&store, &[day(2)]), Some(((1..=max).rev().collect(), false)));
+    let ids = |keys: std::ops::RangeInclusive<u128>| keys.rev().map(|n| n ^ 1).collect::<Vec<_>>();
+    assert_eq!(touches(&store, &[day(2)]), Some((ids(1..=max), false)));
     put(max + 2);
     put(max + 1);
-    assert_eq!(touches(&store, &[day(2)]), Some(((3..=max + 2).rev().collect(), true)));
+    assert_eq!(touches(&store, &[day(2)]), Some((ids(3..=max + 2), true)));
     let before = day(1).plus(1);
-    assert_eq!(touches(&store, &[before]), Some((vec![3, 2, 1], false)));
+    assert_eq!(touches(&store, &[before]), Some((ids(1..=3), false)));
 }
 
 /// Two installs of one batch may share a match key: each gets what it would have got alone.
@@ -155,6 +157,30 @@ pub fn old_touches_are_forgotten<S: Store, R: FnMut(S) -> S>(open: impl FnOnce()
     assert_eq!(touches(&store, &[last]), Some((vec![3, 2], false)));
     advance(&store, day(400));
     assert_eq!(touches(&store, &[last]), None);
+}
+
+/// A clock that jumped years ahead and was put right does not make everything too old for years.
+pub fn a_clock_that_was_ahead_is_forgiven<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (mut reopen, store) = open();
+    let put = |store: &S, n: u128, time| {
+        let touches = vec![(APP, match_key(1), touch(n, time))];
+        store.commit(&Batch { now: time, touches, ..Batch::default() }).unwrap();
+    };
+    put(&store, 1, day(100));
+    advance(&store, day(5_000));
+    store.commit(&Batch::default()).unwrap();
+    assert_eq!(touches(&store, &[day(101)]), None);
+    put(&store, 2, day(101));
+    assert_eq!(touches(&store, &[day(101)]), Some((vec![2, 1], false)));
+    let store = reopen(store);
+    assert_eq!(touches(&store, &[day(101)]), Some((vec![2, 1], false)));
+    // What was only under way for long changes nothing.
+    advance(&store, day(131));
+    advance(&store, day(101));
+    assert_eq!(touches(&store, &[day(101)]), Some((vec![2, 1], false)));
+    advance(&store, day(132).plus(1));
+    advance(&store, day(102));
+    assert_eq!(touches(&store, &[day(101)]), None);
 }
 
 /// Installs under a match key, from an install time on.

@@ -8,7 +8,9 @@ use measure::{
     postback::{Delivery, DeliveryState},
 };
 
-use super::sample::{APP, OTHER, attempt, day, delivery, delivery_id, install_id, query, settlement};
+use super::sample::{
+    APP, OTHER, attempt, day, delivery, delivery_id, install_id, query, settlement, trigger_deleted,
+};
 use crate::{Batch, DeliveryQuery, Lease, Store};
 
 fn create<S: Store>(store: &S, deliveries: Vec<Delivery>) {
@@ -224,6 +226,50 @@ pub fn only_pending_deliveries_are_superseded<S: Store, R: FnMut(S) -> S>(open: 
     supersede(&store, &[2]);
     assert_eq!(state(&store, 1), (DeliveryState::Delivered, None, 1));
     assert_eq!(counted(&store, Counter::Withdrawn), 1);
+}
+
+/// Of a deleted trigger nothing stays pending, leased or not; what is final and what other triggers send
+/// stays as it is.
+pub fn deliveries_of_a_deleted_trigger_are_withdrawn<S: Store, R: FnMut(S) -> S>(
+    open: impl FnOnce() -> (R, S),
+) {
+    let (mut reopen, store) = open();
+    let mut other = delivery(4, day(5));
+    other.trigger = TriggerId(9);
+    create(&store, vec![delivery(1, day(1)), delivery(2, day(2)), delivery(3, day(9)), other]);
+    assert_eq!(lease(&store, day(2), day(3), 5), [(1, 1), (2, 1)]);
+    assert_eq!(store.settle(&[settlement(1, 1, DeliveryState::Delivered, None)]).unwrap(), [true]);
+    assert_eq!(store.withdraw(TriggerId(8)).unwrap(), 2);
+    assert_eq!(store.withdraw(TriggerId(8)).unwrap(), 0);
+    assert_eq!(store.settle(&[settlement(2, 1, DeliveryState::Delivered, None)]).unwrap(), [false]);
+    let store = reopen(store);
+    assert_eq!(state(&store, 1), (DeliveryState::Delivered, None, 1));
+    for n in [2, 3] {
+        assert_eq!(state(&store, n), (DeliveryState::Suppressed, Some("trigger_deleted".to_owned()), 0));
+    }
+    assert_eq!(counted(&store, Counter::Suppressed("trigger_deleted".to_owned())), 2);
+    assert_eq!(counted(&store, Counter::Withdrawn), 2);
+    assert_eq!(store.next_due().unwrap(), Some(day(5)));
+    assert_eq!(lease(&store, day(20), day(21), 5), [(4, 1)]);
+}
+
+/// What is planned for a trigger after its deletion is on record is suppressed when it is due.
+pub fn deliveries_of_a_deleted_trigger_are_never_leased<S: Store, R: FnMut(S) -> S>(
+    open: impl FnOnce() -> (R, S),
+) {
+    let (mut reopen, store) = open();
+    let mut other = delivery(2, day(2));
+    other.trigger = TriggerId(9);
+    create(&store, vec![delivery(1, day(1)), other]);
+    store.record(&[trigger_deleted(1, TriggerId(8))]).unwrap();
+    assert_eq!(lease(&store, day(2), day(3), 1), []);
+    assert_eq!(state(&store, 1), (DeliveryState::Suppressed, Some("trigger_deleted".to_owned()), 0));
+    let store = reopen(store);
+    create(&store, vec![delivery(3, day(1))]);
+    assert_eq!(lease(&store, day(2), day(3), 5), [(2, 1)]);
+    assert_eq!(state(&store, 3), (DeliveryState::Suppressed, Some("trigger_deleted".to_owned()), 0));
+    assert_eq!(counted(&store, Counter::Withdrawn), 2);
+    assert_eq!(store.next_due().unwrap(), Some(day(3)));
 }
 
 /// Pending deliveries, retries and final states are there after a restart, and fences go on.

@@ -13,7 +13,9 @@ use measure::{
     input::{Fact, Input, Outcome, Payload, Quarantined, Suppressed},
     install::{Install, InstallRecord},
     policy::{AppPolicy, Level, Window},
-    postback::{Attempt, Delivery, DeliveryState, Method, Request, Suppression},
+    postback::{
+        Attempt, CUSTOM_TEMPLATE, Delivery, DeliveryState, Method, Request, Suppression, Trigger, TriggerKind,
+    },
 };
 use uuid::Uuid;
 
@@ -347,4 +349,23 @@ pub fn change(version: u64) -> Change {
 #[must_use]
 pub fn query(limit: usize) -> DeliveryQuery {
     DeliveryQuery { limit, ..DeliveryQuery::default() }
+}
+
+/// The change that deletes a trigger.
+#[must_use]
+pub fn trigger_deleted(version: u64, trigger: TriggerId) -> Change {
+    let trigger = Trigger {
+        id: trigger,
+        version: 3,
+        app: APP,
+        kind: TriggerKind::Install,
+        title: String::new(),
+        template: CUSTOM_TEMPLATE,
+        filter: None,
+        active: true,
+        context: Vec::new(),
+        created: day(1),
+        deleted: true,
+    };
+    Change { version, at: day(2), by: None, entry: Entry::Trigger(trigger) }
 }

@@ -3,14 +3,14 @@
 //! A draft holds one value per key. That is more than convenience: two writes to one key in a fjall batch
 //! carry the same number, and which of them wins is not defined.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fjall::{Database, OwnedWriteBatch, PersistMode};
 use measure::{
-    DeliveryId, DeviceId, Timestamp,
+    DeliveryId, DeviceId, Timestamp, TriggerId,
     catalogue::Change,
     ledger::Tally,
-    postback::{Delivery, DeliveryState},
+    postback::{Delivery, DeliveryState, Suppression},
 };
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     view::{View, missing},
 };
 use crate::{
-    Batch, Lease, Settlement, StoreError,
+    Batch, Lease, Settlement, StoreError, expiry,
     key::{self, Key},
     outbox::{self, Filing},
     quarantine::Shelves,
@@ -107,7 +107,8 @@ impl Draft {
             self.put(Space::Devices, key::device(device.app, device.id), device)?;
         }
         for (app, under, touch) in &batch.touches {
-            self.put(Space::Touches, key::touch(*app, under, touch.time, touch.id), touch)?;
+            let key = key::touch(*app, under, touch.time, touch.content_key, touch.id);
+            self.put(Space::Touches, key, touch)?;
         }
         for (app, under, installed, install) in &batch.arrivals {
             let key = key::arrival(*app, under, *installed, *install);
@@ -176,7 +177,7 @@ impl Draft {
         for id in &batch.superseded {
             let delivery = self.get::<Delivery>(view, Space::Deliveries, key::delivery(*id))?;
             let Some(mut delivery) = delivery else { continue };
-            if outbox::supersede(&mut delivery, &mut self.tally) {
+            if outbox::withdraw(&mut delivery, Suppression::Superseded, &mut self.tally) {
                 self.put(Space::Deliveries, key::delivery(*id), &delivery)?;
                 self.unfile(view, *id)?;
             }
@@ -184,11 +185,13 @@ impl Draft {
         Ok(())
     }
 
-    /// Moves the horizon on.
+    /// Moves the horizon. What holds nothing else writes it as it is: whoever commits an empty batch wants
+    /// to know whether writes work.
     pub fn advance(&mut self, view: &View<'_>, now: Timestamp) -> Result<(), StoreError> {
-        if now > view.horizon {
-            self.horizon = Some(now);
-            self.put(Space::Meta, key::HORIZON.to_vec(), &now)?;
+        let horizon = expiry::advance(view.horizon, now);
+        if horizon != view.horizon || self.is_empty() {
+            self.horizon = Some(horizon);
+            self.put(Space::Meta, key::HORIZON.to_vec(), &horizon)?;
         }
         Ok(())
     }
@@ -216,18 +219,38 @@ impl Draft {
         Ok(())
     }
 
-    /// Leases what is due.
+    /// Suppresses a delivery of a deleted trigger, if it is pending.
+    pub fn withdraw(&mut self, view: &View<'_>, mut delivery: Delivery) -> Result<(), StoreError> {
+        if outbox::withdraw(&mut delivery, Suppression::TriggerDeleted, &mut self.tally) {
+            self.put(Space::Deliveries, key::delivery(delivery.id), &delivery)?;
+            self.unfile(view, delivery.id)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// Leases what is due; what belongs to deleted triggers is suppressed.
     pub fn lease(
         &mut self,
         view: &View<'_>,
         due: &[(Timestamp, DeliveryId)],
         until: Timestamp,
+        deleted: &BTreeSet<TriggerId>,
     ) -> Result<Vec<Lease>, StoreError> {
         let mut leases = Vec::with_capacity(due.len());
         for (_, id) in due {
+            let delivery = view.get::<Delivery>(Space::Deliveries, key::delivery(*id))?;
+            let delivery = delivery.ok_or_else(|| missing(*id))?;
+            if deleted.contains(&delivery.trigger) {
+                self.withdraw(view, delivery)?;
+                continue;
+            }
             let filing = self.unfile(view, *id)?.ok_or_else(|| missing(*id))?.lease(until);
             self.file(*id, filing)?;
-            let delivery = view.get(Space::Deliveries, key::delivery(*id))?.ok_or_else(|| missing(*id))?;
             leases.push(Lease { delivery, fence: filing.fence, until });
         }
         Ok(leases)
@@ -301,7 +324,8 @@ impl Draft {
                 None => batch.remove(spaces.at(space), key),
             }
         }
-        Ok(batch.commit()?)
+        // Whatever went wrong, fjall takes no more writes afterwards.
+        batch.commit().map_err(|error| StoreError::Closed(error.to_string()))
     }
 }
 

@@ -68,7 +68,8 @@ impl Factory for Expiry {
     }
 
     fn make_filter(&self, _: &Context) -> Box<dyn CompactionFilter> {
-        // The horizon only moves forward, so what was too old when the compaction began still is.
+        // The horizon moves forward, so what was too old when the compaction began still is; but for a
+        // clock that had been ahead, which the record does not come through unharmed anyway.
         let horizon = Timestamp(self.horizon.load(Ordering::Relaxed));
         Box::new(Sieve { too_old: self.too_old, gone: self.gone, horizon })
     }

@@ -15,7 +15,7 @@ use crate::{
     Credit, Memory, Seen,
     conformance::sample::{
         APP, OTHER, attempt, change, day, decision, delivery, delivery_id, device, device_id, fact, input,
-        install, install_id, join_key, match_key, quarantined, query, touch, touch_id,
+        install, install_id, join_key, match_key, quarantined, query, touch, touch_id, trigger_deleted,
     },
 };
 
@@ -26,6 +26,8 @@ enum Step {
     Lease { now: i64, until: i64, limit: usize },
     Settle(Vec<(u128, u64, DeliveryState)>),
     Record(u8),
+    Withdraw(u64),
+    DeleteTrigger,
     Reopen,
     Compact,
 }
@@ -86,10 +88,13 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     let settlement = (id(), 0_u64..4, state);
     prop_oneof![
-        6 => (vec(write(), 0..6), days()).prop_map(|(writes, now)| Step::Commit(writes, now)),
+        // Not so far apart that the clock seems to have been ahead: what a compaction dropped by then is lost.
+        6 => (vec(write(), 0..6), 95_i64..126).prop_map(|(writes, now)| Step::Commit(writes, now)),
         4 => (days(), days(), 0_usize..5).prop_map(|(now, until, limit)| Step::Lease { now, until, limit }),
         4 => vec(settlement, 0..6).prop_map(Step::Settle),
         1 => (0_u8..3).prop_map(Step::Record),
+        1 => (7_u64..9).prop_map(Step::Withdraw),
+        1 => Just(Step::DeleteTrigger),
         1 => Just(Step::Reopen),
         1 => Just(Step::Compact),
     ]
@@ -236,6 +241,15 @@ fn take(step: &Step, store: Fjall, memory: &Memory, path: &Path) -> Fjall {
             let last = memory.changes().unwrap().len() as u64;
             let changes = [change(last + u64::from(*ahead)), change(last + u64::from(*ahead) + 1)];
             assert_same(step, store.record(&changes), memory.record(&changes));
+        }
+        Step::Withdraw(trigger) => {
+            let trigger = measure::TriggerId(*trigger);
+            assert_same(step, store.withdraw(trigger), memory.withdraw(trigger));
+        }
+        Step::DeleteTrigger => {
+            let last = memory.changes().unwrap().len() as u64;
+            let change = [trigger_deleted(last + 1, measure::TriggerId(8))];
+            assert_same(step, store.record(&change), memory.record(&change));
         }
         Step::Reopen => {
             drop(store);

@@ -116,12 +116,15 @@ proptest! {
     fn touches_are_newest_first_under_their_key(
         app in app_id(),
         under in match_key(),
-        items in vec((time(), id()), 2..12),
+        items in vec((time(), any::<u64>(), id()), 2..12),
         newest in time(),
         oldest in time(),
     ) {
-        let items: Vec<_> = items.into_iter().map(|(time, id)| (Reverse(time), Reverse(id))).collect();
-        let key = |(time, id): &(Reverse<Timestamp>, Reverse<Uuid>)| touch(app, &under, time.0, TouchId(id.0));
+        let items: Vec<_> =
+            items.into_iter().map(|(time, tie, id)| (Reverse(time), Reverse(tie), Reverse(id))).collect();
+        let key = |(time, tie, id): &(Reverse<Timestamp>, Reverse<u64>, Reverse<Uuid>)| {
+            touch(app, &under, time.0, tie.0, TouchId(id.0))
+        };
         assert_ordered(&items, key);
         let (first, last) = span(app, &under, newest, oldest);
         for item in items {

@@ -84,6 +84,16 @@ fn duplicates_and_corrections() {
     check(duplicate, "sx_duplicates=false", "duplicate");
     check(REVISED, "", "duplicate");
     check(REVISED, "sx_corrections=true", "sent");
+    let withdrawn: fn(&mut World) = |world| {
+        REVISED(world);
+        world.unsent = vec![TriggerId(1), TriggerId(2)];
+    };
+    check(withdrawn, "", "sent");
+    let of_another: fn(&mut World) = |world| {
+        REVISED(world);
+        world.unsent = vec![TriggerId(99)];
+    };
+    check(of_another, "", "duplicate");
     check(REVISED, "sx_network_id=7", "sent");
     check(REVISED, "sx_network_id=8", "influencer_only");
     check(REVISED, "sx_network_id=7\nsx_delivery=all", "duplicate");

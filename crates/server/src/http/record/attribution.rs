@@ -1,12 +1,9 @@
 //! `GET /v1/apps/{guid}/attribution/{device or install}` (DECISIONS 28,
 //! management-and-reporting.md section 10).
 
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use measure::{
-    InstallId, Timestamp,
+    DeviceId, InstallId, Timestamp,
     attribution::{Candidate, Decision, explain},
     catalogue::Catalogue,
     device::Device,
@@ -16,6 +13,7 @@ use measure::{
 };
 use serde_json::{Value, json};
 
+use super::super::asked::Path;
 use super::{iso, plain};
 use crate::{auth::Caller, error::Error, site::Site};
 
@@ -32,18 +30,14 @@ pub(in crate::http) async fn of_device(
     let found = site
         .ask(move |store| {
             let by_device = store.device(app, &JoinKey::KochavaDeviceId(asked.clone()))?;
-            let id =
-                by_device.as_ref().map(|device| device.install).or_else(|| asked.parse::<InstallId>().ok());
+            let id = by_device.map(|device| device.install).or_else(|| asked.parse::<InstallId>().ok());
             let Some(id) = id else { return Ok(None) };
             let Some((record, decisions)) = store.install(app, id)? else { return Ok(None) };
-            // The device by whatever its install can be looked up by: it holds the source in full.
-            let keys = record.install.origin.join_keys();
-            let mut device = by_device;
-            for key in &keys {
-                if device.is_none() {
-                    device = store.device(app, key)?;
-                }
-            }
+            // The device holds the source in full. Devices come in order: its own comes right after the
+            // identifier before it.
+            let before = DeviceId(uuid::Uuid::from_u128(record.device.0.as_u128().wrapping_sub(1)));
+            let next = store.devices(app, Some(before), 1)?.pop();
+            let device = next.filter(|device| device.id == record.device);
             Ok(Some((record, decisions, device)))
         })
         .await?;

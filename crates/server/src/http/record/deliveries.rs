@@ -1,9 +1,6 @@
 //! `GET /api/deliveries` (DECISIONS 7 and 30).
 
-use axum::{
-    Json,
-    extract::{Query, State},
-};
+use axum::{Json, extract::State};
 use measure::{
     AppId, DeliveryId, InstallId, TriggerId,
     input::{Fact, Outcome},
@@ -13,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use store::{DeliveryQuery, Store, StoreError};
 
+use super::super::asked::Query;
 use super::{iso, rows};
 use crate::{auth::Caller, error::Error, site::Site};
 

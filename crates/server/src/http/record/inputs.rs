@@ -1,10 +1,7 @@
 //! What became of an input, what is in quarantine, which event names were seen
 //! (DECISIONS 9, 11, 35).
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-};
+use axum::{Json, extract::State};
 use measure::{
     AppId, InputId,
     input::{Fact, Outcome, Payload, Quarantined},
@@ -13,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use store::{Store, StoreError};
 
+use super::super::asked::{Path, Query};
 use super::{iso, rows};
 use crate::{auth::Caller, error::Error, site::Site};
 

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::{
-    Json,
-    extract::{Query, State},
-};
+use axum::{Json, extract::State};
 use measure::{
     AppId,
     ledger::{Counter, Tally},
@@ -13,6 +10,7 @@ use measure::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::super::asked::Query;
 use crate::{auth::Caller, error::Error, site::Site};
 
 #[derive(Deserialize)]

@@ -3,10 +3,7 @@
 //! Values of windows are seconds. A value of 0 with an empty `key` is not overridden; a value of 0 with a
 //! `key` disables the window. Keys that nothing obeys yet are kept and returned.
 
-use axum::{
-    Json,
-    extract::{Query, State},
-};
+use axum::{Json, extract::State};
 use measure::{
     TrackerId,
     catalogue::{Catalogue, Entry, Tracker},
@@ -15,7 +12,7 @@ use measure::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{super::fields::Fields, super::settings, OVERRIDES};
+use super::{super::asked::Query, super::fields::Fields, super::settings, OVERRIDES};
 use crate::{auth::Caller, clock, error::Error, site::Site};
 
 /// Every key, in the order shown.
