@@ -19,9 +19,10 @@ use crate::machine::Turn;
 /// that thousands share must not stop the write path.
 const LATE_INSTALLS_MAX: usize = 256;
 
-/// What tells that the same device had the same kind of engagement with a tracker before: by its
-/// identifiers, or by address and user agent when it has none.
-pub(crate) fn sighting(engagement: &Engagement) -> IdempotencyKey {
+/// What tells that the same device had the same kind of engagement with a tracker before: its identifiers.
+/// Without any it takes the same address, user agent and partner's click id, since behind one address there
+/// are several phones of one model; `None` when too little is known to tell.
+pub(crate) fn sighting(engagement: &Engagement) -> Option<IdempotencyKey> {
     let mut hasher = Sha256::new();
     hasher.update(engagement.kind.name());
     hasher.update(engagement.tracker.0.to_be_bytes());
@@ -35,10 +36,10 @@ pub(crate) fn sighting(engagement: &Engagement) -> IdempotencyKey {
         .collect();
     identifiers.sort_unstable();
     if identifiers.is_empty() {
-        let ip = engagement.ip.map(|ip| ip.to_string()).unwrap_or_default();
-        identifiers.push(
-            [ip.as_bytes(), &[0], engagement.user_agent.as_deref().unwrap_or_default().as_bytes()].concat(),
-        );
+        let ip = engagement.ip?.to_string();
+        let user_agent = engagement.user_agent.as_deref()?;
+        let click_id = engagement.click_id.as_deref().unwrap_or_default();
+        identifiers.push([ip.as_str(), user_agent, click_id].join("\0").into_bytes());
     }
     for identifier in identifiers {
         hasher.update([0]);
@@ -46,7 +47,7 @@ pub(crate) fn sighting(engagement: &Engagement) -> IdempotencyKey {
     }
     let digest = hasher.finalize();
     let key = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    IdempotencyKey { source: "touch".to_owned(), key }
+    Some(IdempotencyKey { source: "touch".to_owned(), key })
 }
 
 impl Turn<'_, '_> {
@@ -59,11 +60,13 @@ impl Turn<'_, '_> {
         let keys = engagement.match_keys(id);
         let late_for = self.late_for(input, engagement, &keys)?;
 
-        let key = sighting(engagement);
-        let duplicate = self.view.seen(input.app, &key, input.received)?.is_some();
-        if !duplicate {
-            let seen = Seen { input: input.id, received: input.received, body_hash: input.body_hash };
-            self.view.put_seen(input.app, key, seen);
+        let mut duplicate = false;
+        if let Some(key) = sighting(engagement) {
+            duplicate = self.view.seen(input.app, &key, input.received)?.is_some();
+            if !duplicate {
+                let seen = Seen { input: input.id, received: input.received, body_hash: input.body_hash };
+                self.view.put_seen(input.app, key, seen);
+            }
         }
         let touch = engagement.touch(id, input.received);
         self.view.add_engagement(id, engagement.clone());

@@ -1,7 +1,7 @@
 //! Updates and identity links, and the inputs that wait for an install
 //! (ingest.md sections 5 and 6, DECISIONS 4, 13, 16).
 
-use std::collections::{BTreeSet, btree_map::Entry};
+use std::collections::BTreeSet;
 
 use measure::{
     device::{Device, Origin},
@@ -9,7 +9,7 @@ use measure::{
     input::{Input, Outcome, Payload},
     link::{IdentityLink, Update},
 };
-use store::{DigestIndex, StoreError};
+use store::StoreError;
 
 use crate::machine::Turn;
 
@@ -46,14 +46,6 @@ impl Turn<'_, '_> {
             return Ok(vec![Outcome::Applied { input: input.id, install }]);
         }
         for key in keys {
-            if let JoinKey::Digest(digest) = &key {
-                let place = (input.app, digest.length());
-                if let Entry::Vacant(vacant) = self.memory.digest_indexes.entry(place) {
-                    // The first hashed link of the app: from now on devices are found by such digests.
-                    let index = *vacant.insert(DigestIndex { after: None, complete: false });
-                    self.view.batch().digest_indexes.push((place.0, place.1, index));
-                }
-            }
             self.view.hold(input.app, key, input.id, input.received)?;
         }
         Ok(vec![Outcome::Held { suppressed: Vec::new() }])

@@ -98,6 +98,7 @@ impl Machine {
 
     fn decide_and_commit(&mut self, requests: Vec<Vec<Submission>>) -> Result<Done, StoreError> {
         self.refresh()?;
+        self.begin_digest_indexes(&requests)?;
         let store = self.store.clone();
         let mut view = View::open(store.as_ref(), self.next_sequence, &ask(&requests, &self.memory))?;
         let mut answers = Vec::with_capacity(requests.len());
@@ -143,6 +144,23 @@ impl Machine {
         self.memory.forget(batch.now);
         self.next_sequence = next_sequence;
         Ok(!batch.deliveries.is_empty())
+    }
+
+    /// Begins a digest index for every app and length of digest that identity links bring for the first
+    /// time. The first step is made here, before the links are decided: in an app of few devices it is the
+    /// last one too, and the link finds its device at once.
+    fn begin_digest_indexes(&mut self, requests: &[Vec<Submission>]) -> Result<(), StoreError> {
+        for submission in requests.iter().flatten() {
+            let Submission::Input(input, _) = submission else { continue };
+            let Payload::Link(link) = &input.payload else { continue };
+            for (_, digest) in &link.digests {
+                let length = digest.length();
+                if !self.memory.digest_indexes.contains_key(&(input.app, length)) {
+                    self.index_step(input.app, length, DigestIndex { after: None, complete: false })?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Adds some devices to a digest index that is not complete yet and links what was waiting for them.
@@ -218,7 +236,7 @@ fn ask(requests: &[Vec<Submission>], memory: &Memory) -> Ask {
         }
         let join_keys = match &input.payload {
             Payload::Engagement(engagement) => {
-                ask.seen.push((app, crate::engagement::sighting(engagement)));
+                ask.seen.extend(crate::engagement::sighting(engagement).map(|key| (app, key)));
                 continue;
             }
             Payload::Install(install) => {

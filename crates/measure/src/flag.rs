@@ -66,6 +66,8 @@ flags! {
     SharedClick => "shared_click",
     /// The matching identifier was hashed twice.
     DoubleHash => "double_hash",
+    /// A value stands where amounts are looked for, and it is no amount that can be kept exactly.
+    AmountInvalid => "amount_invalid",
     /// Install authentication passed.
     AuthOk => "auth:ok",
     /// Install authentication headers were missing and the app only flags.

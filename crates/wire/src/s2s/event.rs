@@ -4,7 +4,7 @@ use measure::{
     Decimal,
     device::Origin,
     event::{Event, Parameters, Value},
-    flag::Flags,
+    flag::{Flag, Flags},
 };
 
 use super::{
@@ -39,11 +39,15 @@ pub fn read(
     let data_key = if envelope.field("event_data").is_some() { "event_data" } else { "event_value" };
     let data = envelope.field(data_key);
     let (params, plain) = contents(data);
+    let amount = data.and_then(amount);
+    if amount.is_none() && data.is_some_and(names_an_amount) {
+        flags.insert(Flag::AmountInvalid);
+    }
     Ok(Event {
         origin,
         time,
         name: name.to_owned(),
-        amount: data.and_then(amount),
+        amount,
         currency: currency(envelope, data),
         params,
         plain,
@@ -65,6 +69,11 @@ fn amount(data: &Json) -> Option<Decimal> {
         Json::Object(entries) => AMOUNT_KEYS.iter().find_map(|key| get(entries, key).and_then(Json::decimal)),
         plain => plain.decimal(),
     }
+}
+
+/// Whether there is a value under a key of an amount.
+fn names_an_amount(data: &Json) -> bool {
+    data.object().is_some_and(|entries| AMOUNT_KEYS.iter().any(|key| get(entries, key).is_some()))
 }
 
 /// Beside `event_data`, else inside it.

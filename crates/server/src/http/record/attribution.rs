@@ -4,11 +4,11 @@
 use axum::{Json, extract::State};
 use measure::{
     DeviceId, InstallId, Timestamp,
-    attribution::{Candidate, Decision, explain},
+    attribution::{Basis, Candidate, Decision, explain},
     catalogue::Catalogue,
     device::Device,
     identifier::JoinKey,
-    install::InstallRecord,
+    install::{InstallRecord, SearchAds},
     policy::Window,
 };
 use serde_json::{Value, json};
@@ -70,14 +70,17 @@ fn incumbent(
     let names = Names::of(catalogue, winner);
     let tracker = winner.tracker.and_then(|id| catalogue.tracker(id));
     let site = source.and_then(|source| source.site_id.clone()).unwrap_or_default();
+    let apple = record.install.search_ads.as_ref().filter(|_| winner.basis == Basis::AppleSearchAds);
+    let campaign_id = apple.and_then(|ads| ads.campaign_id.clone());
+    let campaign_name = apple.and_then(|ads| ads.campaign_name.clone());
     json!({
         "attribution_action": "install",
         "attribution_module": "sextant",
         "attribution_prompt": winner.kind.name(),
         "is_first_install": true,
         "agency_network_id": "0",
-        "campaign": names.campaign,
-        "campaign_id": tracker.map(|tracker| tracker.guid.clone()).unwrap_or_default(),
+        "campaign": campaign_name.unwrap_or(names.campaign),
+        "campaign_id": campaign_id.or_else(|| tracker.map(|tracker| tracker.guid.clone())).unwrap_or_default(),
         "segment": names.segment,
         "tracker": names.tracker,
         "tracker_id": winner.tracker.map(|id| id.to_string()).unwrap_or_default(),
@@ -110,12 +113,28 @@ fn in_full(catalogue: &Catalogue, record: &InstallRecord, decision: &Decision) -
         "flags": decision.flags.iter().map(|flag| flag.name()).collect::<Vec<_>>(),
         "candidates": decision.candidates.iter().map(|one| candidate(catalogue, one)).collect::<Vec<_>>(),
         "more": decision.more,
+        "apple_search_ads": record.install.search_ads.as_ref().map(search_ads),
         "install_time": iso(record.install.time),
         "install_flags": record.flags.iter().map(|flag| flag.name()).collect::<Vec<_>>(),
         "os": record.install.origin.traits.os_text(),
         "decided": iso(decision.decided),
         "settings_version": decision.catalogue,
         "explanation": explain(decision, catalogue),
+    })
+}
+
+/// What Apple says, in Apple's own names.
+fn search_ads(ads: &SearchAds) -> Value {
+    json!({
+        "campaignId": ads.campaign_id,
+        "campaignName": ads.campaign_name,
+        "adGroupId": ads.ad_group_id,
+        "keywordId": ads.keyword_id,
+        "keyword": ads.keyword,
+        "creativeSetId": ads.creative_set_id,
+        "conversionType": ads.conversion_type,
+        "countryOrRegion": ads.country,
+        "clickDate": ads.click_time.map(iso),
     })
 }
 
@@ -147,7 +166,7 @@ impl Names {
 fn candidate(catalogue: &Catalogue, candidate: &Candidate) -> Value {
     let names = Names::of(catalogue, candidate);
     let (identifier, form) = match &candidate.basis {
-        measure::attribution::Basis::Identifier { kind, form } => (Some(kind.clone()), form.clone()),
+        Basis::Identifier { kind, form } => (Some(kind.clone()), form.clone()),
         _ => (None, None),
     };
     json!({
