@@ -10,7 +10,7 @@ use measure::{
 };
 
 use super::{
-    ENVELOPE_KEYS, Endpoint,
+    ENVELOPE_KEYS, Endpoint, consent,
     device_ids::{self, IDENTIFIERS_MAX},
     envelope::Envelope,
     origin,
@@ -164,7 +164,8 @@ pub fn read(
             }
         }));
     }
-    let kochava_device_id = origin::kochava_device_id(&device_part(endpoint, envelope));
+    let device = device_part(endpoint, envelope);
+    let kochava_device_id = origin::kochava_device_id(&device);
     if named.is_empty() && kochava_device_id.is_none() {
         flags.insert(Flag::NoIdentifier);
     }
@@ -174,6 +175,7 @@ pub fn read(
         identifiers: named.plain.into_iter().filter(|identifier| identifier.kind != IdKind::Idfa).collect(),
         digests: named.digests,
         links,
+        consent: consent::read(&device),
     })
 }
 
