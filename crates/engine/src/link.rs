@@ -32,15 +32,21 @@ impl Turn<'_, '_> {
         update: &Update,
         device: &mut Device,
     ) -> Result<(), StoreError> {
-        let origin = Origin { consent: update.consent.clone(), ..Origin::default() };
+        let origin = Origin { consent: update.effective_consent(), ..Origin::default() };
         self.take_consent(device, &origin);
         self.bind(input, device, &update.identifiers)
+    }
+
+    fn apply_link(&mut self, link: &IdentityLink, device: &mut Device) {
+        let origin = Origin { consent: link.consent.clone(), ..Origin::default() };
+        self.take_consent(device, &origin);
+        device.link(&link.links);
     }
 
     pub(crate) fn link(&mut self, input: &Input, link: &IdentityLink) -> Result<Vec<Outcome>, StoreError> {
         let keys = link.join_keys();
         if let Some(mut device) = self.view.device_by(input.app, &keys)? {
-            device.link(&link.links);
+            self.apply_link(link, &mut device);
             let install = device.install;
             self.view.put_device(device);
             return Ok(vec![Outcome::Applied { input: input.id, install }]);
@@ -101,7 +107,7 @@ impl Turn<'_, '_> {
                     Outcome::Applied { input: id, install: device.install }
                 }
                 Payload::Link(link) => {
-                    device.link(&link.links);
+                    self.apply_link(&link, device);
                     Outcome::Applied { input: id, install: device.install }
                 }
                 Payload::Engagement(_) | Payload::Install(_) => continue,

@@ -294,6 +294,48 @@ fn refusing_att_later_removes_the_idfa_from_the_device() {
 }
 
 #[test]
+fn an_update_with_an_idfa_is_consent_and_one_that_refuses_is_not() {
+    let idfa = || Identifier::new(IdKind::Idfa, "7C9E6679-7425-40DE-944B-E07FC1F90AE7").unwrap();
+    let check = |identifiers: Vec<Identifier>, sent: Option<bool>, expected: Option<bool>, held: bool| {
+        let mut world = World::new();
+        let mut payload = update("d", identifiers);
+        if let Payload::Update(update) = &mut payload {
+            update.consent.att.flag = sent;
+        }
+        let install = world.input(if held { 3 } else { 1 }, install(1, origin(Some("d"), vec![], 1)));
+        let update = world.input(2, payload);
+        world.take(&if held { [update, install] } else { [install, update] });
+        assert_eq!(world.device("d").unwrap().consent.att.flag, expected, "{sent:?} {held}");
+    };
+    for held in [false, true] {
+        check(vec![idfa()], None, Some(true), held);
+        check(vec![idfa()], Some(true), Some(true), held);
+        check(vec![], Some(false), Some(false), held);
+        check(vec![adid(1)], None, None, held);
+    }
+}
+
+#[test]
+fn an_identity_link_that_refuses_att_removes_the_idfa_too() {
+    let mut world = World::new();
+    let idfa = Identifier::new(IdKind::Idfa, "7C9E6679-7425-40DE-944B-E07FC1F90AE7").unwrap();
+    let install = world.input(1, install(1, origin(Some("d"), vec![idfa.clone()], 1)));
+    let silent = world.input(2, link(Some("d"), vec![], "u-1"));
+    let mut refusing = link(Some("d"), vec![], "u-2");
+    if let Payload::Link(link) = &mut refusing {
+        link.consent.att.flag = Some(false);
+    }
+    let refusing = world.input(3, refusing);
+    world.take(&[install, silent]);
+    assert!(world.device("d").unwrap().identifier("idfa").is_some());
+    world.take(&[refusing]);
+    let device = world.device("d").unwrap();
+    assert_eq!((device.identifier("idfa"), device.consent.att.flag), (None, Some(false)));
+    assert_eq!(device.links, [("user_id".to_owned(), "u-2".to_owned())]);
+    assert_eq!(world.store.device(APP, &(&idfa).into()).unwrap(), None);
+}
+
+#[test]
 fn event_names_go_on_record_once() {
     let mut world = World::new();
     let inputs: Vec<Input> = ["A", "B", "A"]

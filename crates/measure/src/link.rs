@@ -16,10 +16,23 @@ pub struct Update {
     pub kochava_device_id: String,
     /// Identifiers to bind. An IDFA here counts as consent unless the body says `att: false`.
     pub identifiers: Vec<Identifier>,
-    /// Consent as sent.
+    /// Consent as sent; see [`Self::effective_consent`].
     pub consent: Consent,
     /// The make, when told.
     pub traits: Traits,
+}
+
+impl Update {
+    /// The consent that this update brings about: an IDFA in it is itself the user's word, unless the body
+    /// says otherwise (ingest.md section 5).
+    #[must_use]
+    pub fn effective_consent(&self) -> Consent {
+        let mut consent = self.consent.clone();
+        if consent.att.flag.is_none() && self.identifiers.iter().any(|id| id.kind == IdKind::Idfa) {
+            consent.att.flag = Some(true);
+        }
+        consent
+    }
 }
 
 /// An identity link: names of a user joined to a device.
@@ -35,6 +48,9 @@ pub struct IdentityLink {
     pub digests: Vec<(IdKind, Digest)>,
     /// Name and value; numbers are kept as text.
     pub links: Vec<(String, String)>,
+    /// Consent as sent.
+    #[serde(default)]
+    pub consent: Consent,
 }
 
 impl IdentityLink {

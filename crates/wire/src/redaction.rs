@@ -12,7 +12,7 @@ const INSIDE_LENGTH_MIN: usize = 8;
 /// What stands where a value was cut out of a text.
 const CUT: &str = "redacted";
 /// What stands where the quarantine masks a value.
-const MASK: &str = "***";
+pub const MASK: &str = "***";
 
 /// Values to be removed, in canonical form: lower case, no separators.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -164,8 +164,16 @@ fn names_identifier(key: &str) -> bool {
     matches!(key, "device_ids" | "kochava_device_id") || !matches!(IdKind::named(key), IdKind::Custom(_))
 }
 
-/// Masks what identifies a device or a person: identifiers under any key that names one, identity links, and
-/// the same values wherever else they stand.
+/// Where the address of a device stands; an address is masked like an identifier.
+const ADDRESS_KEYS: [&str; 3] = ["origination_ip", "ip_address", "ip"];
+
+/// Whether the quarantine masks what stands under the key (DECISIONS 11).
+pub fn is_masked(key: &str, is_link: bool) -> bool {
+    names_identifier(key) || ADDRESS_KEYS.contains(&key) || key == "identity_link" || is_link && key == "data"
+}
+
+/// Masks what identifies a device or a person: identifiers under any key that names one, addresses, identity
+/// links, and the same values wherever else they stand.
 pub fn mask(json: &mut Json, is_link: bool) {
     let mut needles = Needles::default();
     mask_named(json, false, is_link, &mut needles);
@@ -176,8 +184,7 @@ fn mask_named(json: &mut Json, is_secret: bool, is_link: bool, needles: &mut Nee
     match json {
         Json::Object(entries) => {
             for (key, value) in entries {
-                let is_secret =
-                    is_secret || names_identifier(key) || key == "identity_link" || is_link && key == "data";
+                let is_secret = is_secret || is_masked(key, is_link);
                 mask_named(value, is_secret, is_link, needles);
             }
         }

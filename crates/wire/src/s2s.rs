@@ -8,6 +8,7 @@ use measure::{
     catalogue::App,
     consent::{Consent, IdfaRefusal, idfa_refusal},
     flag::{Flag, Flags},
+    identifier::IdKind,
     input::Payload,
     platform::{Os, Traits},
 };
@@ -41,12 +42,14 @@ mod update;
 pub(crate) use self::{consent::whole, device_ids::kind_on, origin::ip};
 
 /// Fields that have a place of their own in every payload; all others are kept as parameters.
-const ENVELOPE_KEYS: [&str; 16] = [
+const ENVELOPE_KEYS: [&str; 18] = [
     "action",
     "kochava_app_id",
     "kochava_device_id",
     "data",
     "device_ids",
+    "device_id",
+    "device_id_type",
     "device_ua",
     "app_version",
     "app_ver",
@@ -116,6 +119,7 @@ pub fn parse(endpoint: Endpoint, element: &Element, app: &App, edge: &Edge<'_>) 
     if endpoint == Endpoint::IdentityLink && !identity_link::names_device(&envelope) {
         return Err(Refusal::bad_request("device_id is required: send the device's identifiers in it"));
     }
+    identity_link::within_limits(&envelope)?;
     let mut flags = Flags::new();
     let mut make = Make::read(&envelope, sender, &Needles::default());
     let os = make.os(app);
@@ -126,7 +130,7 @@ pub fn parse(endpoint: Endpoint, element: &Element, app: &App, edge: &Edge<'_>) 
         named = Some(found);
         forbidden
     } else {
-        forbidden_idfas(action, element.json(), &make, os.as_ref(), &consent, &mut flags)
+        forbidden_idfas(action, &envelope, element.json(), &make, os.as_ref(), &consent, &mut flags)
     };
     if forbidden.len() > NEEDLES_MAX {
         return Err(Refusal::bad_request(format!("more than {NEEDLES_MAX} different idfa values: send one")));
@@ -200,6 +204,7 @@ fn envelope(json: &Json) -> Result<Envelope<'_>, Refusal> {
 /// The IDFAs that consent forbids. On Android what stands under `idfa` is none (DECISIONS 15).
 fn forbidden_idfas(
     action: Action,
+    envelope: &Envelope<'_>,
     json: &Json,
     make: &Make,
     os: Option<&Os>,
@@ -220,6 +225,11 @@ fn forbidden_idfas(
     };
     if let Some(refusal) = refusal {
         idfas(json, &mut needles);
+        if device_ids::device_id_kind(envelope, os) == IdKind::Idfa
+            && let Some(idfa) = envelope.text("device_id")
+        {
+            needles.add(idfa);
+        }
         if !needles.is_empty() {
             flags.insert(match refusal {
                 IdfaRefusal::AttMissing => Flag::IdfaDroppedAttMissing,

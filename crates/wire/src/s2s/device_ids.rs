@@ -13,9 +13,12 @@ use crate::json::{Json, Object};
 pub const DIRECT_KEYS: [&str; 8] =
     ["idfa", "ios_idfa", "idfv", "adid", "android_id", "fire_adid", "rida", "udid"];
 
-/// The usable identifiers, one per kind: of `device_ids` in `data`, of `device_ids` at the root, and those
-/// standing alone. The first of a kind wins.
-pub fn read(envelope: &Envelope<'_>) -> Vec<Identifier> {
+/// How many entries the objects of identifiers of one input may have: each is looked up and waited under.
+pub const IDENTIFIERS_MAX: usize = 64;
+
+/// The usable identifiers, one per kind: of `device_ids` in `data`, of `device_ids` at the root, those
+/// standing alone, and `device_id`. The first of a kind wins.
+pub fn read(envelope: &Envelope<'_>, os: Option<&Os>) -> Vec<Identifier> {
     let mut found = Vec::new();
     for object in [envelope.data, envelope.root] {
         if let Some(ids) = crate::json::get(object, "device_ids") {
@@ -27,7 +30,37 @@ pub fn read(envelope: &Envelope<'_>) -> Vec<Identifier> {
             take_one(key, value, &mut found);
         }
     }
+    take_device_id(envelope, os, &mut found);
     found
+}
+
+/// `device_id`: an object of identifiers, or one as a text (DECISIONS 15).
+pub fn take_device_id(envelope: &Envelope<'_>, os: Option<&Os>, found: &mut Vec<Identifier>) {
+    match envelope.field("device_id") {
+        Some(ids @ (Json::Object(_) | Json::List(_))) => take(ids, found),
+        Some(text) => take_one(device_id_kind(envelope, os).name(), text, found),
+        None => {}
+    }
+}
+
+/// The kind of a `device_id` that is a text: `device_id_type`, else what the operating system makes likely.
+pub fn device_id_kind(envelope: &Envelope<'_>, os: Option<&Os>) -> IdKind {
+    envelope.text("device_id_type").map_or_else(|| kind_on(os), IdKind::named)
+}
+
+/// How many entries there are where identifiers stand.
+pub fn count(envelope: &Envelope<'_>) -> usize {
+    let places = [envelope.data, envelope.root].into_iter().flatten();
+    let ids = places.filter(|(key, _)| matches!(key.as_str(), "device_ids" | "device_id"));
+    ids.map(|(_, ids)| entries(ids)).sum()
+}
+
+fn entries(ids: &Json) -> usize {
+    match ids {
+        Json::Object(entries) => entries.len(),
+        Json::List(items) => items.iter().filter_map(Json::object).map(Vec::len).sum(),
+        _ => 0,
+    }
 }
 
 /// Whether the key is that of an identifier standing alone.
@@ -36,7 +69,7 @@ pub fn is_direct(key: &str) -> bool {
 }
 
 /// Takes an object of identifiers, or a list of such objects.
-pub fn take(ids: &Json, found: &mut Vec<Identifier>) {
+fn take(ids: &Json, found: &mut Vec<Identifier>) {
     match ids {
         Json::Object(entries) => take_object(entries, found),
         Json::List(items) => items.iter().filter_map(Json::object).for_each(|item| take_object(item, found)),

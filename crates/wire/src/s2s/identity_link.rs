@@ -1,5 +1,7 @@
 //! Identity links (ingest.md section 6, DECISIONS 15 and 16).
 
+use std::collections::HashSet;
+
 use measure::{
     flag::{Flag, Flags},
     identifier::{Digest, Fingerprint, IdKind, Identifier},
@@ -7,7 +9,12 @@ use measure::{
     platform::Os,
 };
 
-use super::{ENVELOPE_KEYS, Endpoint, device_ids, envelope::Envelope, origin};
+use super::{
+    ENVELOPE_KEYS, Endpoint, consent,
+    device_ids::{self, IDENTIFIERS_MAX},
+    envelope::Envelope,
+    origin,
+};
 use crate::{
     json::{Json, Object, get},
     redaction::{Needles, idfas},
@@ -17,6 +24,8 @@ use crate::{
 /// What names the device, besides `kochava_device_id` and `device_ids`.
 const DEVICE_KEYS: [&str; 5] =
     ["device_id", "device_id_type", "device_id_is_hashed", "device_hash_method", "device_id_hash_method"];
+/// How many links one input may carry; the browser SDK keeps about ten.
+const LINKS_MAX: usize = 256;
 /// What the browser SDK says of itself in `data`, which is no link.
 const SDK_KEYS: [&str; 3] = ["starttime", "uptime", "usertime"];
 
@@ -34,16 +43,8 @@ impl Named {
     /// 400 when a value is said to be hashed and is no digest.
     pub fn read(envelope: &Envelope<'_>, os: Option<&Os>, flags: &mut Flags) -> Result<Self, Refusal> {
         let mut sent = Vec::new();
-        match envelope.field("device_id") {
-            Some(ids @ (Json::Object(_) | Json::List(_))) => device_ids::take(ids, &mut sent),
-            Some(text) => {
-                let named = envelope.text("device_id_type").map(IdKind::named);
-                let kind = named.unwrap_or_else(|| device_ids::kind_on(os));
-                sent.extend(text.scalar().and_then(|text| Identifier::new(kind, text)));
-            }
-            None => {}
-        }
-        for identifier in device_ids::read(envelope) {
+        device_ids::take_device_id(envelope, os, &mut sent);
+        for identifier in device_ids::read(envelope, os) {
             if !sent.iter().any(|known| known.kind == identifier.kind) {
                 sent.push(identifier);
             }
@@ -152,6 +153,9 @@ pub fn read(
     flags: &mut Flags,
 ) -> Result<IdentityLink, Refusal> {
     let links = links(endpoint, envelope);
+    if links.len() > LINKS_MAX {
+        return Err(too_many());
+    }
     if links.is_empty() {
         return Err(Refusal::bad_request(match endpoint {
             Endpoint::IdentityLink => "data holds no link: send names and values, as in {\"user_id\":\"42\"}",
@@ -160,7 +164,8 @@ pub fn read(
             }
         }));
     }
-    let kochava_device_id = origin::kochava_device_id(&device_part(endpoint, envelope));
+    let device = device_part(endpoint, envelope);
+    let kochava_device_id = origin::kochava_device_id(&device);
     if named.is_empty() && kochava_device_id.is_none() {
         flags.insert(Flag::NoIdentifier);
     }
@@ -170,6 +175,7 @@ pub fn read(
         identifiers: named.plain.into_iter().filter(|identifier| identifier.kind != IdKind::Idfa).collect(),
         digests: named.digests,
         links,
+        consent: consent::read(&device),
     })
 }
 
@@ -183,7 +189,28 @@ pub fn device_part<'a>(endpoint: Endpoint, envelope: &Envelope<'a>) -> Envelope<
 
 /// Whether the body names a device at all; required on `identityLink.php`.
 pub fn names_device(envelope: &Envelope<'_>) -> bool {
-    ["device_id", "device_ids", "kochava_device_id"].iter().any(|key| envelope.field(key).is_some())
+    ["device_id", "device_ids", "kochava_device_id"].iter().any(|key| match envelope.field(key) {
+        Some(Json::Object(ids)) => ids.iter().any(|(_, id)| !id.is_blank()),
+        Some(Json::List(ids)) => !ids.is_empty(),
+        named => named.is_some(),
+    })
+}
+
+/// Refuses more links or identifiers than one input may carry.
+///
+/// # Errors
+/// 400, naming the limit.
+pub fn within_limits(envelope: &Envelope<'_>) -> Result<(), Refusal> {
+    if device_ids::count(envelope) > IDENTIFIERS_MAX {
+        let error = format!("more than {IDENTIFIERS_MAX} device identifiers: send those of one device");
+        return Err(Refusal::bad_request(error));
+    }
+    let links = envelope.field("identity_link").and_then(Json::object).map_or(0, Vec::len);
+    if links > LINKS_MAX { Err(too_many()) } else { Ok(()) }
+}
+
+fn too_many() -> Refusal {
+    Refusal::bad_request(format!("more than {LINKS_MAX} identity links: send fewer at once"))
 }
 
 /// The links that ride on an install.
@@ -217,12 +244,11 @@ fn links(endpoint: Endpoint, envelope: &Envelope<'_>) -> Vec<(String, String)> {
 
 /// Names and values; of a repeated name the last value. Numbers are kept as text, exactly as written.
 fn pairs(links: &Object, is_link: impl Fn(&str) -> bool) -> Vec<(String, String)> {
-    let mut pairs: Vec<(String, String)> = Vec::new();
-    for (name, _) in links.iter().filter(|(name, _)| is_link(name)) {
-        let value = get(links, name).filter(|value| !value.is_blank()).and_then(Json::value);
-        if let Some(value) = value.filter(|_| !pairs.iter().any(|(known, _)| known == name)) {
-            pairs.push((name.clone(), value.text().to_owned()));
-        }
-    }
+    let mut seen = HashSet::new();
+    let last = links.iter().rev().filter(|(name, _)| is_link(name) && seen.insert(name.as_str()));
+    let named = last.filter(|(_, value)| !value.is_blank());
+    let mut pairs: Vec<(String, String)> =
+        named.filter_map(|(name, value)| Some((name.clone(), value.value()?.text().to_owned()))).collect();
+    pairs.reverse();
     pairs
 }

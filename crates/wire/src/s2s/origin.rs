@@ -60,8 +60,9 @@ pub fn read(
     consent: Consent,
     flags: &mut Flags,
 ) -> Origin {
-    let mut identifiers = device_ids::read(envelope);
-    device_ids::settle_android(&mut identifiers, make.os(sender.app).as_ref(), flags);
+    let os = make.os(sender.app);
+    let mut identifiers = device_ids::read(envelope, os.as_ref());
+    device_ids::settle_android(&mut identifiers, os.as_ref(), flags);
     let kochava_device_id = kochava_device_id(envelope);
     if identifiers.is_empty() && kochava_device_id.is_none() {
         flags.insert(Flag::NoIdentifier);
@@ -87,13 +88,20 @@ pub fn read(
         traits: make.traits,
         consent,
         app_version: version.map(str::to_owned),
-        country: None,
+        country: country(envelope),
     }
 }
 
 /// The `kochava_device_id`; placeholders would join strangers and mean absent.
 pub fn kochava_device_id(envelope: &Envelope<'_>) -> Option<String> {
     envelope.text("kochava_device_id").filter(|id| !is_absent(id)).map(str::to_owned)
+}
+
+/// The country, when the sender names one by its two letters; there is no geo database.
+fn country(envelope: &Envelope<'_>) -> Option<String> {
+    let code = envelope.text("country")?;
+    let is_code = code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_alphabetic());
+    is_code.then(|| code.to_ascii_uppercase())
 }
 
 fn sent_ip(envelope: &Envelope<'_>, flags: &mut Flags) -> Option<IpAddr> {

@@ -27,8 +27,9 @@ pub fn read(
     let kochava_device_id = origin::kochava_device_id(envelope).ok_or_else(|| {
         Refusal::bad_request("kochava_device_id is required on an update: send the one of the install")
     })?;
-    let mut identifiers = device_ids::read(envelope);
-    device_ids::settle_android(&mut identifiers, make.os(sender.app).as_ref(), flags);
+    let os = make.os(sender.app);
+    let mut identifiers = device_ids::read(envelope, os.as_ref());
+    device_ids::settle_android(&mut identifiers, os.as_ref(), flags);
     if consent.limit_tracking == Some(true) {
         flags.insert(Flag::LimitAdTracking);
     }

@@ -66,6 +66,8 @@ fn an_element_knows_its_envelope() {
     assert_eq!(element.action(), Some("event"));
     assert_eq!(element.app_guid(), Some("k"));
     assert_eq!(element.nt_id(), Some("n"));
+    let spaced = elements(br#"{"kochava_app_id":" k "}"#).unwrap();
+    assert_eq!(spaced.elements[0].as_ref().unwrap().app_guid(), Some("k"));
     assert!(element.is_web_sdk());
     let hash = |text: &str| elements(text.as_bytes()).unwrap().elements[0].as_ref().unwrap().body_hash();
     assert_eq!(hash("{\"a\":1}"), hash(" {\"a\":1}\n"));
@@ -81,4 +83,8 @@ fn masking_hides_identifiers_wherever_they_stand() {
     let link = r#"{"kochava_app_id":"ko-1","device_id":"abc","data":{"email":"a@example.com"}}"#;
     let element = elements(link.as_bytes()).unwrap().elements.remove(0).unwrap();
     assert_eq!(element.masked(), r#"{"kochava_app_id":"ko-1","device_id":"***","data":{"email":"***"}}"#);
+    let address = r#"{"action":"event","data":{"origination_ip":"203.0.113.24","ip_address":"192.0.2.1","seen":"from 203.0.113.24","app_version":"1.2.3.4"}}"#;
+    let element = elements(address.as_bytes()).unwrap().elements.remove(0).unwrap();
+    let expected = r#"{"action":"event","data":{"origination_ip":"***","ip_address":"***","seen":"***","app_version":"1.2.3.4"}}"#;
+    assert_eq!(element.masked(), expected);
 }

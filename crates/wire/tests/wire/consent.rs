@@ -112,3 +112,23 @@ fn what_is_cut_leaves_the_rest() {
     let whole = r#"{ "action": "install", "kochava_app_id":"k", "data" : {"n": 1.50} }"#;
     assert_eq!(try_on("iOS", whole).unwrap().body, whole);
 }
+
+#[test]
+fn an_idfa_under_device_id_needs_consent_too() {
+    let android = r#""device_ver":"Pixel-8-Android-14","#;
+    let check = |fields: &str, kept: Option<&str>| {
+        let (install, parsed) = install(&format!("{{{fields}}}"));
+        let kinds: Vec<&str> = install.origin.identifiers.iter().map(|id| id.kind.name()).collect();
+        assert_eq!(kinds, kept.into_iter().collect::<Vec<_>>(), "{fields}");
+        assert_eq!(occurs(IDFA, &format!("{parsed:?}")), kept.is_some(), "{fields}");
+        assert_eq!(parsed.flags.contains(&Flag::IdfaDroppedAttMissing), kept.is_none(), "{fields}");
+    };
+    check(&format!(r#""device_id":"{IDFA}""#), None);
+    check(&format!(r#""device_id":"{IDFA}","copy":"x {IDFA}""#), None);
+    check(&format!(r#""device_id":"{IDFA}","device_id_type":"IDFA""#), None);
+    check(&format!(r#""device_id":{{"idfa":"{IDFA}"}}"#), None);
+    check(&format!(r#""device_id":"{IDFA}","att":true"#), Some("idfa"));
+    check(&format!(r#""device_id":"{IDFA}","device_id_type":"idfv""#), Some("idfv"));
+    check(&format!(r#"{android}"device_id":"{IDFA}""#), Some("adid"));
+    check(&format!(r#""device_ids":{{"device_id":"{IDFA}"}}"#), Some("device_id"));
+}

@@ -26,6 +26,19 @@ fn updates() {
 }
 
 #[test]
+fn consent_rides_on_an_identity_link() {
+    let check = |rest: &str, expected: Option<bool>| {
+        let (link, _) = try_identity_link("iOS", &format!(r#""device_id":{{"idfv":"a-1"}},{rest}"#)).unwrap();
+        assert_eq!(link.consent.att.flag, expected, "{rest}");
+    };
+    check(r#""data":{"user_id":"u"}"#, None);
+    check(r#""att":false,"data":{"user_id":"u"}"#, Some(false));
+    check(r#""app_tracking_transparency":{"att":1},"data":{"user_id":"u"}"#, Some(true));
+    check(r#""data":{"att":"0"}"#, None);
+    check(r#""data":{"att":"0","identity_link":{"user_id":"u"}}"#, Some(false));
+}
+
+#[test]
 fn identity_links() {
     let fingerprint = Identifier::new(IdKind::Idfa, IDFA).as_ref().map(Fingerprint::from);
     let check = |platform: &str,

@@ -389,3 +389,52 @@ fn money_is_exact() {
     assert_eq!(sum, "0.3".parse().unwrap());
     assert_eq!(install_on("Android", r#"{"device_ver":"17"}"#).0.origin.traits.os, Some(Os::Android));
 }
+
+#[test]
+fn country() {
+    let check = |data: &str, expected: Option<&str>| {
+        assert_eq!(event(data).0.origin.country.as_deref(), expected, "{data}");
+    };
+    check(r#""country":"DE""#, Some("DE"));
+    check(r#""country":" at ""#, Some("AT"));
+    check(r#""country":"Germany""#, None);
+    check(r#""country":"{country}""#, None);
+    check("", None);
+}
+
+#[test]
+fn one_input_names_one_device() {
+    let ids = |count: usize| {
+        let ids: Vec<String> = (0..count).map(|n| format!(r#""k{n}":"v{n}""#)).collect();
+        format!("{{{}}}", ids.join(","))
+    };
+    let check = |data: String, expected: u16| {
+        let body = format!(r#"{{"action":"event","kochava_app_id":"k","data":{{"event_name":"x",{data}}}}}"#);
+        let status = try_on("iOS", &body).map_or_else(|refusal| refusal.status, |_| 200);
+        assert_eq!(status, expected, "{} bytes", data.len());
+    };
+    check(format!(r#""device_ids":{}"#, ids(64)), 200);
+    check(format!(r#""device_ids":{}"#, ids(65)), 400);
+    check(format!(r#""device_ids":{},"device_id":{}"#, ids(60), ids(5)), 400);
+    check(format!(r#""device_ids":[{},{}]"#, ids(60), ids(5)), 400);
+    check(format!(r#""identity_link":{}"#, ids(256)), 200);
+    check(format!(r#""identity_link":{}"#, ids(257)), 400);
+    let link =
+        |links: &str| try_identity_link("iOS", &format!(r#""device_id":{{"idfv":"a-1"}},"data":{links}"#));
+    assert_eq!(link(&ids(256)).unwrap().0.links.len(), 256);
+    assert_eq!(link(&ids(257)).unwrap_err().status, 400);
+}
+
+#[test]
+fn a_link_without_any_identifier_is_told_so() {
+    let check = |device: &str, expected: u16| {
+        let link = try_identity_link("iOS", &format!(r#"{device},"data":{{"user_id":"u-42"}}"#));
+        assert_eq!(link.map_or_else(|refusal| refusal.status, |_| 200), expected, "{device}");
+    };
+    check(r#""device_id":{}"#, 400);
+    check(r#""device_id":[]"#, 400);
+    check(r#""device_id":"""#, 400);
+    check(r#""device_id":{"idfa":"","adid":null}"#, 400);
+    check(r#""device_id":{"idfa":"00000000-0000-0000-0000-000000000000"}"#, 200);
+    check(r#""device_id":"","kochava_device_id":"SX-1""#, 200);
+}
