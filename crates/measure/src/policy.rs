@@ -113,6 +113,8 @@ pub struct Policy {
     pub hold_ms: i64,
     /// `postbacks.hold_install`, milliseconds, at most 600 s (DECISIONS 6).
     pub hold_install_ms: i64,
+    /// `attribution.windows.*`: the windows that nobody else sets.
+    pub windows: Windows,
 }
 
 impl Default for Policy {
@@ -124,6 +126,12 @@ impl Default for Policy {
             modeled_single_use: false,
             hold_ms: 24 * HOUR_MS,
             hold_install_ms: 0,
+            windows: Windows {
+                click_device: Some(Window::Seconds(30 * 86_400)),
+                click_modeled: Some(Window::Seconds(7 * 86_400)),
+                impression_device: Some(Window::Seconds(86_400)),
+                impression_modeled: Some(Window::Seconds(86_400)),
+            },
         }
     }
 }
@@ -161,6 +169,7 @@ impl Policy {
             modeled_single_use: app.modeled_single_use.unwrap_or(self.modeled_single_use),
             hold_ms: app.hold_ms.unwrap_or(self.hold_ms),
             hold_install_ms: app.hold_install_ms.unwrap_or(self.hold_install_ms),
+            windows: self.windows,
         }
     }
 }

@@ -6,11 +6,12 @@ mod duration;
 mod source;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
-use measure::policy::Policy;
+use measure::policy::{Policy, Window, Windows};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -97,6 +98,26 @@ pub struct Attribution {
     pub modeled_without_att: bool,
     /// Whether a modeled win uses a click up.
     pub modeled_single_use: bool,
+    /// The windows of apps, networks and trackers that set none.
+    pub windows: AttributionWindows,
+}
+
+/// `[attribution.windows]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttributionWindows {
+    /// Of clicks by device identifier.
+    #[serde(deserialize_with = "window::deserialize")]
+    pub click_device: Window,
+    /// Of modeled clicks.
+    #[serde(deserialize_with = "window::deserialize")]
+    pub click_modeled: Window,
+    /// Of impressions by device identifier.
+    #[serde(deserialize_with = "window::deserialize")]
+    pub impression_device: Window,
+    /// Of modeled impressions.
+    #[serde(deserialize_with = "window::deserialize")]
+    pub impression_modeled: Window,
 }
 
 /// `[ingest]`
@@ -242,10 +263,32 @@ where
     }
 }
 
+impl AttributionWindows {
+    fn check(&self) -> Result<(), ConfigError> {
+        for (name, window, most) in [
+            ("click_device", self.click_device, range::CLICK_WINDOW_S),
+            ("click_modeled", self.click_modeled, range::CLICK_WINDOW_S),
+            ("impression_device", self.impression_device, range::IMPRESSION_WINDOW_S),
+            ("impression_modeled", self.impression_modeled, range::IMPRESSION_WINDOW_S),
+        ] {
+            if let Window::Seconds(seconds) = window
+                && !(range::WINDOW_LEAST_S..=most).contains(&seconds.into())
+            {
+                let least = range::WINDOW_LEAST_S;
+                return Err(ConfigError::Setting(format!(
+                    "attribution.windows.{name}: must be disabled, or from {least}s to {most}s"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Config {
     /// The rules' part of the settings.
     #[must_use]
     pub fn policy(&self) -> Policy {
+        let windows = &self.attribution.windows;
         Policy {
             accept_click_time: self.tracking.accept_click_time,
             clock_skew_ms: millis(self.attribution.clock_skew),
@@ -253,6 +296,12 @@ impl Config {
             modeled_single_use: self.attribution.modeled_single_use,
             hold_ms: millis(self.ingest.hold),
             hold_install_ms: millis(self.postbacks.hold_install),
+            windows: Windows {
+                click_device: Some(windows.click_device),
+                click_modeled: Some(windows.click_modeled),
+                impression_device: Some(windows.impression_device),
+                impression_modeled: Some(windows.impression_modeled),
+            },
         }
     }
 
@@ -278,6 +327,7 @@ impl Config {
             }
         };
         most("attribution.clock_skew", self.attribution.clock_skew, range::CLOCK_SKEW_S)?;
+        self.attribution.windows.check()?;
         most("ingest.hold", self.ingest.hold, range::HOLD_S)?;
         most("postbacks.hold_install", self.postbacks.hold_install, range::HOLD_INSTALL_S)?;
         most("click.commit_wait", self.click.commit_wait, 5)?;
@@ -308,6 +358,12 @@ impl Config {
 
 /// Largest values of settings that apps have as well, in seconds.
 pub mod range {
+    /// `attribution.windows.*`: the shortest, unless it is disabled.
+    pub const WINDOW_LEAST_S: u64 = 60;
+    /// `attribution.windows.click_*` (tracking-and-attribution.md section 6)
+    pub const CLICK_WINDOW_S: u64 = 30 * 86_400;
+    /// `attribution.windows.impression_*`
+    pub const IMPRESSION_WINDOW_S: u64 = 86_400;
     /// `attribution.clock_skew`
     pub const CLOCK_SKEW_S: u64 = 3_600;
     /// `ingest.hold`

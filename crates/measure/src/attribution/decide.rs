@@ -225,7 +225,9 @@ impl<'a> Judge<'a> {
         [(tracker, Level::Tracker), (network, Level::Network), (app, Level::App)]
             .into_iter()
             .find_map(|(windows, level)| Some((setting(windows?)?, level)))
-            .unwrap_or((Window::Seconds(default), Level::Default))
+            .unwrap_or_else(|| {
+                (setting(&self.policy.windows).unwrap_or(Window::Seconds(default)), Level::Default)
+            })
     }
 
     /// What was odd about the decision as a whole: what was odd about the winner, whether its click was

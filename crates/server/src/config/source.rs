@@ -74,11 +74,17 @@ pub(super) fn environment_name(setting: &str) -> String {
 pub(super) fn names(defaults: &Figment) -> Result<Vec<(String, Value)>, ConfigError> {
     let sections: Dict = defaults.extract().map_err(|error| ConfigError::Setting(describe(&error)))?;
     let mut names = Vec::new();
-    for (section, value) in sections {
-        let settings = value.into_dict().unwrap_or_default();
-        names.extend(settings.into_iter().map(|(name, value)| (format!("{section}.{name}"), value)));
-    }
+    add_names("", sections, &mut names);
     Ok(names)
+}
+
+fn add_names(prefix: &str, section: Dict, names: &mut Vec<(String, Value)>) {
+    for (name, value) in section {
+        match value {
+            Value::Dict(_, section) => add_names(&format!("{prefix}{name}."), section, names),
+            value => names.push((format!("{prefix}{name}"), value)),
+        }
+    }
 }
 
 /// Settings given as texts: read by the type of their default.
@@ -148,10 +154,13 @@ fn read(default: &Value, text: &str) -> Value {
 
 /// Puts a value under a dotted name.
 fn insert(values: &mut Dict, name: &str, value: Value) {
-    let Some((section, name)) = name.split_once('.') else { return };
+    let Some((section, rest)) = name.split_once('.') else {
+        values.insert(name.to_owned(), value);
+        return;
+    };
     let settings = values.entry(section.to_owned()).or_insert_with(|| Value::from(Dict::new()));
     if let Value::Dict(_, settings) = settings {
-        settings.insert(name.to_owned(), value);
+        insert(settings, rest, value);
     }
 }
 

@@ -5,6 +5,8 @@ use figment::{
     providers::{Format as _, Toml},
 };
 
+use measure::policy::Window;
+
 use super::{Cli, Config, DEFAULTS, LogFormat, load, parse_duration, source};
 
 fn from_environment(variables: &[(&str, &str)]) -> Result<Config, String> {
@@ -58,6 +60,8 @@ fn the_environment_is_read_by_the_type_of_the_default() {
         ("SEXTANT_LIMITS_APP_REQUESTS_PER_SECOND", "7"),
         ("SEXTANT_INGEST_HOLD", "2h"),
         ("SEXTANT_LOG_FORMAT", "json"),
+        ("SEXTANT_ATTRIBUTION_WINDOWS_CLICK_MODELED", "90m"),
+        ("SEXTANT_ATTRIBUTION_WINDOWS_IMPRESSION_MODELED", "disabled"),
         ("SEXTANT_BOOTSTRAP_KEY", "ignored here"),
         ("PATH", "/bin"),
     ])
@@ -66,6 +70,10 @@ fn the_environment_is_read_by_the_type_of_the_default() {
     assert!(config.tracking.accept_click_time && config.server.admin_listen.is_some());
     assert_eq!((config.app_requests_per_second(), config.policy().hold_ms), (7, 7_200_000));
     assert_eq!(config.log.format, LogFormat::Json);
+    let windows = config.policy().windows;
+    assert_eq!(windows.click_device, Some(Window::Seconds(30 * 86_400)));
+    assert_eq!(windows.click_modeled, Some(Window::Seconds(90 * 60)));
+    assert_eq!(windows.impression_modeled, Some(Window::Disabled));
 }
 
 #[test]
@@ -84,6 +92,16 @@ fn nonsense_is_refused_by_name() {
     check(from_environment(&[("SEXTANT_PUBLISHER_API_DUPLICATE_STATUS", "500")]), "duplicate_status");
     check(from_environment(&[("SEXTANT_POSTBACKS_HOLD_INSTALL", "11m")]), "postbacks.hold_install");
     check(from_environment(&[("SEXTANT_LIMITS_BODIES_IN_FLIGHT", "1000")]), "limits.bodies_in_flight");
+    for (name, value) in [
+        ("CLICK_DEVICE", "31d"),
+        ("CLICK_MODELED", "59s"),
+        ("IMPRESSION_DEVICE", "25h"),
+        ("IMPRESSION_MODELED", "off"),
+    ] {
+        let variable = format!("SEXTANT_ATTRIBUTION_WINDOWS_{name}");
+        check(from_environment(&[(&variable, value)]), "attribution.windows.");
+    }
+    check(from_file("[attribution.windows]\nclick = \"1h\""), "click");
     check(from_environment(&[("SEXTANT_COURIER_CONCURRENCY", "0")]), "courier.concurrency");
     check(from_environment(&[("SEXTANT_COURIER_CONCURRENCY", "4097")]), "courier.concurrency");
     check(from_environment(&[("SEXTANT_COURIER_HOST_CONCURRENCY", "257")]), "courier.host_concurrency");

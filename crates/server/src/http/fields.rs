@@ -50,11 +50,14 @@ impl Fields {
 
     /// Takes a text out, trimmed; 400 when it is something else or too long.
     pub fn text(&mut self, key: &str) -> Result<Option<String>, Error> {
+        Ok(self.exact_text(key)?.map(|text| text.trim().to_owned()))
+    }
+
+    /// Takes a text out as it is, for what is compared with what others send.
+    pub fn exact_text(&mut self, key: &str) -> Result<Option<String>, Error> {
         match self.take(key) {
             None => Ok(None),
-            Some(Value::String(text)) if text.chars().count() <= TEXT_CHARS_MAX => {
-                Ok(Some(text.trim().to_owned()))
-            }
+            Some(Value::String(text)) if text.chars().count() <= TEXT_CHARS_MAX => Ok(Some(text)),
             Some(Value::String(_)) => {
                 Err(Error::BadRequest(format!("{key}: must have at most {TEXT_CHARS_MAX} characters")))
             }

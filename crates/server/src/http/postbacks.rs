@@ -64,7 +64,7 @@ pub async fn create(
             kind: kind(&fields.required_text("type")?)?,
             title: fields.text("title")?.unwrap_or_default(),
             template: TemplateId(fields.required_id("template_id")?),
-            filter: fields.text("filter_str")?.filter(|filter| !filter.is_empty()),
+            filter: fields.exact_text("filter_str")?.filter(|filter| !filter.is_empty()),
             active: fields.flag("active")?.unwrap_or(false),
             context: Vec::new(),
             created: now,
@@ -179,7 +179,7 @@ fn unchanged(trigger: &Trigger, fields: &mut Fields) -> Result<(), Error> {
     same("type", fields.text("type")?.is_none_or(|kind| kind == trigger.kind.name()))?;
     same("template_id", fields.id("template_id")?.is_none_or(|id: TemplateId| id == trigger.template))?;
     let filter = trigger.filter.as_deref().unwrap_or_default();
-    same("filter_str", fields.text("filter_str")?.is_none_or(|given| given == filter))
+    same("filter_str", fields.exact_text("filter_str")?.is_none_or(|given| given == filter))
 }
 
 /// Warnings about fields that mean nothing here.

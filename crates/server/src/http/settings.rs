@@ -9,18 +9,19 @@ use crate::{
     error::Error,
 };
 
-const MINUTE_S: u64 = 60;
-const DAY_S: u64 = 86_400;
-
 /// One window: its dotted name, its longest value in seconds, and where it stands.
 type WindowSetting = (&'static str, u64, fn(&mut Windows) -> &mut Option<Window>);
 
 /// The windows and their ranges (tracking-and-attribution.md section 6).
 pub const WINDOWS: [WindowSetting; 4] = [
-    ("attribution.windows.click_device", 30 * DAY_S, |windows| &mut windows.click_device),
-    ("attribution.windows.click_modeled", 30 * DAY_S, |windows| &mut windows.click_modeled),
-    ("attribution.windows.impression_device", DAY_S, |windows| &mut windows.impression_device),
-    ("attribution.windows.impression_modeled", DAY_S, |windows| &mut windows.impression_modeled),
+    ("attribution.windows.click_device", range::CLICK_WINDOW_S, |windows| &mut windows.click_device),
+    ("attribution.windows.click_modeled", range::CLICK_WINDOW_S, |windows| &mut windows.click_modeled),
+    ("attribution.windows.impression_device", range::IMPRESSION_WINDOW_S, |windows| {
+        &mut windows.impression_device
+    }),
+    ("attribution.windows.impression_modeled", range::IMPRESSION_WINDOW_S, |windows| {
+        &mut windows.impression_modeled
+    }),
 ];
 
 /// A switch of an app.
@@ -105,10 +106,10 @@ pub fn of_network(set: Windows) -> Value {
 /// A window of `name` from seconds; 400 outside its range.
 pub fn window(name: &str, seconds: u64, most: u64) -> Result<Window, Error> {
     let wrong = || {
-        let most = if most > DAY_S { "30 days (2592000)" } else { "24 hours (86400)" };
+        let most = if most > range::IMPRESSION_WINDOW_S { "30 days (2592000)" } else { "24 hours (86400)" };
         Error::BadRequest(format!("{name}: must be \"disabled\", or from 1 minute (60) to {most}"))
     };
-    if !(MINUTE_S..=most).contains(&seconds) {
+    if !(range::WINDOW_LEAST_S..=most).contains(&seconds) {
         return Err(wrong());
     }
     u32::try_from(seconds).map(Window::Seconds).map_err(|_| wrong())

@@ -675,7 +675,7 @@ async fn a_pending_postback_outlives_the_switch_but_not_its_trigger() {
 #[tokio::test]
 async fn only_triggers_with_a_filter_show_one() {
     let server = Server::with_tracker().await;
-    let filters = [("install", "", None), ("event", "", None), ("event", "Purchase", Some("Purchase"))];
+    let filters = [("install", "", None), ("event", "", None), ("event", "Purchase ", Some("Purchase "))];
     for (kind, filter, shown) in filters {
         let made = server.expect(201, "POST /postbacks", trigger(kind, filter)).await;
         assert_eq!(made["data"][0].get("filter_str").and_then(Value::as_str), shown, "{kind} {filter}");

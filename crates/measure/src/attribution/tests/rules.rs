@@ -126,6 +126,14 @@ fn the_app_outranks_the_default() {
 }
 
 #[test]
+fn the_app_outranks_the_server() {
+    check("server click_device 2\n3 device a", "organic; a outside_window");
+    check("server click_device 2\napp click_device 4\n3 device a", "a device_id; ");
+    check("server click_device 2\n3 device a ip=203.0.113.24", "organic; a outside_window");
+    check("server click_modeled off\n1 modeled a", "organic; a outside_window");
+}
+
+#[test]
 fn the_network_outranks_the_app() {
     check("app click_device 2\nnetwork a click_device 4\n3 device a", "a device_id; ");
     check("app click_device 4\nnetwork a click_device 2\n3 device a", "organic; a outside_window");
@@ -166,6 +174,7 @@ fn a_click_without_identifier_may_fall_back_to_a_longer_modeled_window() {
 fn the_window_and_its_level_are_on_record() {
     for (case, window, level) in [
         ("1 device a", 2_592_000, Level::Default),
+        ("server click_device 3\n1 device a", 10_800, Level::Default),
         ("app click_device 5\n1 device a", 18_000, Level::App),
         ("app click_device 5\nnetwork a click_device 6\n1 device a", 21_600, Level::Network),
         ("network a click_device 6\ntracker a click_device 90s\n1 device a", 90, Level::Tracker),

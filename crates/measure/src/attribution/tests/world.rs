@@ -28,7 +28,7 @@ use crate::{
     identifier::{Digest, IdKind, Identifier},
     install::{ClickReference, ClickReferenceKind, Install, InstallRecord, SearchAds},
     platform::{Os, Traits},
-    policy::{AppPolicy, Window, Windows},
+    policy::{AppPolicy, Policy, Window, Windows},
 };
 
 pub(super) const ADID: &str = "7C9E6679-7425-40DE-944B-E07FC1F90AE7";
@@ -44,6 +44,7 @@ pub(super) struct World {
     pub(super) record: InstallRecord,
     pub(super) touches: Vec<Touch>,
     pub(super) credited: BTreeSet<TouchId>,
+    pub(super) server: Policy,
     pub(super) app: AppPolicy,
     pub(super) networks: Vec<Windows>,
     pub(super) trackers: Vec<Windows>,
@@ -68,6 +69,7 @@ impl World {
             record,
             touches: Vec::new(),
             credited: BTreeSet::new(),
+            server: Policy::default(),
             app: AppPolicy::default(),
             networks: vec![Windows::default(); NETWORKS.len()],
             trackers: vec![Windows::default(); NETWORKS.len()],
@@ -85,6 +87,7 @@ impl World {
     fn line(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
+            ["server", window, length] => set_window(&mut self.server.windows, window, length),
             ["app", window, length] => set_window(&mut self.app.windows, window, length),
             ["network", name, window, length] => {
                 set_window(&mut self.networks[number(name)], window, length);
@@ -169,6 +172,7 @@ impl World {
             let version = catalogue.version + 1;
             catalogue.apply(Change { version, at: INSTALLED, by: None, entry });
         };
+        add(Entry::Policy(self.server));
         add(Entry::App(App {
             id: APP,
             guid: "kosextant-demo-ab12cd".to_owned(),
