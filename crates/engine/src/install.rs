@@ -401,7 +401,7 @@ impl Turn<'_, '_> {
             source: verdict.source.as_ref(),
             influencers: &influencers(&verdict.decision),
             duplicate: false,
-            unsent: unsent,
+            unsent,
         })
     }
 
