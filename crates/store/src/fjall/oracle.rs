@@ -243,12 +243,12 @@ fn take(step: &Step, store: Fjall, memory: &Memory, path: &Path) -> Fjall {
             assert_same(step, store.record(&changes), memory.record(&changes));
         }
         Step::Withdraw(trigger) => {
-            let trigger = measure::TriggerId(*trigger);
+            let trigger = TriggerId(*trigger);
             assert_same(step, store.withdraw(trigger), memory.withdraw(trigger));
         }
         Step::DeleteTrigger => {
             let last = memory.changes().unwrap().len() as u64;
-            let change = [trigger_deleted(last + 1, measure::TriggerId(8))];
+            let change = [trigger_deleted(last + 1, TriggerId(8))];
             assert_same(step, store.record(&change), memory.record(&change));
         }
         Step::Reopen => {
