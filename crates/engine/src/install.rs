@@ -13,7 +13,7 @@ use measure::{
     input::{Input, Outcome, Suppressed},
     install::{Install, InstallRecord},
     ledger::{Counter, count},
-    postback::{Conversion, Plan, TriggerKind, plan},
+    postback::{Conversion, Plan, Suppression, TriggerKind, plan},
 };
 use store::{Credit, StoreError};
 
@@ -354,8 +354,11 @@ impl Turn<'_, '_> {
         let mut suppressed = Vec::new();
         if let Some(mut device) = self.view.device(record.app, record.device)? {
             device.source.clone_from(&verdict.source);
-            let unsent = self.view.supersede(record.id)?;
+            let unsent = self.view.unsent(record.id, cause.received)?;
             let plan = self.plan_install(record, verdict, &device, &unsent, cause.received);
+            let repeated = plan.suppressed.iter().filter(|pair| pair.reason == Suppression::Duplicate);
+            let told: Vec<_> = repeated.map(|pair| pair.trigger).collect();
+            self.view.supersede(record.id, &told)?;
             suppressed = self.view.post(record.app, plan);
             self.view.put_device(device);
         }

@@ -389,8 +389,7 @@ fn a_new_winner_takes_over_the_postbacks_and_the_ledger_balances() {
             [
                 (1, 0, DeliveryState::Suppressed),
                 (2, 1, DeliveryState::Pending),
-                (9, 0, DeliveryState::Suppressed),
-                (9, 1, DeliveryState::Pending),
+                (9, 0, DeliveryState::Pending),
             ]
         );
         assert_balanced(&world);

@@ -352,29 +352,40 @@ impl<'s> View<'s> {
         plan.suppressed
     }
 
-    /// Withdraws what is still pending of the postbacks of an install's earlier revisions, and says whose
-    /// they were (DECISIONS 6). What is just being sent may arrive all the same.
-    pub(crate) fn supersede(&mut self, install: InstallId) -> Result<Vec<TriggerId>, StoreError> {
-        let replaced = |delivery: &Delivery| {
-            delivery.conversion == install.into() && delivery.state == DeliveryState::Pending
-        };
-        let mut unsent = Vec::new();
+    /// The triggers whose postbacks of an install's earlier revisions are not due at `now`: those have
+    /// certainly not been sent.
+    pub(crate) fn unsent(&self, install: InstallId, now: Timestamp) -> Result<Vec<TriggerId>, StoreError> {
+        let stored = self.deliveries_of(install)?;
+        let waiting = stored.iter().chain(&self.batch.deliveries).filter(|delivery| {
+            is_pending_of(delivery, install)
+                && !self.batch.superseded.contains(&delivery.id)
+                && delivery.due > now
+        });
+        Ok(waiting.map(|delivery| delivery.trigger).collect())
+    }
+
+    /// Withdraws what is still pending of the postbacks of an install's earlier revisions, except those of
+    /// triggers that count as `told`: they may be on their way, and are to hear once (DECISIONS 6).
+    pub(crate) fn supersede(&mut self, install: InstallId, told: &[TriggerId]) -> Result<(), StoreError> {
+        let replaced =
+            |delivery: &Delivery| is_pending_of(delivery, install) && !told.contains(&delivery.trigger);
         for delivery in self.batch.deliveries.iter_mut().filter(|delivery| replaced(delivery)) {
             let reason = Suppression::Superseded.name().to_owned();
             delivery.state = DeliveryState::Suppressed;
             delivery.reason = Some(reason.clone());
             count(&mut self.batch.tally, Some(delivery.app), Counter::Withdrawn, 1);
             count(&mut self.batch.tally, Some(delivery.app), Counter::Suppressed(reason), 1);
-            unsent.push(delivery.trigger);
         }
+        let stored = self.deliveries_of(install)?;
+        let stored = stored.iter().filter(|delivery| replaced(delivery));
+        self.batch.superseded.extend(stored.map(|delivery| delivery.id));
+        Ok(())
+    }
+
+    /// The deliveries of an install as of the last commit.
+    fn deliveries_of(&self, install: InstallId) -> Result<Vec<Delivery>, StoreError> {
         let query = DeliveryQuery { install: Some(install), limit: usize::MAX, ..DeliveryQuery::default() };
-        for delivery in self.store.deliveries(&query)?.iter().filter(|delivery| replaced(delivery)) {
-            if !self.batch.superseded.contains(&delivery.id) {
-                self.batch.superseded.push(delivery.id);
-                unsent.push(delivery.trigger);
-            }
-        }
-        Ok(unsent)
+        self.store.deliveries(&query)
     }
 
     /// The batch so far, for what needs no view of its own.
@@ -389,4 +400,9 @@ impl<'s> View<'s> {
         }
         self.batch
     }
+}
+
+/// Whether a delivery tells of the install itself and is still to be sent.
+fn is_pending_of(delivery: &Delivery, install: InstallId) -> bool {
+    delivery.conversion == install.into() && delivery.state == DeliveryState::Pending
 }

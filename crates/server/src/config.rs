@@ -343,8 +343,8 @@ impl Config {
         if !(1..=4_096).contains(&courier.concurrency) {
             return refuse("courier.concurrency: must be from 1 to 4096");
         }
-        if !(1..=courier.concurrency).contains(&courier.host_concurrency) {
-            return refuse("courier.host_concurrency: must be from 1 to courier.concurrency");
+        if !(1..=4_096).contains(&courier.host_concurrency) {
+            return refuse("courier.host_concurrency: must be from 1 to 4096");
         }
         if !matches!(self.publisher_api.duplicate_status, 400 | 409) {
             return refuse("publisher_api.duplicate_status: must be 409 or 400");

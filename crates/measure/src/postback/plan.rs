@@ -56,7 +56,7 @@ pub struct Conversion<'a> {
     pub influencers: &'a [NetworkId],
     /// Whether a click repeats an earlier one of the same device.
     pub duplicate: bool,
-    /// Triggers whose postback of an earlier revision was withdrawn before it was sent: this one takes its
+    /// Triggers whose postback of an earlier revision is withdrawn before it was sent: this one takes its
     /// place.
     pub unsent: &'a [TriggerId],
 }

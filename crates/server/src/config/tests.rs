@@ -104,7 +104,7 @@ fn nonsense_is_refused_by_name() {
     check(from_file("[attribution.windows]\nclick = \"1h\""), "click");
     check(from_environment(&[("SEXTANT_COURIER_CONCURRENCY", "0")]), "courier.concurrency");
     check(from_environment(&[("SEXTANT_COURIER_CONCURRENCY", "4097")]), "courier.concurrency");
-    check(from_environment(&[("SEXTANT_COURIER_HOST_CONCURRENCY", "257")]), "courier.host_concurrency");
+    check(from_environment(&[("SEXTANT_COURIER_HOST_CONCURRENCY", "4097")]), "courier.host_concurrency");
     check(from_environment(&[("SEXTANT_COURIER_CONNECT_TIMEOUT", "0s")]), "courier.connect_timeout");
     check(from_environment(&[("SEXTANT_COURIER_CONNECT_TIMEOUT", "11s")]), "courier.connect_timeout");
     check(from_environment(&[("SEXTANT_COURIER_TOTAL_TIMEOUT", "61s")]), "courier.total_timeout");

@@ -658,12 +658,14 @@ async fn a_pending_postback_outlives_the_switch_but_not_its_trigger() {
     server.expect(201, "POST /postbacks", trigger("install", "")).await;
     let mut pending = store::conformance::sample::delivery(1, clock::now());
     (pending.app, pending.trigger) = (AppId(1), measure::TriggerId(1));
+    pending.request.url = "https://me:hidden@partner.example/pb?at=a@b:c".to_owned();
     server.site.store.commit(&store::Batch { deliveries: vec![pending], ..Default::default() }).unwrap();
     server.expect(200, "PATCH /postbacks/1", json!({ "active": false })).await;
     let check = async |state: &str, reason: Value| {
         let found = server.get(&format!("/api/deliveries?app=1&state={state}")).await.body;
         assert_eq!(found["data"][0]["reason"], reason, "{state}: {found}");
         assert_eq!(found["data"].as_array().map(Vec::len), Some(1), "{state}");
+        assert_eq!(found["data"][0]["url"], json!("https://me:***@partner.example/pb?at=a@b:c"));
     };
     check("pending", Value::Null).await;
     server.expect(200, "DELETE /postbacks/1", Value::Null).await;

@@ -107,13 +107,25 @@ fn delivery(delivery: &Delivery) -> Value {
             measure::postback::Method::Get => "GET",
             measure::postback::Method::Post => "POST",
         },
-        "url": delivery.request.url,
+        "url": masked(&delivery.request.url),
         "body": delivery.request.body,
         "created": iso(delivery.created),
         "due": (delivery.state == DeliveryState::Pending).then(|| iso(delivery.due)),
         "attempts_allowed": delivery.attempts_allowed,
         "attempts": attempts,
     })
+}
+
+/// A URL as it is shown: without the password that may stand before its host (postbacks.md section 11).
+fn masked(url: &str) -> String {
+    let parts = url.split_once("://").and_then(|(scheme, rest)| {
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at_checked(end)?;
+        let (person, host) = authority.rsplit_once('@')?;
+        let (name, _) = person.split_once(':')?;
+        Some(format!("{scheme}://{name}:***@{host}{path}"))
+    });
+    parts.unwrap_or_else(|| url.to_owned())
 }
 
 /// Pairs for which nothing was sent, from the facts of their conversions, newest first.
