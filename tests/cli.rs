@@ -51,7 +51,7 @@ fn config_prints_every_value_with_its_source() {
         assert!(line.contains(value), "{value} in {line}");
         assert!(line.to_lowercase().contains(source), "{source} in {line}");
     };
-    check("server.listen", "127.0.0.1:8123", "--listen");
+    check("server.listen", "127.0.0.1:8123", "command line");
     check("attribution.clock_skew", "90s", "sextant.toml");
     check("ingest.hold", "3h", "sextant_ingest_hold");
     check("courier.allow_targets", "10.0.0.0/8", "sextant_courier_allow_targets");

@@ -12,6 +12,7 @@ pub mod socket;
 
 pub use answer::{Answer, Answered};
 pub use app::{App, Link};
+pub use load::Load;
 pub use moment::{eventually, now, now_ms, within};
 pub use serde_json::{Value, json};
 pub use server::{KEY, Server};

@@ -227,3 +227,15 @@ async fn a_repeated_click_of_a_device_is_flagged_and_kept() {
     let ledger = server.balanced().await;
     assert_eq!(ledger["inputs"]["by_kind"]["click"], 2, "{ledger}");
 }
+
+#[tokio::test]
+async fn clicks_of_nobody_in_particular_are_no_repeats() {
+    let server = Server::start().await;
+    let app = server.app("Android").await;
+    let link = app.link("Example Network").await;
+    for click_id in ["p-1", "p-2"] {
+        let click = link.click(&format!("click_id={click_id}")).await;
+        let row = server.input(&click.replace("clk_", "in_")).await;
+        assert_eq!(row["outcomes"][0]["duplicate"], false, "an address alone is no device: {row}");
+    }
+}

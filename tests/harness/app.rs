@@ -82,10 +82,10 @@ impl App {
     /// A tracker of a network, with these fields.
     pub async fn link_of(&self, network: &str, fields: Value) -> Link {
         let server = &self.server;
-        let campaign = server.post(&format!("/campaign/{}", self.id), json!({ "name": "Spring" }));
-        let campaign = text(&campaign.await.is(201).json()["id"]);
-        let tier = server.post(&format!("/tier/{campaign}"), json!({ "name": "DE", "source": "api" }));
-        let tier = text(&tier.await.is(201).json()["id"]);
+        let campaign = server.post(&format!("/campaign/{}", self.id), json!({ "name": "Spring" })).await;
+        let campaign = text(&campaign.is(201).json()["id"]);
+        let tier = server.post(&format!("/tier/{campaign}"), json!({ "name": "DE", "source": "api" })).await;
+        let tier = text(&tier.is(201).json()["id"]);
         let mut body = json!({
             "name": "DE spring video", "network_id": network, "campaign_id": campaign, "tier_id": tier,
         });

@@ -27,7 +27,9 @@ pub struct Server(Arc<Inner>);
 struct Inner {
     home: TempDir,
     settings: Vec<(String, String)>,
-    running: Mutex<Option<(Process, SocketAddr)>>,
+    running: Mutex<Option<Process>>,
+    /// Where it listens, or last did.
+    address: Mutex<Option<SocketAddr>>,
     client: Client,
 }
 
@@ -56,6 +58,7 @@ impl Server {
             home: TempDir::new().expect("a temporary directory"),
             settings: settings.collect(),
             running: Mutex::new(None),
+            address: Mutex::new(None),
             client,
         }));
         server.start_again().await;
@@ -69,7 +72,8 @@ impl Server {
         command.env("SEXTANT_BOOTSTRAP_KEY", KEY).envs(self.0.settings.iter().cloned());
         let mut process = Process::start(command, &self.0.home.path().join("log"));
         let address = process.says("listening on ").await.parse().expect("an address");
-        *self.0.running.lock().expect("no test holds it and fails") = Some((process, address));
+        *self.0.running.lock().expect("no test holds it and fails") = Some(process);
+        *self.0.address.lock().expect("no test holds it and fails") = Some(address);
         eventually("ready", async || {
             let answer = self.request(Method::GET, "/readyz").try_answer().await?;
             (answer.status == 200).then_some(())
@@ -79,24 +83,24 @@ impl Server {
 
     /// Ends it from one moment to the next.
     pub fn kill9(&self) {
-        let (mut process, _) = self.taken();
-        process.kill();
+        self.taken().kill();
     }
 
     /// SIGTERM: has to exit with 0 within 30 s.
     pub async fn terminate(&self) {
-        let (mut process, _) = self.taken();
+        let mut process = self.taken();
         process.ask_to_end();
         let status = process.ended().await;
         assert_eq!(status.code(), Some(0), "after SIGTERM; log: {}", self.log());
     }
 
-    fn taken(&self) -> (Process, SocketAddr) {
+    fn taken(&self) -> Process {
         self.0.running.lock().expect("no test holds it and fails").take().expect("the server runs")
     }
 
+    /// Where it listens, or last did.
     pub fn address(&self) -> SocketAddr {
-        self.0.running.lock().expect("no test holds it and fails").as_ref().expect("the server runs").1
+        self.0.address.lock().expect("no test holds it and fails").expect("the server was started")
     }
 
     /// The data directory.
@@ -112,7 +116,7 @@ impl Server {
     /// What it printed to standard output.
     pub fn printed(&self) -> Vec<String> {
         let running = self.0.running.lock().expect("no test holds it and fails");
-        running.as_ref().map(|(process, _)| process.printed()).unwrap_or_default()
+        running.as_ref().map(Process::printed).unwrap_or_default()
     }
 
     /// A request without a key.
