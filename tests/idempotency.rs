@@ -60,7 +60,9 @@ async fn retries_at_the_same_moment_count_once() {
     let mut retries = tokio::task::JoinSet::new();
     for n in 0..40 {
         let app = app.clone();
-        retries.spawn(async move { send(&app, &format!("k-{}", n % 4), &event(&app, "Purchase")).await.accepted() });
+        retries.spawn(async move {
+            send(&app, &format!("k-{}", n % 4), &event(&app, "Purchase")).await.accepted()
+        });
     }
     let mut inputs = std::collections::BTreeSet::new();
     while let Some(input) = retries.join_next().await {
@@ -75,7 +77,8 @@ async fn retries_at_the_same_moment_count_once() {
 async fn an_array_is_retried_element_by_element() {
     let server = Server::start().await;
     let app = server.app("iOS").await;
-    let element = |n: u64| app.body("event", "SX-1", json!({ "event_name": "View", "event_data": { "n": n } }));
+    let element =
+        |n: u64| app.body("event", "SX-1", json!({ "event_name": "View", "event_data": { "n": n } }));
     let body = json!([element(1), element(2), element(3)]).to_string();
     let first = send(&app, "k-1", &body).await.is(200);
     let again = send(&app, "k-1", &body).await.is(200);
@@ -90,7 +93,8 @@ async fn an_nt_id_is_a_key_and_a_browser_is_never_told_of_a_conflict() {
     let server = Server::start().await;
     let web = server.app("Web").await;
     let body = |app: &App, name: &str| {
-        let mut body = app.body("event", "KB1760000000T5f2b0c1d9e8f4a7b8c6d5e4f3a2b1c0d", json!({ "event_name": name }));
+        let mut body =
+            app.body("event", "KB1760000000T5f2b0c1d9e8f4a7b8c6d5e4f3a2b1c0d", json!({ "event_name": name }));
         body["nt_id"] = json!("1f0c2-1-9c0d3b52-8f5e-4bb1-a7a5-6e2d4c8b0f17");
         body["sdk_version"] = json!("WebTracker 3.0.4");
         body.to_string()

@@ -14,7 +14,8 @@ use crate::harness::{
 async fn an_app_that_is_too_fast_is_told_when_to_come_again() {
     let server = Server::with(&[("SEXTANT_LIMITS_APP_REQUESTS_PER_SECOND", "5")]).await;
     let (fast, other) = (server.app("iOS").await, server.app("iOS").await);
-    let body = |app: &crate::harness::App| app.body("event", "SX-1", json!({ "event_name": "View" })).to_string();
+    let body =
+        |app: &crate::harness::App| app.body("event", "SX-1", json!({ "event_name": "View" })).to_string();
     let begun = now_ms();
     let (mut accepted, mut refused) = (0, 0);
     while refused < 5 && now_ms() < begun + 20_000 {
@@ -53,7 +54,10 @@ async fn bodies_in_flight_are_bounded() {
     let mut stalled = Vec::new();
     for _ in 0..3 {
         let mut socket = Socket::open(server.address()).await;
-        let head = format!("POST /track/json HTTP/1.1\r\nhost: sextant\r\ncontent-length: {}\r\n\r\n", half.len() + 1);
+        let head = format!(
+            "POST /track/json HTTP/1.1\r\nhost: sextant\r\ncontent-length: {}\r\n\r\n",
+            half.len() + 1
+        );
         socket.write(head.as_bytes()).await;
         socket.write(&half).await;
         stalled.push(socket);

@@ -21,7 +21,8 @@ async fn a_browser_is_redirected_with_the_click_id() {
     let app = server.app("iOS").await;
     let link = link_to(&app, "https://shop.example.com/start?lang=de#top").await;
     for path in [link.path("click_id=partner-1"), link.path("").replace("/click?", "/click/?")] {
-        let answer = server.request(Method::GET, &path).header("User-Agent", device::IPHONE).answer().await.is(302);
+        let answer =
+            server.request(Method::GET, &path).header("User-Agent", device::IPHONE).answer().await.is(302);
         assert_eq!(answer.header("cache-control"), "no-store");
         assert_eq!(answer.header("referrer-policy"), "no-referrer");
         let location = answer.header("location");
@@ -48,8 +49,7 @@ async fn the_play_store_gets_an_install_referrer() {
         let location = answer.header("location").to_owned();
         assert!(location.starts_with(destination), "{location}");
         let referrer = query_of(&location, "referrer").expect("a referrer");
-        let pairs: Vec<(String, String)> =
-            form_urlencoded::parse(referrer.as_bytes()).into_owned().collect();
+        let pairs: Vec<(String, String)> = form_urlencoded::parse(referrer.as_bytes()).into_owned().collect();
         let click = click_id(&answer.inputs()[0]);
         assert!(pairs.contains(&("utm_source".to_owned(), click)), "{referrer}");
         assert!(pairs.iter().any(|(key, value)| key == "utm_campaign" && !value.is_empty()), "{referrer}");
@@ -100,8 +100,11 @@ async fn nothing_of_the_query_chooses_where_people_go() {
     }
     // Nor can a tracker be made to lead to nowhere safe.
     let network = server.network("Another Network").await;
-    for destination in ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "https://{host}/", "shop", ""] {
-        let campaign = server.post(&format!("/campaign/{}", app.id), json!({ "name": "x" })).await.is(201).json();
+    for destination in
+        ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "https://{host}/", "shop", ""]
+    {
+        let campaign =
+            server.post(&format!("/campaign/{}", app.id), json!({ "name": "x" })).await.is(201).json();
         let campaign = campaign["id"].as_str().unwrap().to_owned();
         let tier = server.post(&format!("/tier/{campaign}"), json!({ "name": "x" })).await.is(201).json();
         let body = json!({ "name": "x", "network_id": network, "campaign_id": campaign, "tier_id": tier["id"],
@@ -141,7 +144,9 @@ async fn an_unknown_tracker_is_a_404_and_counted() {
     let server = Server::start().await;
     let app = server.app("iOS").await;
     let link = app.link("Example Network").await;
-    for path in ["/v1/cpi/click?campaign_id=nobody&network_id=1", "/v1/cpi/click", "/track/impression?campaign_id="] {
+    for path in
+        ["/v1/cpi/click?campaign_id=nobody&network_id=1", "/v1/cpi/click", "/track/impression?campaign_id="]
+    {
         let answer = server.request(Method::GET, path).answer().await.is(404);
         assert_eq!(answer.header("location"), "", "{path}");
         assert!(answer.inputs().is_empty(), "{path}");
@@ -180,9 +185,20 @@ async fn links_survive_any_query() {
     let link = app.link("Example Network").await;
     let long = "x".repeat(7_000);
     for query in [
-        "%", "%zz", "&&&==&", "a=%ff%fe", "ip_address=nonsense", "click_time=nonsense", "click_time=-1",
-        "click_time=99999999999999999999", "idfa=%00", "device_id_is_hashed=true&device_hash_method=ROT13&device_id=abc",
-        "att=perhaps", "pbr=perhaps", "click_id=%0d%0aX-Evil:%201", long.as_str(),
+        "%",
+        "%zz",
+        "&&&==&",
+        "a=%ff%fe",
+        "ip_address=nonsense",
+        "click_time=nonsense",
+        "click_time=-1",
+        "click_time=99999999999999999999",
+        "idfa=%00",
+        "device_id_is_hashed=true&device_hash_method=ROT13&device_id=abc",
+        "att=perhaps",
+        "pbr=perhaps",
+        "click_id=%0d%0aX-Evil:%201",
+        long.as_str(),
     ] {
         let answer = link.browse(query, device::PIXEL).await;
         assert_eq!(answer.status, 302, "{query}: {}", answer.text());

@@ -20,11 +20,16 @@ fn load(app: &App, link: &crate::harness::Link, first: u64) -> Load {
             let ids = json!({ "custom": device });
             let body = match n % 4 {
                 0 => {
-                    let path = link.path(&format!("pbr=1&click_id=p-{n}&device_id={device}&device_id_type=custom"));
+                    let path =
+                        link.path(&format!("pbr=1&click_id=p-{n}&device_id={device}&device_id_type=custom"));
                     return app.server.request(Method::GET, &path).try_answer().await;
                 }
                 1 => app.body("install", &device, json!({ "device_ids": ids })),
-                2 => app.body("event", &device, json!({ "event_name": "Purchase", "event_data": { "sum": n } })),
+                2 => app.body(
+                    "event",
+                    &device,
+                    json!({ "event_name": "Purchase", "event_data": { "sum": n } }),
+                ),
                 _ => app.body("identityLink", &device, json!({ "identity_link": { "user_id": device } })),
             };
             app.server.request(Method::POST, "/track/json").body(body.to_string()).try_answer().await
@@ -97,7 +102,11 @@ async fn senders_that_hang_up_and_come_again_count_once() {
     for n in 0..SENDERS {
         let app = app.clone();
         senders.spawn(async move {
-            let body = app.body("install", &format!("SX-{n}"), json!({ "device_ids": { "custom": format!("c-{n}") } }));
+            let body = app.body(
+                "install",
+                &format!("SX-{n}"),
+                json!({ "device_ids": { "custom": format!("c-{n}") } }),
+            );
             let body = body.to_string();
             let key = format!("k-{n}");
             for attempt in 0..3 {
@@ -151,7 +160,10 @@ async fn what_was_sent_in_full_is_there_or_it_is_not() {
         });
     }
     senders.join_all().await;
-    eventually("nothing is in flight", async || (server.ledger().await["inputs"]["in_flight"] == 0).then_some(())).await;
+    eventually("nothing is in flight", async || {
+        (server.ledger().await["inputs"]["in_flight"] == 0).then_some(())
+    })
+    .await;
     let (mut there, mut half) = (0, 0);
     for n in 0..SENDERS {
         let path = format!("/v1/apps/{}/attribution/SX-{n}", app.guid);

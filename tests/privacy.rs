@@ -74,7 +74,8 @@ async fn a_dropped_idfa_is_nowhere() {
             inputs.push(link.click(&query).await.replace("clk_", "in_"));
             inputs.push(link.impression(&query).await.replace("clk_", "in_"));
         }
-        let identity = json!({ "kochava_app_id": app.guid, "device_id": { "idfa": id }, "data": { "user_id": "u-42" } });
+        let identity =
+            json!({ "kochava_app_id": app.guid, "device_id": { "idfa": id }, "data": { "user_id": "u-42" } });
         inputs.push(server.sends("/v1/cpi/identityLink.php", identity.to_string()).await.accepted());
         // What cannot be used is kept masked.
         let broken = json!({ "action": "event", "kochava_app_id": app.guid, "data": { "device_ids": { "idfa": id } } });

@@ -81,7 +81,9 @@ impl Sample {
             assert_eq!(row["kind"], "install", "{name}: {row}");
         }
         match self.expect("idfa") {
-            Some(text) if text.starts_with("kept") => assert!(identifiers.contains("\"idfa\""), "{name}: {row}"),
+            Some(text) if text.starts_with("kept") => {
+                assert!(identifiers.contains("\"idfa\""), "{name}: {row}")
+            }
             Some(_) => assert!(!identifiers.contains("\"idfa\""), "{name}: {row}"),
             None => {}
         }
@@ -115,8 +117,8 @@ async fn all_of_them_in_the_order_of_the_file() {
     for sample in Sample::all() {
         let answer = sample.send(&server).await;
         sample.check_answer(&answer);
-        for input in answer.inputs() {
-            let row = server.input(&input).await;
+        for input in answer.inputs().iter().filter(|_| answer.status == 200) {
+            let row = server.input(input).await;
             sample.check_row(&row);
             let became = row["outcomes"][0]["outcome"].as_str().unwrap();
             match (sample.expect("creates"), sample.expect("effect")) {
@@ -140,10 +142,10 @@ async fn each_of_them_alone() {
         let (server, _) = server().await;
         let answer = sample.send(&server).await;
         sample.check_answer(&answer);
-        for input in answer.inputs() {
-            sample.check_row(&server.input(&input).await);
+        for input in answer.inputs().iter().filter(|_| answer.status == 200) {
+            sample.check_row(&server.input(input).await);
             if sample.expect("creates").is_some() {
-                assert_eq!(outcome(&server, &input).await, "installed", "{}", sample.name());
+                assert_eq!(outcome(&server, input).await, "installed", "{}", sample.name());
             }
         }
         server.balanced().await;

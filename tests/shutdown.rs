@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{App, Load, Reply, Server, Sink, Answered as _, json, within};
+use crate::harness::{Answered as _, App, Load, Reply, Server, Sink, json, within};
 
 /// A load of installs and events on an app.
 fn load(app: &App, senders: usize) -> Load {
@@ -13,7 +13,11 @@ fn load(app: &App, senders: usize) -> Load {
             let device = format!("SX-{}", n / 2);
             let body = match n % 2 {
                 0 => app.body("install", &device, json!({ "device_ids": { "custom": device } })),
-                _ => app.body("event", &device, json!({ "event_name": "Purchase", "event_data": { "sum": 1 } })),
+                _ => app.body(
+                    "event",
+                    &device,
+                    json!({ "event_name": "Purchase", "event_data": { "sum": 1 } }),
+                ),
             };
             let request = app.server.request(reqwest::Method::POST, "/track/json");
             request.body(body.to_string()).try_answer().await

@@ -33,7 +33,8 @@ async fn an_identifier_matches_in_every_form_a_link_may_carry_it() {
         format!("device_id={}&device_id_type=idfa&device_id_is_hashed=true", md5[0]),
         format!("device_id={}&device_id_type=idfa&device_id_is_hashed=true", sha1[1]),
     ];
-    queries.extend(md5.map(|digest| format!("idfa={digest}&device_id_is_hashed=true&device_hash_method=MD5")));
+    queries
+        .extend(md5.map(|digest| format!("idfa={digest}&device_id_is_hashed=true&device_hash_method=MD5")));
     queries.extend(sha1.map(|digest| {
         format!("idfa={}&device_id_is_hashed=true&device_id_hash_method=sha1", digest.to_uppercase())
     }));
@@ -61,9 +62,7 @@ async fn an_install_referrer_names_its_click() {
     let app = server.app("Android").await;
     let link = app.link("Example Network").await;
     let click = link.click("click_id=partner-1").await;
-    let referrer = |text: String| {
-        json!({ "install_referrer": { "referrer": text, "referrer_click_time": now() }, "device_ua": device::PIXEL })
-    };
+    let referrer = |text: String| json!({ "install_referrer": { "referrer": text, "referrer_click_time": now() }, "device_ua": device::PIXEL });
     app.install("SX-1", referrer(format!("utm_source={click}&utm_campaign={}", link.guid))).await;
     assert_eq!(app.class("SX-1").await, "referrer");
     assert_eq!(app.winner("SX-1").await, click);
@@ -119,7 +118,9 @@ async fn modeled_matches_compare_devices_not_strings() {
     let app = server.app("iOS").await;
     let link = app.link("Example Network").await;
     let iphone = |version: &str| {
-        format!("Mozilla/5.0 (iPhone; CPU iPhone OS {version} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)")
+        format!(
+            "Mozilla/5.0 (iPhone; CPU iPhone OS {version} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
+        )
     };
     let safari = format!("{} Version/17.5 Mobile/15E148 Safari/604.1", iphone("17_5"));
     #[rustfmt::skip]

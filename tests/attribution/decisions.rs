@@ -94,8 +94,12 @@ async fn the_ladder_holds_before_recency() {
     let click_device = link.click(&format!("adid={adid}&{}", minutes_ago(4))).await;
     app.install("SX-1", android(1, ip)).await;
     let decision = app.attribution("SX-1").await["decision"].clone();
-    let order: Vec<&str> =
-        decision["candidates"].as_array().unwrap().iter().filter_map(|one| one["click_id"].as_str()).collect();
+    let order: Vec<&str> = decision["candidates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|one| one["click_id"].as_str())
+        .collect();
     assert_eq!(order, [&click_device, &click_modeled, &view_device, &view_modeled], "{decision}");
     let ranks: Vec<u64> =
         decision["candidates"].as_array().unwrap().iter().filter_map(|one| one["rank"].as_u64()).collect();

@@ -46,10 +46,18 @@ async fn a_late_click_inside_the_grace_makes_a_revision() {
     assert_eq!(app.class("SX-1").await, "organic");
     let late = link.click(&hour_ago(0)).await;
     let decision = app.attribution("SX-1").await["decision"].clone();
-    assert_eq!((&decision["winner"]["click_id"], &decision["revision"]), (&json!(late), &json!(1)), "{decision}");
+    assert_eq!(
+        (&decision["winner"]["click_id"], &decision["revision"]),
+        (&json!(late), &json!(1)),
+        "{decision}"
+    );
     let later = other.click(&hour_ago(5)).await;
     let decision = app.attribution("SX-1").await["decision"].clone();
-    assert_eq!((&decision["winner"]["click_id"], &decision["revision"]), (&json!(later), &json!(2)), "{decision}");
+    assert_eq!(
+        (&decision["winner"]["click_id"], &decision["revision"]),
+        (&json!(later), &json!(2)),
+        "{decision}"
+    );
     // One that changes nothing is no revision.
     link.click(&hour_ago(1)).await;
     let decision = app.attribution("SX-1").await["decision"].clone();
@@ -65,7 +73,12 @@ struct Day {
 
 impl Day {
     /// The winner of every install, told by what partners call the clicks, when all of it arrives so.
-    async fn winners(&self, app: &App, links: &[crate::harness::Link], order: &[usize]) -> Vec<(String, String)> {
+    async fn winners(
+        &self,
+        app: &App,
+        links: &[crate::harness::Link],
+        order: &[usize],
+    ) -> Vec<(String, String)> {
         for &n in order {
             match self.clicks.get(n) {
                 Some(query) => {

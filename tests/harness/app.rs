@@ -109,7 +109,8 @@ impl App {
 
     /// An active custom trigger with these fields; its number.
     pub async fn trigger_with(&self, fields: Value) -> u64 {
-        let mut body = json!({ "app_id": self.id, "title": "To partner", "template_id": 3373, "active": true });
+        let mut body =
+            json!({ "app_id": self.id, "title": "To partner", "template_id": 3373, "active": true });
         body.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
         let answer = self.server.post("/postbacks", body).await.is(201).json();
         answer["data"][0]["id"].as_u64().unwrap_or_else(|| panic!("a trigger's id is a number: {answer}"))

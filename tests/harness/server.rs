@@ -183,7 +183,8 @@ impl Server {
         assert_eq!(ledger["balanced"], true, "{ledger}");
         let inputs = &ledger["inputs"];
         let count = |name: &str| inputs[name].as_i64().unwrap_or_else(|| panic!("no {name} in {ledger}"));
-        let (received, settled) = (count("received"), count("accepted") + count("refused") + count("quarantined"));
+        let (received, settled) =
+            (count("received"), count("accepted") + count("refused") + count("quarantined"));
         let in_flight = inputs["in_flight"].as_i64().unwrap_or_default();
         assert_eq!(received, settled + in_flight, "{ledger}");
         let postbacks = &ledger["postbacks"];

@@ -39,9 +39,7 @@ async fn send(server: &Server, path: &str, body: &str, key: &str, token: &str) -
 async fn server_with(mode: &str) -> Server {
     let server = Server::start().await;
     let auth = json!({ "mode": mode, "api_key": API_KEY, "secret": SECRET });
-    server
-        .app_with(json!({ "name": "Demo", "platform": "iOS", "guid": GUID, "install_auth": auth }))
-        .await;
+    server.app_with(json!({ "name": "Demo", "platform": "iOS", "guid": GUID, "install_auth": auth })).await;
     server
 }
 
@@ -96,7 +94,8 @@ async fn strict_covers_every_action_on_both_paths() {
     for action in ["install", "event", "update", "identityLink"] {
         send(&server, "/track/json", &body(action).to_string(), "", "").await.refused(401);
     }
-    let link = json!({ "kochava_app_id": GUID, "device_id": { "idfv": "x-1" }, "data": { "user_id": "u-42" } });
+    let link =
+        json!({ "kochava_app_id": GUID, "device_id": { "idfv": "x-1" }, "data": { "user_id": "u-42" } });
     send(&server, "/v1/cpi/identityLink.php", &link.to_string(), "", "").await.refused(401);
 
     // `actions` narrows it.

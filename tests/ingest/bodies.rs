@@ -35,7 +35,8 @@ async fn a_success_is_an_exact_answer() {
 async fn the_first_byte_decides_not_the_header() {
     let server = Server::start().await;
     let app = server.app("iOS").await;
-    for content_type in ["", "text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-8", "nonsense"]
+    for content_type in
+        ["", "text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-8", "nonsense"]
     {
         let mut request = server.request(Method::POST, "/track/json");
         if !content_type.is_empty() {
@@ -120,7 +121,8 @@ async fn each_element_of_an_array_is_one_input() {
     let app = server.app("iOS").await;
     let good = app.body("event", "SX-1", json!({ "event_name": "View" }));
     let nameless = app.body("event", "SX-1", json!({}));
-    let foreign = json!({ "action": "event", "kochava_app_id": "konowhere-1", "data": { "event_name": "View" } });
+    let foreign =
+        json!({ "action": "event", "kochava_app_id": "konowhere-1", "data": { "event_name": "View" } });
 
     let answer = server.sends("/track/json", json!([good, good, good]).to_string()).await.is(200);
     assert_eq!(answer.json(), json!({ "success": "1" }));
@@ -129,7 +131,8 @@ async fn each_element_of_an_array_is_one_input() {
         assert_eq!(server.input(&input).await["became"], "accepted");
     }
 
-    let answer = server.sends("/track/json", json!([nameless, good, foreign, 7, good]).to_string()).await.is(200);
+    let answer =
+        server.sends("/track/json", json!([nameless, good, foreign, 7, good]).to_string()).await.is(200);
     let body = answer.json();
     assert_eq!(body["success"], "1", "{body}");
     assert_eq!(answer.inputs().len(), 2, "{body}");
@@ -244,4 +247,49 @@ async fn other_methods_are_not_taken() {
         assert_eq!(status, 405, "{method} {path}");
     }
     assert_eq!(server.request(Method::GET, "/track/nothing").answer().await.status, 404);
+}
+
+#[tokio::test]
+async fn a_long_array_is_answered_readably() {
+    let server = Server::start().await;
+    let app = server.app("iOS").await;
+    let element = json!({ "action": "event", "kochava_app_id": app.guid, "data": { "event_name": "View" } });
+    let body = serde_json::Value::Array(vec![element; 20_000]).to_string();
+    assert!(body.len() < 2_097_152);
+    let answer = server.sends("/track/json", body).await;
+    let length: usize =
+        answer.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    assert!(length < 16_384, "{length} bytes of headers are more than HTTP libraries read");
+    let ledger = server.balanced().await;
+    let kept = if answer.status == 200 { 20_000 } else { 0 };
+    assert_eq!(ledger["inputs"]["accepted"], kept, "{ledger}");
+}
+
+#[tokio::test]
+async fn oversized_values_hurt_nobody() {
+    let server = Server::start().await;
+    let app = server.app("iOS").await;
+    let big = "x".repeat(70_000);
+    for (action, data) in [
+        ("install", json!({ "device_ids": { "custom": big } })),
+        ("install", json!({ "device_ids": { big.as_str(): "c" }, "device_ua": big, "device_ver": big })),
+        (
+            "install",
+            json!({ "install_referrer": { "referrer": big }, "identity_link": { big.as_str(): big } }),
+        ),
+        ("event", json!({ "event_name": big, "currency": big, "app_version": big })),
+        ("event", json!({ "event_name": "a\u{0}b", "device_ids": { "custom": "a\u{0}b" } })),
+    ] {
+        for device in ["SX-1", big.as_str(), ""] {
+            let answer = app.send(action, device, data.clone()).await;
+            assert!(answer.status == 200 || (400..500).contains(&answer.status), "{}", answer.status);
+        }
+    }
+    let body = app.body("event", "SX-1", json!({ "event_name": "View" })).to_string();
+    let request = server.request(Method::POST, "/track/json").header("Idempotency-Key", "k".repeat(10_000));
+    let answer = request.body(body.clone()).answer().await;
+    assert!(answer.status == 200 || (400..500).contains(&answer.status), "{}", answer.status);
+    server.sends("/track/json", body).await.accepted();
+    server.balanced().await;
+    server.terminate().await;
 }

@@ -145,7 +145,10 @@ async fn what_is_missing_or_odd_is_flagged_and_accepted() {
         (event(json!({ "device_limit_tracking": true }), "SX-1"), "limit_ad_tracking"),
         (event(json!({ "device_limit_tracking": "true" }), "SX-1"), "limit_ad_tracking"),
         (
-            event(json!({ "device_ua": device::PIXEL, "device_ids": { "idfa": device::advertising_id(1) } }), ""),
+            event(
+                json!({ "device_ua": device::PIXEL, "device_ids": { "idfa": device::advertising_id(1) } }),
+                "",
+            ),
             "adid_under_idfa",
         ),
     ] {

@@ -53,7 +53,10 @@ async fn an_input_older_than_the_hold_stands_alone() {
     let early = app.event("SX-1", "Purchase", json!({})).await;
     // Compared by receipt times: the two must differ.
     let sent = crate::harness::now_ms();
-    crate::harness::eventually("the next millisecond", async || (crate::harness::now_ms() > sent + 1).then_some(())).await;
+    crate::harness::eventually("the next millisecond", async || {
+        (crate::harness::now_ms() > sent + 1).then_some(())
+    })
+    .await;
     app.install("SX-1", json!({})).await;
     assert_eq!(outcomes(&app, &early).await, ["no_install"]);
 }
@@ -79,5 +82,25 @@ async fn events_join_by_any_identifier() {
         let body = json!({ "action": "event", "kochava_app_id": app.guid, "data": data });
         let input = server.sends("/track/json", body.to_string()).await.accepted();
         assert_eq!(outcomes(&app, &input).await, ["linked"], "{ids}");
+    }
+}
+
+#[tokio::test]
+async fn a_hashed_link_finds_a_device_that_was_there_before_any_hash() {
+    let server = Server::start().await;
+    for (method, digest) in [
+        ("md5", "358f3cc563911c41542fa3394787f529"),
+        ("md5", "e718f3645353e8cf742ff1293b141fcf"),
+        ("sha1", "2b8734dd8ba2c30d3468bce86b2df733592f5f2f"),
+        ("", "0BC9F5A04DF672E1B1D157563BAF7E93F65490F0"),
+    ] {
+        let app = server.app("iOS").await;
+        let data = json!({ "device_ver": "iPhone-iOS-17.5", "app_tracking_transparency": { "att": true },
+                           "device_ids": { "idfa": "7C9E6679-7425-40DE-944B-E07FC1F90AE7" } });
+        app.install("SX-1", data).await;
+        let link = json!({ "kochava_app_id": app.guid, "device_id": { "idfa": digest },
+                           "device_hash_method": { "idfa": method }, "data": { "user_id": "u-42" } });
+        let input = server.sends("/v1/cpi/identityLink.php", link.to_string()).await.accepted();
+        assert_eq!(outcomes(&app, &input).await, ["linked"], "{method} {digest}");
     }
 }

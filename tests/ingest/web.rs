@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use crate::harness::{App, Answered as _, Server, Value, device, json};
+use crate::harness::{Answered as _, App, Server, Value, device, json};
 
 async fn web_app() -> App {
     Server::start().await.app("Web").await
@@ -25,7 +25,10 @@ async fn every_answer_is_open_to_browsers() {
         let answer = preflight.header("Access-Control-Request-Method", "POST").answer().await.is(204);
         assert_eq!(answer.header("access-control-allow-origin"), "*", "{path}");
         assert!(answer.header("access-control-allow-methods").contains("POST"), "{path}");
-        assert!(answer.header("access-control-allow-headers").to_lowercase().contains("content-type"), "{path}");
+        assert!(
+            answer.header("access-control-allow-headers").to_lowercase().contains("content-type"),
+            "{path}"
+        );
         assert_eq!(answer.header("access-control-max-age"), "86400", "{path}");
         let refused = server.sends(path, "nonsense").await;
         assert_eq!(refused.header("access-control-allow-origin"), "*", "{path}");
@@ -48,7 +51,8 @@ async fn address_and_user_agent_are_those_of_the_connection() {
 async fn a_payload_that_can_never_succeed_drains_the_queue() {
     let app = web_app().await;
     let server = &app.server;
-    let answer = server.sends("/track/json/", browser_body(&app, "event", "1f0c2-1-b", json!({}))).await.is(200);
+    let answer =
+        server.sends("/track/json/", browser_body(&app, "event", "1f0c2-1-b", json!({}))).await.is(200);
     assert_eq!(answer.json(), json!({ "success": "1" }));
     let kept = server.get(&format!("/api/apps/{}/quarantine", app.id)).await.is(200).json();
     assert_eq!(kept["data"].as_array().unwrap().len(), 1, "{kept}");

@@ -82,7 +82,8 @@ async fn what_makes_no_app_is_a_400() {
         assert!(answer["errors"][0].as_str().is_some_and(|error| !error.is_empty()), "{body}: {answer}");
     }
     for raw in ["", "{", "nonsense"] {
-        let request = server.request(reqwest::Method::POST, "/apps").header("Authentication-Key", crate::harness::KEY);
+        let request =
+            server.request(reqwest::Method::POST, "/apps").header("Authentication-Key", crate::harness::KEY);
         let answer = crate::harness::Answered::answer(request.body(raw)).await;
         assert_eq!(answer.status, 400, "{raw}: {}", answer.text());
     }
@@ -136,7 +137,8 @@ async fn a_network_is_made_read_changed_and_deleted() {
         server.post("/networks", body).await.is(400);
     }
     let app = server.app("iOS").await;
-    let link = app.link_of(&made["id"].to_string(), json!({ "destination_url": "https://shop.example.com/" })).await;
+    let link =
+        app.link_of(&made["id"].to_string(), json!({ "destination_url": "https://shop.example.com/" })).await;
     server.delete(&path).await.is(409);
     server.delete(&format!("/tracker/{}/delete/{}", app.id, link.id)).await.is(200);
     server.delete(&path).await.is(200);

@@ -31,13 +31,15 @@ async fn a_campaign_is_made_read_changed_and_deleted() {
     assert_eq!(server.get(&path).await.is(200).json(), made);
     let head = server.request(Method::HEAD, &path).header("Authentication-Key", KEY).answer().await;
     assert_eq!((head.status, head.body.len()), (200, 0));
-    let head = server.request(Method::HEAD, &format!("{base}/999")).header("Authentication-Key", KEY).answer().await;
+    let head =
+        server.request(Method::HEAD, &format!("{base}/999")).header("Authentication-Key", KEY).answer().await;
     assert_eq!(head.status, 404);
 
     let twice = server.post(&base, body).await.is(201).json();
     assert_ne!(twice["id"], made["id"], "duplicates are not detected");
     for given in [json!(id), json!(id.parse::<u64>().unwrap())] {
-        let change = json!({ "id": given, "name": "Summer", "app_id": "77", "source": "web", "date_created": 1 });
+        let change =
+            json!({ "id": given, "name": "Summer", "app_id": "77", "source": "web", "date_created": 1 });
         let changed = server.post(&base, change).await.is(200).json();
         assert_eq!(changed["name"], "Summer", "{changed}");
         for fixed in ["id", "app_id", "source", "date_created", "destination_url"] {
@@ -62,7 +64,11 @@ async fn a_campaign_counts_and_keeps_what_hangs_on_it() {
     let app = server.app("iOS").await;
     let link = app.link("Example Network").await;
     let list = server.get(&format!("/campaign/{}?stats=true", app.id)).await.is(200).json();
-    assert_eq!((&list[0]["number_of_trackers"], &list[0]["number_of_tiers"]), (&json!(1), &json!(1)), "{list}");
+    assert_eq!(
+        (&list[0]["number_of_trackers"], &list[0]["number_of_tiers"]),
+        (&json!(1), &json!(1)),
+        "{list}"
+    );
     server.delete(&format!("/campaign/{}/delete/{}", app.id, link.campaign)).await.is(409);
     server.delete(&format!("/tier/{}/delete/{}", link.campaign, link.tier)).await.is(409);
     server.delete(&format!("/tracker/{}/delete/{}", app.id, link.id)).await.is(200);
@@ -74,12 +80,17 @@ async fn a_campaign_counts_and_keeps_what_hangs_on_it() {
 async fn a_segment_is_made_read_and_changed() {
     let server = Server::start().await;
     let app = server.app("iOS").await;
-    let campaign = server.post(&format!("/campaign/{}", app.id), json!({ "name": "Spring" })).await.is(201).json();
+    let campaign =
+        server.post(&format!("/campaign/{}", app.id), json!({ "name": "Spring" })).await.is(201).json();
     let campaign = campaign["id"].as_str().unwrap().to_owned();
     let base = format!("/tier/{campaign}");
     let made = server.post(&base, json!({ "name": "DE", "source": "api" })).await.is(201).json();
     let id = made["id"].as_str().expect("ids are strings").to_owned();
-    assert_eq!((&made["campaign_id"], &made["app_id"]), (&json!(campaign), &json!(app.id.to_string())), "{made}");
+    assert_eq!(
+        (&made["campaign_id"], &made["app_id"]),
+        (&json!(campaign), &json!(app.id.to_string())),
+        "{made}"
+    );
     assert_eq!((&made["source"], &made["name"]), (&json!("api"), &json!("DE")), "{made}");
     assert!(made["date_created"].is_i64(), "{made}");
     assert_eq!(server.get(&format!("{base}/{id}")).await.is(200).json(), made);
@@ -121,11 +132,33 @@ async fn a_tracker_is_made_read_changed_and_deleted() {
         assert_eq!(made[field], value, "{field} in {made}");
     }
     for field in [
-        "guid", "date_created", "source", "click_tracking_url", "imp_tracking_url", "budget_daily", "budget_weekly",
-        "budget_max", "meta", "legacy_campaign_id", "legacy_post_id", "creative_ids", "rtb_id", "rtb_definitions",
-        "rtb_update_status", "rtb_update_response", "rtb_update_pid", "s2s_destination", "postback_url",
-        "verification_rules", "smart_link_id", "what_if_parent_tracker_id", "network_supports_impressions",
-        "agency_tracker_id", "agency_network_id", "google_android_postback_url", "google_ios_postback_url",
+        "guid",
+        "date_created",
+        "source",
+        "click_tracking_url",
+        "imp_tracking_url",
+        "budget_daily",
+        "budget_weekly",
+        "budget_max",
+        "meta",
+        "legacy_campaign_id",
+        "legacy_post_id",
+        "creative_ids",
+        "rtb_id",
+        "rtb_definitions",
+        "rtb_update_status",
+        "rtb_update_response",
+        "rtb_update_pid",
+        "s2s_destination",
+        "postback_url",
+        "verification_rules",
+        "smart_link_id",
+        "what_if_parent_tracker_id",
+        "network_supports_impressions",
+        "agency_tracker_id",
+        "agency_network_id",
+        "google_android_postback_url",
+        "google_ios_postback_url",
         "twttter_event_guid",
     ] {
         assert!(made.get(field).is_some(), "no {field} in {made}");
@@ -207,9 +240,15 @@ async fn overrides_are_shown_as_one_object_in_a_list() {
     let all = shown["tracker_overrides"].as_array().expect("an array with one object");
     assert_eq!(all.len(), 1);
     for key in [
-        "device_id_lookback_window", "fingerprint_lookback_window", "ip_lookback_window", "impression_lookback_device",
-        "impression_lookback_fingerprint", "impression_lookback_ip", "impression_lookback_partial_ip",
-        "impressions_disable_attribution", "enable_verification",
+        "device_id_lookback_window",
+        "fingerprint_lookback_window",
+        "ip_lookback_window",
+        "impression_lookback_device",
+        "impression_lookback_fingerprint",
+        "impression_lookback_ip",
+        "impression_lookback_partial_ip",
+        "impressions_disable_attribution",
+        "enable_verification",
     ] {
         assert_eq!(all[0][key]["value"], 0, "{key} in {shown}");
         assert_eq!(all[0][key]["key"], "", "{key} in {shown}");

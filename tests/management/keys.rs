@@ -84,8 +84,17 @@ async fn health_needs_no_key() {
 async fn odd_numbers_in_paths_are_404_never_500() {
     let server = Server::start().await;
     for path in [
-        "/apps/x", "/apps/-1", "/apps/99999999999999999999999", "/apps/1%00", "/campaign/x", "/campaign/1/x",
-        "/tier/x", "/tracker/x", "/apps/x/postbacks", "/networks/x", "/api/apps/x/quarantine",
+        "/apps/x",
+        "/apps/-1",
+        "/apps/99999999999999999999999",
+        "/apps/1%00",
+        "/campaign/x",
+        "/campaign/1/x",
+        "/tier/x",
+        "/tracker/x",
+        "/apps/x/postbacks",
+        "/networks/x",
+        "/api/apps/x/quarantine",
     ] {
         let answer = server.get(path).await;
         assert!((400..=404).contains(&answer.status), "{path}: {} {}", answer.status, answer.text());

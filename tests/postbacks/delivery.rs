@@ -30,7 +30,10 @@ async fn installs_events_and_clicks_are_told_to_the_partner() {
     assert_eq!(install.parameter("cid").as_deref(), Some("p-1"));
     assert_eq!(install.parameter("ev").as_deref(), Some("_install"));
     let click = sink.receives("/click", 1).await.remove(0);
-    assert_eq!((click.parameter("cid").as_deref(), click.parameter("ev").as_deref()), (Some("p-1"), Some("_click")));
+    assert_eq!(
+        (click.parameter("cid").as_deref(), click.parameter("ev").as_deref()),
+        (Some("p-1"), Some("_click"))
+    );
     let event = sink.receives("/purchase", 1).await.remove(0);
     assert_eq!(event.parameter("v").as_deref(), Some("14.99"));
     sink.receives("/every", 2).await;
@@ -79,7 +82,8 @@ async fn the_bodies_of_the_seed_deliver_once_active() {
     }
     link.click(&format!("adid={}", device::advertising_id(1))).await;
     for id in &ids {
-        let patched = server.patch(&format!("/postbacks/{id}"), json!({ "active": true })).await.is(200).json();
+        let patched =
+            server.patch(&format!("/postbacks/{id}"), json!({ "active": true })).await.is(200).json();
         assert_eq!(patched["data"][0]["active"], true, "{patched}");
     }
     link.click(&format!("adid={}", device::advertising_id(2))).await;
@@ -109,7 +113,11 @@ async fn a_delay_counts_from_the_decision() {
     let created: jiff::Timestamp = pending[0]["created"].as_str().unwrap().parse().unwrap();
     assert_eq!(due.as_millisecond() - created.as_millisecond(), 1_500);
     let hit = sink.receives("/late", 1).await.remove(0);
-    assert!(hit.at.duration_since(decided) >= Duration::from_millis(1_300), "{:?}", hit.at.duration_since(decided));
+    assert!(
+        hit.at.duration_since(decided) >= Duration::from_millis(1_300),
+        "{:?}",
+        hit.at.duration_since(decided)
+    );
 }
 
 #[tokio::test]
@@ -148,8 +156,10 @@ async fn a_new_winner_is_told_and_the_old_one_withdrawn() {
     app.install("SX-1", data).await;
     assert_eq!(server.deliveries("state=pending").await.len(), 1);
     other.click(&at(5)).await;
-    eventually("the revision", async || (app.attribution("SX-1").await["decision"]["revision"] == 1).then_some(()))
-        .await;
+    eventually("the revision", async || {
+        (app.attribution("SX-1").await["decision"]["revision"] == 1).then_some(())
+    })
+    .await;
     sink.receives("/other", 1).await;
     server.settled("", "delivered", 1).await;
     let suppressed = server.deliveries("state=suppressed").await;

@@ -103,7 +103,8 @@ async fn each_partner_is_treated_as_it_deserves() {
     assert_eq!(ledger["postbacks"]["dead"], 8, "{ledger}");
     assert_eq!(sink.hits("/busy").len(), 3, "two installs and one try again");
     for (path, _) in &contexts {
-        let ids: std::collections::BTreeSet<_> = sink.hits(path).iter().map(|hit| hit.parameter("d")).collect();
+        let ids: std::collections::BTreeSet<_> =
+            sink.hits(path).iter().map(|hit| hit.parameter("d")).collect();
         assert_eq!(ids.len(), 2, "one id for each install at {path}");
     }
 }

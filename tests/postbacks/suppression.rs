@@ -21,7 +21,8 @@ async fn every_pair_that_is_not_sent_has_its_reason() {
         let mut context = context;
         context["cpi_mostback_url"] = json!(sink.url("/never"));
         context["sx_delivery"] = context.get("sx_delivery").cloned().unwrap_or(json!("all"));
-        app.trigger_with(json!({ "type": "install", "template_id": template.get(), "context": context })).await
+        app.trigger_with(json!({ "type": "install", "template_id": template.get(), "context": context }))
+            .await
     };
     let network = |id: &str| json!({ "sx_delivery": "network", "sx_network_id": id });
     let to_loser = install(network(&loser.network)).await;
@@ -60,7 +61,8 @@ async fn repeated_clicks_are_told_only_when_asked_for() {
     let app = server.app("Android").await;
     let link = app.link("Example Network").await;
     let once = app.trigger("click", json!({ "cpi_mostback_url": sink.url("/once") })).await;
-    let context = json!({ "cpi_mostback_url": sink.url("/each"), "sx_duplicates": true, "sx_delivery": "all" });
+    let context =
+        json!({ "cpi_mostback_url": sink.url("/each"), "sx_duplicates": true, "sx_delivery": "all" });
     app.trigger_with(json!({ "type": "click", "template_id": 3374, "context": context })).await;
     for _ in 0..3 {
         link.click(&format!("adid={}", device::advertising_id(1))).await;
