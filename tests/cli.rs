@@ -203,3 +203,52 @@ async fn forwarded_addresses_count_only_from_trusted_proxies() {
         assert_eq!(app.class("SX-1").await, expected, "proxies {proxies}");
     }
 }
+
+#[tokio::test]
+async fn it_speaks_tls_with_a_certificate_of_its_own() {
+    let directory = TempDir::new().unwrap();
+    let fixture = |name: &str| format!("{}/../../tests/fixtures/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    let mut command = program();
+    command
+        .arg("serve")
+        .arg("--data-dir")
+        .arg(directory.path().join("data"))
+        .args(["--listen", "127.0.0.1:0"]);
+    command.args(["--tls-cert", &fixture("cert.pem"), "--tls-key", &fixture("key.pem")]);
+    command.env("SEXTANT_BOOTSTRAP_KEY", KEY);
+    let mut process = Process::start(command, &directory.path().join("log"));
+    let address = process.says("listening on ").await;
+    // Makes the provider of cryptography known to this process as well.
+    let server = Server::start().await;
+    let certificate = std::fs::read(fixture("cert.pem")).unwrap();
+    let certificate = reqwest::Certificate::from_pem(&certificate).unwrap();
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([certificate]).build().unwrap();
+    let url = format!("https://{address}/apps");
+    let body = json!({ "name": "Shop", "platform": "iOS" });
+    client.post(&url).header("Authentication-Key", KEY).json(&body).answer().await.is(201);
+    let plain = server.foreign(Method::GET, &format!("http://{address}/apps")).try_answer().await;
+    assert!(plain.is_none_or(|answer| answer.status != 200), "plain HTTP on a TLS port");
+
+    complaint(
+        &[
+            "serve",
+            "--data-dir",
+            "/nowhere/at/all",
+            "--listen",
+            "127.0.0.1:0",
+            "--tls-cert",
+            &fixture("cert.pem"),
+        ],
+        &[],
+    );
+}
+
+#[tokio::test]
+async fn tracking_links_begin_with_the_public_url() {
+    let server = Server::with(&[("SEXTANT_SERVER_PUBLIC_URL", "https://link.example.com/")]).await;
+    let app = server.app("iOS").await;
+    let link = app.link("Example Network").await;
+    let shown = server.get(&format!("/tracker/{}/{}", app.id, link.id)).await.is(200).json();
+    let url = shown["click_tracking_url"].as_str().unwrap();
+    assert!(url.starts_with("https://link.example.com/v1/cpi/click?"), "{url}");
+}

@@ -143,3 +143,45 @@ async fn a_modeled_tie_between_networks_is_flagged() {
     app.install("SX-2", json!({ "origination_ip": "203.0.113.25", "device_ua": device::PIXEL })).await;
     assert_eq!(app.attribution("SX-2").await["decision"]["ambiguous"], false);
 }
+
+#[tokio::test]
+async fn a_click_that_carried_an_identifier_is_not_tried_as_modeled() {
+    let server = Server::start().await;
+    let app = server.app("Android").await;
+    let link = app.link("Example Network").await;
+    let ua = device::encoded(device::PIXEL);
+    let adid = device::advertising_id(1);
+    let click = link.click(&format!("adid={adid}&ip_address=203.0.113.24&device_ua={ua}")).await;
+    app.install("SX-1", json!({ "origination_ip": "203.0.113.24", "device_ua": device::PIXEL })).await;
+    assert_eq!(app.class("SX-1").await, "organic");
+    let losers = app.losers("SX-1").await;
+    assert_eq!(losers.len(), 1, "{losers:?}");
+    assert_eq!(losers[0].0, click, "{losers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_device_that_installs_twenty_times_at_once_installs_once() {
+    let server = Server::start().await;
+    let app = server.app("Android").await;
+    let mut installs = tokio::task::JoinSet::new();
+    for n in 0..20 {
+        let app = app.clone();
+        let data = json!({ "device_ids": { "adid": device::advertising_id(1) } });
+        installs.spawn(async move { app.install(&format!("SX-{n}"), data).await });
+    }
+    let mut outcomes = Vec::new();
+    while let Some(input) = installs.join_next().await {
+        let row = server.input(&input.unwrap()).await;
+        outcomes.push(row["outcomes"][0]["outcome"].as_str().unwrap().to_owned());
+    }
+    outcomes.sort();
+    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "installed").count(), 1, "{outcomes:?}");
+    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "duplicate_install").count(), 19, "{outcomes:?}");
+    let ledger = server.balanced().await;
+    assert_eq!(ledger["installs"], json!({ "organic": 1 }), "{ledger}");
+    // Every name of it leads to the one install.
+    let install = app.attribution("SX-0").await["data"]["install_id"].clone();
+    for n in 1..20 {
+        assert_eq!(app.attribution(&format!("SX-{n}")).await["data"]["install_id"], install, "SX-{n}");
+    }
+}

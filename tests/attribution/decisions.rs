@@ -227,3 +227,14 @@ async fn a_tracker_deleted_after_the_click_may_still_win() {
     app.install("SX-1", android(1, "203.0.113.24")).await;
     assert_eq!(app.winner("SX-1").await, click);
 }
+
+#[tokio::test]
+async fn devices_may_have_any_name() {
+    let server = Server::start().await;
+    let app = server.app("Android").await;
+    for name in ["a/b", "a b?c=d&e#f", "Gerät 7", "%2F", "x..y", "templates"] {
+        app.install(name, json!({})).await;
+        let answer = app.attribution(&device::encoded(name)).await;
+        assert_eq!(answer["data"]["kochava_device_id"], name, "{answer}");
+    }
+}

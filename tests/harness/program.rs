@@ -84,12 +84,14 @@ impl Process {
         assert!(told.success(), "the process is not there any more");
     }
 
+    /// How it ended, if it did.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the process can be asked")
+    }
+
     /// Waits for the end.
     pub async fn ended(&mut self) -> ExitStatus {
-        within(DRAIN, "the end of the program", async || {
-            self.child.try_wait().expect("the process can be asked")
-        })
-        .await
+        within(DRAIN, "the end of the program", async || self.has_ended()).await
     }
 }
 

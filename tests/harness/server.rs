@@ -94,7 +94,8 @@ impl Server {
         assert_eq!(status.code(), Some(0), "after SIGTERM; log: {}", self.log());
     }
 
-    fn taken(&self) -> Process {
+    /// The process, for tests that end it their own way.
+    pub fn taken(&self) -> Process {
         self.0.running.lock().expect("no test holds it and fails").take().expect("the server runs")
     }
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use flate2::{Compression, write::GzEncoder};
 use reqwest::Method;
 
-use crate::harness::{Answered as _, App, Server, json};
+use crate::harness::{Answered as _, App, Server, json, socket::Socket};
 
 fn event(app: &App) -> String {
     app.body("event", "SX-1", json!({ "event_name": "View" })).to_string()
@@ -292,4 +292,27 @@ async fn oversized_values_hurt_nobody() {
     server.sends("/track/json", body).await.accepted();
     server.balanced().await;
     server.terminate().await;
+}
+
+#[tokio::test]
+async fn bodies_in_chunks_are_taken_and_measured() {
+    let server = Server::start().await;
+    let app = server.app("iOS").await;
+    let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+    let head = "POST /track/json HTTP/1.1\r\nhost: sextant\r\ntransfer-encoding: chunked\r\n\r\n";
+    let body = event(&app);
+    let (one, other) = body.split_at(20);
+    let mut socket = Socket::open(server.address()).await;
+    let request = format!("{head}{}{}0\r\n\r\n", chunk(one), chunk(other));
+    assert!(socket.write(request.as_bytes()).await);
+    assert_eq!(socket.answer().await.map(|(status, _)| status), Some(200));
+    // More than is allowed, without ever saying how much it will be.
+    assert!(socket.write(head.as_bytes()).await);
+    for _ in 0..40 {
+        socket.write(chunk(&" ".repeat(65_536)).as_bytes()).await;
+    }
+    socket.write(b"0\r\n\r\n").await;
+    assert_eq!(socket.answer().await.map(|(status, _)| status), Some(413));
+    let ledger = server.balanced().await;
+    assert_eq!(ledger["inputs"]["accepted"], 1, "{ledger}");
 }

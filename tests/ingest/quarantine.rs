@@ -51,3 +51,53 @@ async fn an_apps_quarantine_is_paged_newest_first() {
     server.get(&format!("/api/apps/{}/quarantine?limit=0", app.id)).await.is(400);
     server.balanced().await;
 }
+
+#[tokio::test]
+async fn a_quarantine_holds_ten_thousand_bodies() {
+    let server = Server::start().await;
+    let app = server.app("iOS").await;
+    let nameless = |round: usize, n: usize| json!({ "action": "event", "kochava_app_id": app.guid, "data": { "n": round * 4_000 + n } });
+    for round in 0..3 {
+        let body: Vec<_> = (0..4_000).map(|n| nameless(round, n)).collect();
+        server.sends("/track/json", json!(body).to_string()).await.refused(400);
+    }
+    let (mut rows, mut token) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/api/apps/{}/quarantine?limit=1000{token}", app.id);
+        let page = server.get(&path).await.is(200).json();
+        rows.extend(page["data"].as_array().unwrap().clone());
+        match page["nextToken"].as_str() {
+            Some(next) => token = format!("&pageToken={next}"),
+            None => break,
+        }
+    }
+    assert!(rows.len() <= 10_000, "{}", rows.len());
+    assert!(rows.len() >= 9_000, "{}", rows.len());
+    let newest: serde_json::Value = serde_json::from_str(rows[0]["body"].as_str().unwrap()).unwrap();
+    assert!(newest["data"]["n"].as_u64() >= Some(8_000), "the newest stay: {newest}");
+    let ledger = server.balanced().await;
+    assert_eq!(ledger["inputs"]["quarantined"], 12_000, "what was counted stays counted: {ledger}");
+}
+
+#[tokio::test]
+async fn the_ledger_of_an_app_is_its_own() {
+    let server = Server::start().await;
+    let (one, other) = (server.app("iOS").await, server.app("iOS").await);
+    one.install("SX-1", json!({})).await;
+    one.send("event", "SX-1", json!({})).await.refused(400);
+    other.event("SX-1", "View", json!({})).await;
+    let ledger = server.get(&format!("/api/ledger?app={}", one.id)).await.is(200).json();
+    assert_eq!(ledger["balanced"], true, "{ledger}");
+    let inputs = &ledger["inputs"];
+    assert_eq!((&inputs["received"], &inputs["accepted"]), (&json!(2), &json!(1)), "{ledger}");
+    assert_eq!(inputs["by_kind"], json!({ "install": 1 }), "{ledger}");
+    let ledger = server.balanced().await;
+    assert_eq!(ledger["inputs"]["received"], 3, "{ledger}");
+    // What was refused is counted by the process, what was kept for ever.
+    server.terminate().await;
+    server.start_again().await;
+    let after = server.balanced().await;
+    for kept in ["accepted", "quarantined", "by_kind"] {
+        assert_eq!(after["inputs"][kept], ledger["inputs"][kept], "{after}");
+    }
+}

@@ -207,3 +207,58 @@ async fn deliveries_are_filtered_and_paged() {
         server.get(&format!("/api/deliveries?{wrong}")).await.is(400);
     }
 }
+
+#[tokio::test]
+async fn corrections_are_told_to_those_who_ask_for_them() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    let app = server.app("Android").await;
+    let link = app.link("Example Network").await;
+    let trigger = |template: u64, path: &str, corrections: bool| {
+        json!({ "type": "install", "template_id": template, "context": {
+            "cpi_mostback_url": sink.url(&format!("{path}?d={{delivery_id}}&m={{match_type}}")),
+            "sx_delivery": "all", "sx_corrections": corrections } })
+    };
+    let silent = app.trigger_with(trigger(3373, "/once", false)).await;
+    app.trigger_with(trigger(3374, "/each", true)).await;
+    let adid = device::advertising_id(1);
+    app.install("SX-1", json!({ "device_ids": { "adid": adid } })).await;
+    server.settled("", "delivered", 2).await;
+    link.click(&format!("adid={adid}&click_time={}", crate::harness::now() - 600)).await;
+    let hits = sink.receives("/each", 2).await;
+    assert_ne!(hits[0].parameter("d"), hits[1].parameter("d"), "a revision is another delivery");
+    assert_ne!(hits[0].parameter("m"), hits[1].parameter("m"));
+    server.settled("", "delivered", 3).await;
+    assert_eq!(sink.hits("/once").len(), 1);
+    let suppressed = server.deliveries(&format!("trigger={silent}&state=suppressed")).await;
+    assert_eq!(suppressed.len(), 1, "{suppressed:?}");
+    assert_eq!(suppressed[0]["reason"], "duplicate", "{suppressed:?}");
+    server.balanced().await;
+}
+
+#[tokio::test]
+async fn installs_can_be_held_back_until_the_decision_is_sure() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    let settings = json!({ "postbacks.hold_install": "3s" });
+    let app = server.app_with(json!({ "name": "Shop", "platform": "Android", "settings": settings })).await;
+    let link = app.link("Example Network").await;
+    let url = sink.url("/install?m={match_type}");
+    app.trigger("install", json!({ "cpi_mostback_url": url, "sx_delivery": "all" })).await;
+    let adid = device::advertising_id(1);
+    app.install("SX-1", json!({ "device_ids": { "adid": adid } })).await;
+    link.click(&format!("adid={adid}&click_time={}", crate::harness::now() - 600)).await;
+    let hit = sink.receives("/install", 1).await.remove(0);
+    server.settled("", "delivered", 1).await;
+    eventually("nothing is pending", async || {
+        server.deliveries("state=pending").await.is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(sink.all().len(), 1, "one install, told once");
+    assert!(
+        hit.parameter("m").is_some_and(|class| class.contains("device")),
+        "by its last decision: {}",
+        hit.query
+    );
+    server.balanced().await;
+}
