@@ -160,3 +160,21 @@ async fn a_change_is_in_force_for_what_begins_after_its_answer_and_stays() {
     assert_eq!(server.get("/apps").await.is(200).json(), before);
     server.get(&format!("/networks/{network}")).await.is(200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_who_want_the_same_at_once_one_gets_it() {
+    let server = Server::start().await;
+    let app = json!({ "name": "Shop", "platform": "iOS", "guid": "kosextant-demo-ab12cd" });
+    let trigger = json!({ "app_id": 1, "type": "install", "title": "t", "template_id": 3373,
+                          "context": { "cpi_mostback_url": "https://partner.example.com/pb" } });
+    for (path, body) in [("/apps", app), ("/postbacks", trigger)] {
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..10 {
+            let (server, body) = (server.clone(), body.clone());
+            calls.spawn(async move { server.post(path, body).await.status });
+        }
+        let mut statuses = calls.join_all().await;
+        statuses.sort_unstable();
+        assert_eq!(statuses, [201, 409, 409, 409, 409, 409, 409, 409, 409, 409], "{path}");
+    }
+}

@@ -137,3 +137,19 @@ async fn private_targets_are_refused_unless_allowed() {
     assert_eq!(ledger["postbacks"]["delivered"], 0, "{ledger}");
     assert!(sink.all().is_empty(), "{:?}", sink.all());
 }
+
+#[tokio::test]
+async fn what_cannot_be_a_request_is_not_sent() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    let app = server.app("Android").await;
+    let trigger = app.trigger("event", json!({ "cpi_mostback_url": sink.url("/pb?x={event_data.x}") })).await;
+    app.event("SX-1", "Long", json!({ "x": "x".repeat(70_000) })).await;
+    assert_eq!(reasons(&server, trigger).await, ["bad_url"]);
+    app.event("SX-1", "Header", json!({ "x": "x\r\nX-Evil: 1" })).await;
+    let hit = sink.receives("/pb", 1).await.remove(0);
+    assert_eq!(hit.parameter("x").as_deref(), Some("x\r\nX-Evil: 1"));
+    assert!(!hit.headers.contains_key("x-evil"), "{:?}", hit.headers);
+    server.settled("", "delivered", 1).await;
+    server.balanced().await;
+}
