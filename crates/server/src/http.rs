@@ -54,11 +54,16 @@ fn ingest() -> Router<Site> {
         .route("/track/json/", post(ingest::s2s::track_json).options(ingest::preflight))
         .route("/v1/cpi/identityLink.php", post(ingest::s2s::identity_link).options(ingest::preflight))
         .route("/v1/cpi/identityLink.php/", post(ingest::s2s::identity_link).options(ingest::preflight))
-        .route("/v1/cpi/click", get(ingest::link::click))
-        .route("/v1/cpi/click/", get(ingest::link::click))
-        .route("/track/impression", get(ingest::link::impression))
-        .route("/track/impression/", get(ingest::link::impression))
+        .route("/v1/cpi/click", get(ingest::link::click).head(uncounted))
+        .route("/v1/cpi/click/", get(ingest::link::click).head(uncounted))
+        .route("/track/impression", get(ingest::link::impression).head(uncounted))
+        .route("/track/impression/", get(ingest::link::impression).head(uncounted))
         .layer(map_response(ingest::open_to_browsers))
+}
+
+/// Link checkers and previews ask with HEAD: that is neither a click nor an impression.
+async fn uncounted() -> Error {
+    Error::MethodNotAllowed
 }
 
 /// What the account's own people and tools ask for, with a management key.

@@ -1,0 +1,177 @@
+//! The match classes (tracking-and-attribution.md sections 5, 7, 10, 11).
+
+use crate::harness::{Server, Value, device, json, now};
+
+const IDFA: &str = "7C9E6679-7425-40DE-944B-E07FC1F90AE7";
+
+#[tokio::test]
+async fn an_identifier_matches_in_every_form_a_link_may_carry_it() {
+    let server = Server::start().await;
+    let network = server.network("Example Network").await;
+    // The published digests of the four plain forms, and two double ones.
+    let md5 = [
+        "358f3cc563911c41542fa3394787f529",
+        "04e92dfec7a6939d7b2f65a2c267abb8",
+        "d12b0bf5273c05eb20bdeb3fd69af11d",
+        "e718f3645353e8cf742ff1293b141fcf",
+        "f46087939c9ee24af92dd0749b9874ba",
+    ];
+    let sha1 = [
+        "0bc9f5a04df672e1b1d157563baf7e93f65490f0",
+        "2b8734dd8ba2c30d3468bce86b2df733592f5f2f",
+        "e40472891f7834120cf502259cfecc92ed1b4a35",
+        "6149a9ef0d0c3787009baa935239293ba347d3e9",
+        "9da761c92ef3d0d72baea3ef41896d3f3347a360",
+    ];
+    let mut queries = vec![
+        format!("idfa={IDFA}"),
+        format!("ios_idfa={IDFA}"),
+        format!("idfa={}", IDFA.to_lowercase()),
+        format!("idfa={}", IDFA.replace('-', "")),
+        format!("device_id={IDFA}&device_id_type=idfa"),
+        format!("device_id={IDFA}"),
+        format!("device_id={}&device_id_type=idfa&device_id_is_hashed=true", md5[0]),
+        format!("device_id={}&device_id_type=idfa&device_id_is_hashed=true", sha1[1]),
+    ];
+    queries
+        .extend(md5.map(|digest| format!("idfa={digest}&device_id_is_hashed=true&device_hash_method=MD5")));
+    queries.extend(sha1.map(|digest| {
+        format!("idfa={}&device_id_is_hashed=true&device_id_hash_method=sha1", digest.to_uppercase())
+    }));
+    for query in queries {
+        let app = server.app("iOS").await;
+        let link = app.link_of(&network, json!({ "destination_url": "https://shop.example.com/" })).await;
+        let click = link.click(&query).await;
+        let data = json!({
+            "device_ua": device::IPHONE, "device_ids": { "idfa": IDFA },
+            "app_tracking_transparency": { "att": true },
+        });
+        app.install("SX-1", data).await;
+        assert_eq!(app.class("SX-1").await, "device_id", "{query}");
+        assert_eq!(app.winner("SX-1").await, click, "{query}");
+        let double = query.contains("f46087939c9ee24af92dd0749b9874ba") || query.contains("9DA761C9");
+        let answer = app.attribution("SX-1").await;
+        let flagged = answer["decision"]["winner"]["flags"].to_string().contains("double_hash");
+        assert_eq!(flagged, double, "{query}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_install_referrer_names_its_click() {
+    let server = Server::start().await;
+    let app = server.app("Android").await;
+    let link = app.link("Example Network").await;
+    let click = link.click("click_id=partner-1").await;
+    let referrer = |text: String| json!({ "install_referrer": { "referrer": text, "referrer_click_time": now() }, "device_ua": device::PIXEL });
+    app.install("SX-1", referrer(format!("utm_source={click}&utm_campaign={}", link.guid))).await;
+    assert_eq!(app.class("SX-1").await, "referrer");
+    assert_eq!(app.winner("SX-1").await, click);
+    // Stores hand it over encoded once more.
+    app.install("SX-2", referrer(format!("utm_source%3D{click}%26utm_campaign%3D{}", link.guid))).await;
+    assert_eq!(app.winner("SX-2").await, click);
+    // Everybody else's referrer is nobody's click.
+    let samples: Value = serde_json::from_str(include_str!("../fixtures/play-referrers.json")).unwrap();
+    for (n, sample) in samples.as_array().unwrap().iter().enumerate() {
+        let device = format!("SX-sample-{n}");
+        app.install(&device, referrer(sample["referrer"].as_str().unwrap().to_owned())).await;
+        assert_eq!(app.class(&device).await, "organic", "{sample}");
+    }
+}
+
+#[tokio::test]
+async fn apple_search_ads_is_taken_at_its_word() {
+    let server = Server::start().await;
+    let app = server.app("iOS").await;
+    let recent = jiff::Timestamp::from_second(now() - 3_600).unwrap().to_string();
+    let details = |attribution: bool, date: Option<&str>| {
+        let mut details = json!({ "attribution": attribution, "orgId": 40_669_820, "campaignId": 542_370_539,
+                                  "adGroupId": 542_317_095, "keywordId": 87_675_432 });
+        if let Some(date) = date {
+            details["clickDate"] = json!(date);
+        }
+        json!({ "adservices_attribution_details": details, "device_ua": device::IPHONE })
+    };
+    for (device, data, class) in [
+        ("SX-1", details(true, Some(&recent)), "asa"),
+        ("SX-2", details(true, None), "asa"),
+        ("SX-3", details(false, None), "organic"),
+        ("SX-4", details(true, Some("2020-01-01T00:00:00Z")), "organic"),
+        ("SX-5", json!({ "iad_attribution_details": { "Version3.1": {} } }), "organic"),
+        (
+            "SX-6",
+            json!({ "iad_attribution_details": { "Version3.1": {
+                "iad-attribution": "true", "iad-campaign-id": "542370539", "iad-click-date": recent } } }),
+            "asa",
+        ),
+    ] {
+        let input = app.install(device, data.clone()).await;
+        assert_eq!(app.class(device).await, class, "{data}");
+        let manufactured = server.input(&input).await["flags"].to_string().contains("date_manufactured")
+            || app.attribution(device).await["decision"].to_string().contains("date_manufactured");
+        assert_eq!(manufactured, device == "SX-2", "{data}");
+    }
+}
+
+#[tokio::test]
+async fn modeled_matches_compare_devices_not_strings() {
+    let server = Server::start().await;
+    let app = server.app("iOS").await;
+    let link = app.link("Example Network").await;
+    let iphone = |version: &str| {
+        format!(
+            "Mozilla/5.0 (iPhone; CPU iPhone OS {version} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
+        )
+    };
+    let safari = format!("{} Version/17.5 Mobile/15E148 Safari/604.1", iphone("17_5"));
+    #[rustfmt::skip]
+    let cases = [
+        ("the same words", device::IPHONE.to_owned(), "203.0.113.1", json!({ "device_ua": device::IPHONE }), "modeled"),
+        ("another browser of the same device", safari, "203.0.113.2", json!({ "device_ua": device::IPHONE }), "modeled"),
+        ("no words but a version", device::IPHONE.to_owned(), "203.0.113.3", json!({ "device_ver": "iPhone-iOS-17.5", "device_ua": "" }), "modeled"),
+        ("another version", iphone("16_1"), "203.0.113.4", json!({ "device_ua": device::IPHONE }), "organic"),
+        ("another system", device::PIXEL.to_owned(), "203.0.113.5", json!({ "device_ua": device::IPHONE }), "organic"),
+    ];
+    for (n, (case, clicked, ip, install, class)) in cases.into_iter().enumerate() {
+        link.click(&format!("ip_address={ip}&device_ua={}", device::encoded(&clicked))).await;
+        let mut data = install;
+        data["origination_ip"] = json!(ip);
+        let device = format!("SX-{n}");
+        app.install(&device, data).await;
+        assert_eq!(app.class(&device).await, class, "{case}");
+    }
+    // Another address.
+    app.install("SX-far", json!({ "device_ua": device::IPHONE, "origination_ip": "198.51.100.7" })).await;
+    assert_eq!(app.class("SX-far").await, "organic");
+}
+
+#[tokio::test]
+async fn ipv6_matches_by_its_network() {
+    let server = Server::start().await;
+    let app = server.app("iOS").await;
+    let link = app.link("Example Network").await;
+    let ua = device::encoded(device::IPHONE);
+    link.click(&format!("ip_address=2001:db8:1:2::aaaa&device_ua={ua}")).await;
+    let data = |ip: &str| json!({ "device_ua": device::IPHONE, "origination_ip": ip });
+    app.install("SX-1", data("2001:db8:1:2::bbbb")).await;
+    assert_eq!(app.class("SX-1").await, "modeled");
+    app.install("SX-2", data("2001:db8:1:3::aaaa")).await;
+    assert_eq!(app.class("SX-2").await, "organic");
+}
+
+#[tokio::test]
+async fn modeled_matching_without_consent_is_a_setting() {
+    let server = Server::start().await;
+    for (allowed, class) in [(true, "modeled"), (false, "organic")] {
+        let settings = json!({ "attribution.modeled_without_att": allowed });
+        let app = server.app_with(json!({ "name": "Shop", "platform": "iOS", "settings": settings })).await;
+        let link = app.link("Example Network").await;
+        let ua = device::encoded(device::IPHONE);
+        let click = link.click(&format!("ip_address=203.0.113.24&device_ua={ua}")).await;
+        let data = json!({ "device_ua": device::IPHONE, "origination_ip": "203.0.113.24" });
+        app.install("SX-1", data).await;
+        assert_eq!(app.class("SX-1").await, class);
+        if !allowed {
+            assert_eq!(app.losers("SX-1").await, [(click, "att_no_consent".to_owned())]);
+        }
+    }
+}

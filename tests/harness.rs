@@ -1,0 +1,19 @@
+//! What the tests stand on.
+
+pub mod answer;
+pub mod app;
+pub mod device;
+pub mod load;
+pub mod moment;
+pub mod program;
+pub mod server;
+pub mod sink;
+pub mod socket;
+
+pub use answer::{Answer, Answered};
+pub use app::{App, Link};
+pub use load::Load;
+pub use moment::{eventually, now, now_ms, within};
+pub use serde_json::{Value, json};
+pub use server::{KEY, Server};
+pub use sink::{Reply, Sink};

@@ -1,0 +1,70 @@
+//! App Tracking Transparency (ingest.md section 8; DECISIONS 16).
+
+use crate::harness::{Server, Value, device, json};
+
+#[tokio::test]
+async fn the_idfa_is_dropped_unless_tracking_is_authorized() {
+    let server = Server::start().await;
+    let app = server.app("iOS").await;
+    let before_14 = "iPhone-iOS-13.6.0";
+    let since_14 = "iPhone-iOS-17.5";
+    let kept = json!(["idfa", "idfv"]);
+    let dropped = json!(["idfv"]);
+    let (missing, refused) = (Some("idfa_dropped:att_missing"), Some("idfa_dropped:att_false"));
+    #[rustfmt::skip]
+    let cases = [
+        (before_14, json!({}), None),
+        (since_14, json!({}), missing),
+        ("", json!({}), missing),
+        (since_14, json!({ "app_tracking_transparency": { "att": true } }), None),
+        (since_14, json!({ "app_tracking_transparency": { "att": 1 } }), None),
+        (since_14, json!({ "app_tracking_transparency": { "att": "true" } }), None),
+        (since_14, json!({ "app_tracking_transparency": {} }), missing),
+        (since_14, json!({ "app_tracking_transparency": { "att": null } }), missing),
+        (since_14, json!({ "app_tracking_transparency": { "att": false } }), refused),
+        (since_14, json!({ "app_tracking_transparency": { "att": 0 } }), refused),
+        (since_14, json!({ "app_tracking_transparency": { "att": "false" } }), refused),
+        (since_14, json!({ "att": true }), None),
+        (before_14, json!({ "app_tracking_transparency": { "att": false } }), refused),
+    ];
+    for (n, (device_ver, att, flag)) in (1..).zip(cases) {
+        for action in ["install", "event"] {
+            let mut data = json!({
+                "device_ver": device_ver, "event_name": "View",
+                "device_ids": { "idfa": device::advertising_id(n), "idfv": format!("3D5F0B1E-6C2A-4E57-9E0B-{n:012X}") },
+            });
+            data.as_object_mut().unwrap().extend(att.as_object().unwrap().clone());
+            let input = app.send(action, &format!("SX-{n}"), data.clone()).await.accepted();
+            let row = server.input(&input).await;
+            let mut identifiers = row["device"]["identifiers"].as_array().unwrap().clone();
+            identifiers.sort_by_key(Value::to_string);
+            let expected = if flag.is_some() { &dropped } else { &kept };
+            assert_eq!(&json!(identifiers), expected, "{action} {data}: {row}");
+            let flags = row["flags"].as_array().unwrap();
+            let found = flags.iter().filter_map(Value::as_str).find(|flag| flag.starts_with("idfa_dropped"));
+            assert_eq!(found, flag, "{action} {data}: {row}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_later_refusal_removes_the_idfa_from_the_device() {
+    let server = Server::start().await;
+    let app = server.app("iOS").await;
+    let data = |att: Value| {
+        json!({ "device_ua": device::IPHONE, "event_name": "View", "device_ids": { "idfa": device::advertising_id(1) },
+                "app_tracking_transparency": { "att": att } })
+    };
+    app.install("SX-1", data(json!(true))).await;
+    let joined = async || {
+        let body = json!({ "action": "event", "kochava_app_id": app.guid, "data": data(json!(true)) });
+        let input = server.sends("/track/json", body.to_string()).await.accepted();
+        server.input(&input).await["outcomes"][0]["outcome"].clone()
+    };
+    assert_eq!(joined().await, "linked");
+    // A missing flag drops the value that came and leaves the device as it is.
+    app.send("event", "SX-1", data(Value::Null)).await.accepted();
+    assert_eq!(joined().await, "linked");
+    app.send("event", "SX-1", data(json!(false))).await.accepted();
+    assert_eq!(joined().await, "no_install");
+}

@@ -1,0 +1,128 @@
+//! Limits (DECISIONS 25; DESIGN section 8).
+
+use std::time::Duration;
+
+use reqwest::Method;
+
+use crate::harness::{
+    Answered as _, Server, json, now_ms,
+    socket::{Socket, post},
+    within,
+};
+
+#[tokio::test]
+async fn an_app_that_is_too_fast_is_told_when_to_come_again() {
+    let server = Server::with(&[("SEXTANT_LIMITS_APP_REQUESTS_PER_SECOND", "5")]).await;
+    let (fast, other) = (server.app("iOS").await, server.app("iOS").await);
+    let body =
+        |app: &crate::harness::App| app.body("event", "SX-1", json!({ "event_name": "View" })).to_string();
+    let begun = now_ms();
+    let (mut accepted, mut refused) = (0, 0);
+    while refused < 5 && now_ms() < begun + 20_000 {
+        let answer = server.sends("/track/json", body(&fast)).await;
+        if answer.status == 200 {
+            accepted += 1;
+        } else {
+            answer.refused(429);
+            let seconds: u64 = answer.header("retry-after").parse().expect("Retry-After in seconds");
+            assert!((1..=60).contains(&seconds), "{seconds}");
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 5);
+    assert!(accepted >= 5);
+    server.sends("/track/json", body(&other)).await.accepted();
+    within(Duration::from_secs(10), "another chance", async || {
+        (server.sends("/track/json", body(&fast)).await.status == 200).then_some(())
+    })
+    .await;
+    // One app may have a limit of its own.
+    let settings = json!({ "settings": { "limits.app_requests_per_second": 0 } });
+    server.patch(&format!("/apps/{}", fast.id), settings).await.is(200);
+    for _ in 0..30 {
+        server.sends("/track/json", body(&fast)).await.accepted();
+    }
+    server.balanced().await;
+}
+
+#[tokio::test]
+async fn bodies_in_flight_are_bounded() {
+    let server = Server::with(&[("SEXTANT_LIMITS_BODIES_IN_FLIGHT", "4194304")]).await;
+    let app = server.app("iOS").await;
+    // Senders that announce much and stop in the middle.
+    let half = vec![b' '; 1_900_000];
+    let mut stalled = Vec::new();
+    for _ in 0..3 {
+        let mut socket = Socket::open(server.address()).await;
+        let head = format!(
+            "POST /track/json HTTP/1.1\r\nhost: sextant\r\ncontent-length: {}\r\n\r\n",
+            half.len() + 1
+        );
+        socket.write(head.as_bytes()).await;
+        socket.write(&half).await;
+        stalled.push(socket);
+    }
+    let body = app.body("event", "SX-1", json!({ "event_name": "View" })).to_string();
+    let padded = format!("{body}{}", " ".repeat(1_900_000));
+    let answer = within(Duration::from_secs(10), "an overload", async || {
+        let answer = server.sends("/track/json", padded.clone()).await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
+    answer.refused(503);
+    assert!(answer.header("retry-after").parse::<u64>().is_ok(), "Retry-After in seconds");
+    drop(stalled);
+    within(Duration::from_secs(30), "room again", async || {
+        (server.sends("/track/json", padded.clone()).await.status == 200).then_some(())
+    })
+    .await;
+    server.balanced().await;
+}
+
+#[tokio::test]
+async fn slow_senders_are_let_go() {
+    let settings = [("SEXTANT_LIMITS_HEADER_TIMEOUT", "1s"), ("SEXTANT_LIMITS_BODY_TIMEOUT", "1s")];
+    let server = Server::with(&settings).await;
+    for start in [
+        "POST /track/json HTTP/1.1\r\nhost: sext",
+        "POST /track/json HTTP/1.1\r\nhost: sextant\r\ncontent-length: 100\r\n\r\n{\"action\":",
+    ] {
+        let mut socket = Socket::open(server.address()).await;
+        assert!(socket.write(start.as_bytes()).await);
+        let ended = tokio::time::timeout(Duration::from_secs(10), async {
+            // Refused or cut off: never answered as a success, never held for ever.
+            while let Some((status, _)) = socket.answer().await {
+                assert!((400..=503).contains(&status) && status != 500, "{status} to {start:?}");
+            }
+        });
+        assert!(ended.await.is_ok(), "still open after 10 s: {start:?}");
+    }
+    server.balanced().await;
+}
+
+#[tokio::test]
+async fn what_is_not_http_does_not_hurt() {
+    let server = Server::start().await;
+    let app = server.app("iOS").await;
+    for bytes in [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(),
+        b"GET\r\n\r\n",
+        b"POST /track/json HTTP/1.1\r\ncontent-length: -1\r\n\r\n",
+        b"POST /track/json HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"\0\0\0\0\r\n\r\n",
+    ] {
+        let mut socket = Socket::open(server.address()).await;
+        socket.write(bytes).await;
+        let answer = tokio::time::timeout(Duration::from_secs(20), socket.answer()).await;
+        let status = answer.unwrap_or_else(|_| panic!("still open: {bytes:?}")).map(|(status, _)| status);
+        assert!(status.is_none_or(|status| (400..500).contains(&status)), "{status:?} to {bytes:?}");
+    }
+    let long = "x".repeat(100_000);
+    let answer = server.request(Method::GET, &format!("/v1/cpi/click?campaign_id={long}")).try_answer().await;
+    assert!(answer.is_none_or(|answer| (400..500).contains(&answer.status)));
+    let body = app.body("event", "SX-1", json!({ "event_name": "View" })).to_string();
+    let mut socket = Socket::open(server.address()).await;
+    socket.write(&post("/track/json", &[], body.as_bytes())).await;
+    assert_eq!(socket.answer().await.map(|(status, _)| status), Some(200));
+    server.balanced().await;
+}

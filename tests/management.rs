@@ -1,0 +1,7 @@
+//! Apps, networks, campaigns, segments, trackers, overrides and triggers
+//! (management-and-reporting.md sections 1 to 7; DECISIONS 8, 27).
+
+mod apps;
+mod campaigns;
+mod keys;
+mod triggers;

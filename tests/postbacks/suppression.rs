@@ -1,0 +1,155 @@
+//! What is not sent, and why (postbacks.md sections 7 and 11).
+
+use crate::harness::{Server, Sink, device, json};
+
+async fn reasons(server: &Server, trigger: u64) -> Vec<String> {
+    let rows = server.deliveries(&format!("trigger={trigger}&state=suppressed")).await;
+    rows.iter().filter_map(|row| row["reason"].as_str()).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn every_pair_that_is_not_sent_has_its_reason() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    let app = server.app("Android").await;
+    let (winner, loser) = (app.link("Winner").await, app.link("Loser").await);
+    let stranger = server.network("Stranger").await;
+    let adid = device::advertising_id(1);
+    let template = std::cell::Cell::new(3373);
+    let install = async |context: crate::harness::Value| {
+        template.set(template.get() + 1);
+        let mut context = context;
+        context["cpi_mostback_url"] = json!(sink.url("/never"));
+        context["sx_delivery"] = context.get("sx_delivery").cloned().unwrap_or(json!("all"));
+        app.trigger_with(json!({ "type": "install", "template_id": template.get(), "context": context }))
+            .await
+    };
+    let network = |id: &str| json!({ "sx_delivery": "network", "sx_network_id": id });
+    let to_loser = install(network(&loser.network)).await;
+    let to_stranger = install(network(&stranger)).await;
+    let needs_click = install(json!({ "sx_required": "idfa" })).await;
+    let inactive = install(json!({})).await;
+    server.patch(&format!("/postbacks/{inactive}"), json!({ "active": false })).await.is(200);
+    let abroad = install(json!({ "sx_countries": "US" })).await;
+
+    loser.click(&format!("adid={adid}")).await;
+    winner.click(&format!("adid={adid}")).await;
+    app.install("SX-1", json!({ "device_ids": { "adid": adid }, "device_ua": device::PIXEL })).await;
+    for (trigger, reason) in [
+        (to_loser, "influencer_only"),
+        (to_stranger, "other_network"),
+        (needs_click, "missing_macro"),
+        (inactive, "inactive"),
+        (abroad, "country_blocked"),
+    ] {
+        assert_eq!(reasons(&server, trigger).await, [reason]);
+    }
+    app.install("SX-2", json!({ "device_ua": device::PIXEL })).await;
+    let mut of_loser = reasons(&server, to_loser).await;
+    of_loser.sort();
+    assert_eq!(of_loser, ["influencer_only", "not_attributed"]);
+    let ledger = server.balanced().await;
+    assert_eq!(ledger["postbacks"]["due"], 10, "{ledger}");
+    assert_eq!(ledger["postbacks"]["suppressed"]["inactive"], 2, "{ledger}");
+    assert!(sink.all().is_empty());
+}
+
+#[tokio::test]
+async fn repeated_clicks_are_told_only_when_asked_for() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    let app = server.app("Android").await;
+    let link = app.link("Example Network").await;
+    let once = app.trigger("click", json!({ "cpi_mostback_url": sink.url("/once") })).await;
+    let context =
+        json!({ "cpi_mostback_url": sink.url("/each"), "sx_duplicates": true, "sx_delivery": "all" });
+    app.trigger_with(json!({ "type": "click", "template_id": 3374, "context": context })).await;
+    for _ in 0..3 {
+        link.click(&format!("adid={}", device::advertising_id(1))).await;
+    }
+    sink.receives("/each", 3).await;
+    sink.receives("/once", 1).await;
+    assert_eq!(reasons(&server, once).await, ["duplicate", "duplicate"]);
+    assert_eq!(sink.hits("/once").len(), 1);
+}
+
+#[tokio::test]
+async fn a_deleted_trigger_sends_nothing_more() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    let app = server.app("Android").await;
+    let context = json!({ "cpi_mostback_url": sink.url("/late"), "deferred_for": 3_000 });
+    let trigger = app.trigger("install", context).await;
+    app.install("SX-1", json!({})).await;
+    let answer = server.delete(&format!("/postbacks/{trigger}")).await.is(200);
+    assert!(answer.body.is_empty(), "{}", answer.text());
+    server.settled("", "suppressed", 1).await;
+    assert_eq!(reasons(&server, trigger).await, ["trigger_deleted"]);
+    app.install("SX-2", json!({})).await;
+    let ledger = server.balanced().await;
+    assert_eq!(ledger["postbacks"]["due"], 1, "a deleted trigger has nothing due: {ledger}");
+    assert!(sink.all().is_empty());
+}
+
+#[tokio::test]
+async fn private_targets_are_refused_unless_allowed() {
+    let server = Server::exactly(&[]).await;
+    let sink = Sink::start().await;
+    let app = server.app("Android").await;
+    let urls = [
+        sink.url("/loopback"),
+        format!("http://localhost:{}/name", sink.port()),
+        format!("http://[::1]:{}/six", sink.port()),
+        format!("http://[::ffff:127.0.0.1]:{}/mapped", sink.port()),
+        format!("http://0.0.0.0:{}/any", sink.port()),
+        format!("http://2130706433:{}/number", sink.port()),
+        "http://169.254.169.254/latest/meta-data".to_owned(),
+        "http://10.0.0.1/private".to_owned(),
+        "http://[64:ff9b::7f00:1]/nat64".to_owned(),
+        "http://[fd00::1]/unique".to_owned(),
+    ];
+    let mut made = 0;
+    for (n, url) in urls.iter().enumerate() {
+        let context = json!({ "cpi_mostback_url": url, "max_delivery_attempts": 0, "sx_delivery": "all" });
+        let body = json!({ "app_id": app.id, "type": "install", "template_id": 4000 + n, "active": true,
+                           "context": context });
+        match server.post("/postbacks", body).await.status {
+            201 => made += 1,
+            400 => {}
+            status => panic!("{status} for {url}"),
+        }
+    }
+    app.install("SX-1", json!({})).await;
+    let blocked = crate::harness::eventually("all of them settled", async || {
+        let pending = server.deliveries("state=pending").await;
+        pending.is_empty().then_some(())?;
+        Some(server.deliveries("").await)
+    })
+    .await;
+    for row in &blocked {
+        assert_ne!(row["state"], "delivered", "{row}");
+        assert_eq!(row["reason"], "blocked_target", "{row}");
+    }
+    let suppressed = server.deliveries("state=suppressed").await;
+    assert!(suppressed.iter().all(|row| row["reason"] == "blocked_target"), "{suppressed:?}");
+    let ledger = server.balanced().await;
+    assert_eq!(ledger["postbacks"]["due"], made, "{ledger}");
+    assert_eq!(ledger["postbacks"]["delivered"], 0, "{ledger}");
+    assert!(sink.all().is_empty(), "{:?}", sink.all());
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_request_is_not_sent() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    let app = server.app("Android").await;
+    let trigger = app.trigger("event", json!({ "cpi_mostback_url": sink.url("/pb?x={event_data.x}") })).await;
+    app.event("SX-1", "Long", json!({ "x": "x".repeat(70_000) })).await;
+    assert_eq!(reasons(&server, trigger).await, ["bad_url"]);
+    app.event("SX-1", "Header", json!({ "x": "x\r\nX-Evil: 1" })).await;
+    let hit = sink.receives("/pb", 1).await.remove(0);
+    assert_eq!(hit.parameter("x").as_deref(), Some("x\r\nX-Evil: 1"));
+    assert!(!hit.headers.contains_key("x-evil"), "{:?}", hit.headers);
+    server.settled("", "delivered", 1).await;
+    server.balanced().await;
+}
