@@ -2,11 +2,14 @@
 //! interface. A feature exists when one of these shows it.
 //!
 //! A file for each part of the contract. What all of them stand on (a running server, a partner that can
-//! misbehave, devices, load) is in `harness`.
+//! misbehave, devices, load) is in `harness`. Tests run in the order of their names; `adversity`, which
+//! waits longest, begins.
 
 #[cfg(test)]
 mod harness;
 
+#[cfg(test)]
+mod adversity;
 #[cfg(test)]
 mod attribution;
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Triggers and what partners receive (postbacks.md; DECISIONS 6 to 8).
 
 mod delivery;
-mod misbehaviour;
 mod rendering;
 mod suppression;

@@ -69,7 +69,7 @@ async fn a_partner_that_hangs_does_not_hold_up_the_end() {
 
 #[tokio::test]
 async fn open_connections_do_not_hold_up_the_end() {
-    let server = Server::start().await;
+    let server = Server::with(&[("SEXTANT_LIMITS_BODY_TIMEOUT", "2s")]).await;
     let idle = crate::harness::socket::Socket::open(server.address()).await;
     let mut half = crate::harness::socket::Socket::open(server.address()).await;
     half.write(b"POST /track/json HTTP/1.1\r\nhost: sextant\r\ncontent-length: 100\r\n\r\n{").await;
