@@ -132,8 +132,8 @@ async fn all_of_them_in_the_order_of_the_file() {
         }
     }
     let ledger = server.balanced().await;
-    assert_eq!(ledger["inputs"]["received"], 17, "{ledger}");
-    assert_eq!(ledger["inputs"]["accepted"], 14, "{ledger}");
+    assert_eq!(ledger["inputs"]["received"], 16, "{ledger}");
+    assert_eq!(ledger["inputs"]["accepted"], 13, "{ledger}");
 }
 
 #[tokio::test]

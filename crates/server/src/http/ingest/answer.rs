@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 const RETRY_AFTER_SECONDS: &str = "2";
 
 /// Identifiers named in the header of an answer; more would be a header that common clients refuse to read.
-const HEADER_INPUTS_MAX: usize = 1_000;
+const HEADER_INPUTS_MAX: usize = 400;
 
 /// What became of one element.
 #[derive(Clone, Debug)]
