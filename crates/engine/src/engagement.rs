@@ -57,7 +57,7 @@ impl Turn<'_, '_> {
         engagement: &Engagement,
     ) -> Result<Vec<Outcome>, StoreError> {
         let id = input.id.into();
-        let keys = engagement.match_keys(id);
+        let keys = engagement.match_keys(id, self.catalogue.addresses());
         let late_for = self.late_for(input, engagement, &keys)?;
 
         let mut duplicate = false;
@@ -130,7 +130,7 @@ impl Turn<'_, '_> {
                 .collect();
             for install in recent {
                 let Some((record, _)) = self.view.install(input.app, install)? else { continue };
-                for key in match_keys(&record.install, &lengths) {
+                for key in match_keys(&record.install, &lengths, self.catalogue.addresses()) {
                     if matches!(key, MatchKey::Digest(_)) {
                         self.view.add_arrival(&record, key);
                     }

@@ -146,7 +146,7 @@ impl Turn<'_, '_> {
 
     fn match_keys(&self, record: &InstallRecord) -> Vec<measure::engagement::MatchKey> {
         let lengths = self.memory.digest_lengths.get(&record.app);
-        match_keys(&record.install, lengths.unwrap_or(&BTreeSet::new()))
+        match_keys(&record.install, lengths.unwrap_or(&BTreeSet::new()), self.catalogue.addresses())
     }
 
     /// Binds identifiers to a device, one per kind; what belongs to another device stays there.
@@ -413,9 +413,9 @@ impl Turn<'_, '_> {
     }
 }
 
-/// The touch of a modeled win.
+/// The touch of a likely win.
 fn modeled_winner(decision: &Decision) -> Option<TouchId> {
-    decision.winner().filter(|winner| winner.basis == Basis::Modeled).and_then(|winner| winner.touch)
+    decision.winner().filter(|winner| !winner.basis.is_deterministic()).and_then(|winner| winner.touch)
 }
 
 fn winner_of(decision: &Decision) -> Option<(Option<TouchId>, &Basis)> {

@@ -243,7 +243,11 @@ fn ask(requests: &[Vec<Submission>], memory: &Memory) -> Ask {
                 let Some(owner) = catalogue.app(app) else { continue };
                 let until = horizon(install.time, &catalogue.policy_of(owner));
                 let lengths = memory.digest_lengths.get(&app).unwrap_or(&none);
-                ask.touches.extend(match_keys(install, lengths).into_iter().map(|key| (app, key, until)));
+                ask.touches.extend(
+                    match_keys(install, lengths, catalogue.addresses())
+                        .into_iter()
+                        .map(|key| (app, key, until)),
+                );
                 let keys = install.origin.join_keys();
                 ask.held.extend(keys.iter().map(|key| (app, key.clone())));
                 keys

@@ -43,10 +43,15 @@ pub enum Basis {
     AppleSearchAds,
     /// The same address and a device that looks alike.
     Modeled,
+    /// The same address, whatever the device looks like.
+    Ip,
+    /// The first three octets of the address.
+    PartialIp,
 }
 
 impl Basis {
-    /// The match class: `device_id`, `referrer`, `ko_click_id`, `asa`, `modeled`.
+    /// The match class: `device_id`, `referrer`, `ko_click_id`, `asa`, `modeled`, `ip`,
+    /// `partial_ip`.
     #[must_use]
     pub const fn class(&self) -> &'static str {
         match self {
@@ -55,13 +60,15 @@ impl Basis {
             Self::LandingPage => "ko_click_id",
             Self::AppleSearchAds => "asa",
             Self::Modeled => "modeled",
+            Self::Ip => "ip",
+            Self::PartialIp => "partial_ip",
         }
     }
 
     /// Whether the match is certain rather than likely.
     #[must_use]
     pub const fn is_deterministic(&self) -> bool {
-        !matches!(self, Self::Modeled)
+        !matches!(self, Self::Modeled | Self::Ip | Self::PartialIp)
     }
 }
 
@@ -87,6 +94,10 @@ pub enum LosingReason {
     AlreadyCredited,
     /// A click that carried an identifier is not tried as modeled (Device Attribution: Standard).
     CarriedIdentifier,
+    /// An Apple device tells no IDFA, and the app allows no likely match then (Limit Ad Tracking Fallback).
+    AttNoIdfa,
+    /// Several networks had an equal claim to a likely match, and the app takes none then.
+    AmbiguousRefused,
 }
 
 impl LosingReason {
@@ -103,6 +114,8 @@ impl LosingReason {
             Self::Late => "late",
             Self::AlreadyCredited => "already_credited",
             Self::CarriedIdentifier => "carried_identifier",
+            Self::AttNoIdfa => "att_no_idfa",
+            Self::AmbiguousRefused => "ambiguous_refused",
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AppId, CampaignId, KeyId, NetworkId, SegmentId, Timestamp, TrackerId, TriggerId,
     platform::Os,
-    policy::{AppPolicy, Policy, Windows},
+    policy::{Addresses, AppPolicy, Policy, Windows},
     postback::Trigger,
 };
 
@@ -263,6 +263,7 @@ pub struct Catalogue {
     triggers: HashMap<TriggerId, Arc<Trigger>>,
     app_triggers: HashMap<AppId, Vec<TriggerId>>,
     keys: HashMap<[u8; 32], Arc<ManagementKey>>,
+    addresses: Addresses,
 }
 
 macro_rules! lookup {
@@ -334,9 +335,23 @@ impl Catalogue {
         self.policy.with(&app.policy)
     }
 
+    /// Which address classes anybody has ever switched on up to this version. Touches and installs are
+    /// filed under addresses alone from then on, so a class switched on later sees engagements from then on.
+    #[must_use]
+    pub const fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
     /// Takes a change in. Changes come in the order of their versions.
     pub fn apply(&mut self, change: Change) {
         self.version = change.version;
+        self.addresses = self.addresses.or(match &change.entry {
+            Entry::Policy(policy) => policy.addresses(),
+            Entry::App(app) => app.policy.addresses(),
+            Entry::Network(network) => network.windows.addresses(),
+            Entry::Tracker(tracker) => tracker.windows.addresses(),
+            _ => Addresses::default(),
+        });
         match change.entry {
             Entry::Policy(policy) => self.policy = policy,
             Entry::App(app) => {

@@ -14,6 +14,7 @@ use crate::{
     consent::Att,
     identifier::{Digest, Fingerprint, IdKind, Identifier},
     platform::{Os, Traits},
+    policy::Addresses,
 };
 
 /// A click or an impression.
@@ -111,6 +112,28 @@ impl From<IpAddr> for IpKey {
     }
 }
 
+impl IpKey {
+    /// The first three octets; `None` for IPv6, which has no such class
+    /// (tracking-and-attribution.md section 19).
+    #[must_use]
+    pub const fn range(self) -> Option<[u8; 3]> {
+        match self.0 {
+            IpAddr::V4(v4) => {
+                let [a, b, c, _] = v4.octets();
+                Some([a, b, c])
+            }
+            IpAddr::V6(_) => None,
+        }
+    }
+
+    /// The keys of the address classes in use.
+    pub fn keys(self, used: Addresses) -> impl Iterator<Item = MatchKey> {
+        let whole = used.whole.then_some(MatchKey::Address(self));
+        let partial = self.range().filter(|_| used.partial).map(MatchKey::Range);
+        whole.into_iter().chain(partial)
+    }
+}
+
 /// What an install and an engagement have to share to be looked at together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum MatchKey {
@@ -122,6 +145,10 @@ pub enum MatchKey {
     Click(TouchId),
     /// Address and operating system family.
     Modeled(IpKey, Os),
+    /// Address alone.
+    Address(IpKey),
+    /// The first three octets of an IPv4 address.
+    Range([u8; 3]),
 }
 
 /// An engagement as it waits for an install: what a decision needs and no more. Everything else is read
@@ -152,6 +179,9 @@ pub struct Touch {
     pub traits: Traits,
     /// Hash of what it contains: breaks ties whatever the order of arrival (DECISIONS 5).
     pub content_key: u64,
+    /// Whether it is an impression that was seen to its end (`event=view`).
+    #[serde(default)]
+    pub completed_view: bool,
 }
 
 impl Engagement {
@@ -171,12 +201,19 @@ impl Engagement {
             ip: self.ip.map(IpKey::from),
             traits: self.traits.clone(),
             content_key: self.content_key(),
+            completed_view: self.is_completed_view(),
         }
     }
 
-    /// The keys under which it is found.
+    /// Whether it is an impression that says `event=view` (tracking-and-attribution.md section 3).
+    fn is_completed_view(&self) -> bool {
+        let viewed = |(key, value): &(String, String)| key == "event" && value.eq_ignore_ascii_case("view");
+        self.kind == EngagementKind::Impression && self.params.iter().any(viewed)
+    }
+
+    /// The keys under which it is found, with those of the address classes in use.
     #[must_use]
-    pub fn match_keys(&self, id: TouchId) -> Vec<MatchKey> {
+    pub fn match_keys(&self, id: TouchId, used: Addresses) -> Vec<MatchKey> {
         let mut keys = vec![MatchKey::Click(id)];
         for identifier in &self.identifiers {
             keys.push(match identifier {
@@ -187,6 +224,7 @@ impl Engagement {
         if let (Some(ip), Some(os)) = (self.ip, &self.traits.os) {
             keys.push(MatchKey::Modeled(ip.into(), os.clone()));
         }
+        keys.extend(self.ip.into_iter().flat_map(|ip| IpKey::from(ip).keys(used)));
         keys.sort_unstable();
         keys.dedup();
         keys

@@ -78,6 +78,8 @@ flags! {
     LimitAdTracking => "limit_ad_tracking",
     /// Modeled matches were in question on iOS 14+ without ATT consent (DECISIONS 17).
     AttNoConsent => "att_no_consent",
+    /// The impression was seen to its end (`event=view`).
+    CompletedView => "completed_view",
 }
 
 impl fmt::Display for Flag {

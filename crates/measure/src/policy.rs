@@ -58,6 +58,76 @@ pub struct Windows {
     pub impression_device: Option<Window>,
     /// Impressions, modeled. 1 minute to 24 hours.
     pub impression_modeled: Option<Window>,
+    /// Clicks, address only. 1 minute to 30 days.
+    pub click_ip: Option<Window>,
+    /// Clicks, first three octets of an IPv4 address. 1 minute to 30 days.
+    pub click_partial_ip: Option<Window>,
+    /// Impressions, address only. 1 minute to 24 hours.
+    pub impression_ip: Option<Window>,
+    /// Impressions, first three octets of an IPv4 address. 1 minute to 24 hours.
+    pub impression_partial_ip: Option<Window>,
+}
+
+impl Windows {
+    /// Whether a window of the address-only classes is open here, and one of the partial-address classes.
+    #[must_use]
+    pub const fn addresses(&self) -> Addresses {
+        const fn open(window: Option<Window>) -> bool {
+            matches!(window, Some(Window::Seconds(_)))
+        }
+        Addresses {
+            whole: open(self.click_ip) || open(self.impression_ip),
+            partial: open(self.click_partial_ip) || open(self.impression_partial_ip),
+        }
+    }
+}
+
+/// Which of the classes that compare nothing but addresses are in use. Their match keys are written and
+/// asked for only then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// Address only.
+    pub whole: bool,
+    /// The first three octets.
+    pub partial: bool,
+}
+
+impl Addresses {
+    /// What either of both uses.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self { whole: self.whole || other.whole, partial: self.partial || other.partial }
+    }
+}
+
+/// Whether a click that carried a device identifier may still match as modeled
+/// (tracking-and-attribution.md section 5: Device Attribution).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceAttribution {
+    /// It may not.
+    #[default]
+    Standard,
+    /// It may, unless the identifier is one of another device.
+    Inclusive,
+}
+
+/// How little may be enough for a likely match (tracking-and-attribution.md section 5: Fingerprint
+/// Attribution). A class that this adds has the window of modeled matches where nobody sets one for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum FingerprintLevel {
+    /// Address and a device that looks alike; less only where a window is set for it.
+    #[default]
+    Standard,
+    /// The address alone as well.
+    IpOnly,
+    /// Its first three octets as well.
+    IpRange,
+}
+
+impl FingerprintLevel {
+    const fn addresses(self) -> Addresses {
+        Addresses { whole: !matches!(self, Self::Standard), partial: matches!(self, Self::IpRange) }
+    }
 }
 
 /// Who set a window.
@@ -89,7 +159,7 @@ impl Level {
 /// How a window is read from [`Windows`], and the seconds that stand where nobody set it.
 pub type WindowSetting = (fn(&Windows) -> Option<Window>, u32);
 
-/// The default windows: 30 days, 7 days, 1 day, 1 day.
+/// The default windows: 30 days, 7 days, 1 day, 1 day. The address classes have none: they are off.
 pub const DEFAULT_WINDOWS: [WindowSetting; 4] = [
     (|windows| windows.click_device, 30 * 86_400),
     (|windows| windows.click_modeled, 7 * 86_400),
@@ -115,6 +185,90 @@ pub struct Policy {
     pub hold_install_ms: i64,
     /// `attribution.windows.*`: the windows that nobody else sets.
     pub windows: Windows,
+    /// `attribution.ladder`.
+    pub ladder: Ladder,
+}
+
+/// The settings of the order of classes and of what may match at all
+/// (tracking-and-attribution.md sections 5, 6 and 19).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ladder {
+    /// `attribution.device_impressions_first`: an impression with a device identifier ranks before a
+    /// modeled click.
+    pub device_impressions_first: bool,
+    /// `attribution.equalizer`: how long after a click its modeled match ranks equal to a certain one.
+    pub equalizer: Window,
+    /// `attribution.device_attribution`.
+    pub device_attribution: DeviceAttribution,
+    /// `attribution.fingerprint_level`.
+    pub fingerprint_level: FingerprintLevel,
+    /// `attribution.limit_ad_tracking_fallback`: likely matches of Apple devices that tell no IDFA.
+    pub limit_ad_tracking_fallback: bool,
+    /// `attribution.prioritize_completed_view`: completed views before other impressions of their class.
+    pub prioritize_completed_view: bool,
+    /// `attribution.impressions`: whether impressions may be credited at all.
+    pub impressions: bool,
+    /// `attribution.refuse_ambiguous`: no likely match wins when several networks have an equal claim.
+    pub refuse_ambiguous: bool,
+}
+
+impl Default for Ladder {
+    fn default() -> Self {
+        Self {
+            device_impressions_first: false,
+            equalizer: Window::Disabled,
+            device_attribution: DeviceAttribution::Standard,
+            fingerprint_level: FingerprintLevel::Standard,
+            limit_ad_tracking_fallback: true,
+            prioritize_completed_view: false,
+            impressions: true,
+            refuse_ambiguous: false,
+        }
+    }
+}
+
+/// What an app sets of [`Ladder`]; `None` leaves the server's setting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AppLadder {
+    /// See [`Ladder::device_impressions_first`].
+    pub device_impressions_first: Option<bool>,
+    /// See [`Ladder::equalizer`].
+    pub equalizer: Option<Window>,
+    /// See [`Ladder::device_attribution`].
+    pub device_attribution: Option<DeviceAttribution>,
+    /// See [`Ladder::fingerprint_level`].
+    pub fingerprint_level: Option<FingerprintLevel>,
+    /// See [`Ladder::limit_ad_tracking_fallback`].
+    pub limit_ad_tracking_fallback: Option<bool>,
+    /// See [`Ladder::prioritize_completed_view`].
+    pub prioritize_completed_view: Option<bool>,
+    /// See [`Ladder::impressions`].
+    pub impressions: Option<bool>,
+    /// See [`Ladder::refuse_ambiguous`].
+    pub refuse_ambiguous: Option<bool>,
+}
+
+impl Ladder {
+    /// These settings with the app's own in their place.
+    #[must_use]
+    pub fn with(&self, app: &AppLadder) -> Self {
+        Self {
+            device_impressions_first: app.device_impressions_first.unwrap_or(self.device_impressions_first),
+            equalizer: app.equalizer.unwrap_or(self.equalizer),
+            device_attribution: app.device_attribution.unwrap_or(self.device_attribution),
+            fingerprint_level: app.fingerprint_level.unwrap_or(self.fingerprint_level),
+            limit_ad_tracking_fallback: app
+                .limit_ad_tracking_fallback
+                .unwrap_or(self.limit_ad_tracking_fallback),
+            prioritize_completed_view: app
+                .prioritize_completed_view
+                .unwrap_or(self.prioritize_completed_view),
+            impressions: app.impressions.unwrap_or(self.impressions),
+            refuse_ambiguous: app.refuse_ambiguous.unwrap_or(self.refuse_ambiguous),
+        }
+    }
 }
 
 impl Default for Policy {
@@ -131,7 +285,9 @@ impl Default for Policy {
                 click_modeled: Some(Window::Seconds(7 * 86_400)),
                 impression_device: Some(Window::Seconds(86_400)),
                 impression_modeled: Some(Window::Seconds(86_400)),
+                ..Windows::default()
             },
+            ladder: Ladder::default(),
         }
     }
 }
@@ -156,6 +312,17 @@ pub struct AppPolicy {
     pub requests_per_second: Option<u32>,
     /// The app's windows.
     pub windows: Windows,
+    /// The app's order of classes.
+    pub ladder: AppLadder,
+}
+
+impl AppPolicy {
+    /// Which address classes the app itself asks for.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        let level = self.ladder.fingerprint_level.unwrap_or_default();
+        self.windows.addresses().or(level.addresses())
+    }
 }
 
 impl Policy {
@@ -170,6 +337,13 @@ impl Policy {
             hold_ms: app.hold_ms.unwrap_or(self.hold_ms),
             hold_install_ms: app.hold_install_ms.unwrap_or(self.hold_install_ms),
             windows: self.windows,
+            ladder: self.ladder.with(&app.ladder),
         }
+    }
+
+    /// Which address classes the server asks for.
+    #[must_use]
+    pub const fn addresses(&self) -> Addresses {
+        self.windows.addresses().or(self.ladder.fingerprint_level.addresses())
     }
 }

@@ -11,7 +11,7 @@ mod window;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
-use measure::policy::{Policy, Window, Windows};
+use measure::policy::{Ladder, Policy, Window, Windows};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -301,7 +301,9 @@ impl Config {
                 click_modeled: Some(windows.click_modeled),
                 impression_device: Some(windows.impression_device),
                 impression_modeled: Some(windows.impression_modeled),
+                ..Windows::default()
             },
+            ladder: Ladder::default(),
         }
     }
 

@@ -109,6 +109,11 @@ pub(crate) fn matched(of: AppId, key: &MatchKey) -> Key {
         MatchKey::Identifier(fingerprint) => with(tagged(to, 1), &fingerprint.0),
         MatchKey::Digest(digest) => digested(to, digest),
         MatchKey::Click(touch) => with_id(tagged(to, 5), touch.0),
+        MatchKey::Address(ip) => match ip.0 {
+            IpAddr::V4(v4) => with(tagged(to, 8), &v4.octets()),
+            IpAddr::V6(v6) => with(tagged(to, 9), &v6.octets()),
+        },
+        MatchKey::Range(octets) => with(tagged(to, 10), octets),
         MatchKey::Modeled(ip, os) => {
             let to = match ip.0 {
                 IpAddr::V4(v4) => with(tagged(to, 6), &v4.octets()),

@@ -15,7 +15,10 @@ use crate::{
     engagement::{EngagementKind, Touch},
     flag::{Flag, Flags},
     install::InstallRecord,
-    policy::{CANDIDATES_MAX, DEFAULT_WINDOWS, LATE_GRACE_MS, Level, Policy, Window},
+    policy::{
+        CANDIDATES_MAX, DEFAULT_WINDOWS, FingerprintLevel, LATE_GRACE_MS, Level, Policy, Window,
+        WindowSetting, Windows,
+    },
 };
 
 /// Everything that a decision looks at.
@@ -52,9 +55,9 @@ pub fn decide(question: &Question<'_>) -> Decision {
         touches.into_values().filter_map(|touch| judge.touch(touch)).chain(judge.search_ads()).collect();
     candidates.sort_by_key(|candidate| {
         let Candidate { rank, time, content_key, touch, .. } = candidate;
-        (*rank, Reverse((*time, *content_key, *touch)))
+        (*rank, Reverse((judge.prefers(candidate), *time, *content_key, *touch)))
     });
-    let ambiguous = settle(&mut candidates);
+    let ambiguous = settle(&judge, &mut candidates);
     let flags = judge.flags(&candidates);
     let more = question.more || candidates.len() > CANDIDATES_MAX;
     candidates.truncate(CANDIDATES_MAX);
@@ -72,8 +75,16 @@ pub fn decide(question: &Question<'_>) -> Decision {
 }
 
 /// Moves the winner to the front of ordered candidates and gives every other one that nothing barred the
-/// reason why it lost. Says whether another network had an equally good modeled claim.
-fn settle(candidates: &mut [Candidate]) -> bool {
+/// reason why it lost. Says whether another network had an equally good claim to a likely match; where such
+/// claims are refused, the likely ones all lose and a certain one may still win.
+fn settle(judge: &Judge<'_>, candidates: &mut [Candidate]) -> bool {
+    let ambiguous = judge.is_ambiguous(candidates);
+    let refused = ambiguous && judge.policy.ladder.refuse_ambiguous;
+    if refused {
+        for likely in candidates.iter_mut().filter(|candidate| !candidate.basis.is_deterministic()) {
+            likely.lost = likely.lost.or(Some(LosingReason::AmbiguousRefused));
+        }
+    }
     let Some(place) = candidates.iter().position(|candidate| candidate.lost.is_none()) else {
         return false;
     };
@@ -81,16 +92,14 @@ fn settle(candidates: &mut [Candidate]) -> bool {
     let Some((winner, losers)) = candidates.split_first_mut() else {
         return false;
     };
-    let mut ambiguous = false;
     for loser in losers.iter_mut().filter(|loser| loser.lost.is_none()) {
-        if loser.rank == winner.rank {
-            ambiguous |= winner.basis == Basis::Modeled && loser.network != winner.network;
-            loser.lost = Some(LosingReason::OlderClick);
+        loser.lost = Some(if judge.place(loser) == judge.place(winner) {
+            LosingReason::OlderClick
         } else {
-            loser.lost = Some(LosingReason::LowerClass);
-        }
+            LosingReason::LowerClass
+        });
     }
-    ambiguous
+    ambiguous && !refused
 }
 
 /// Who engaged, when, and whose engagement it was, as far as windows depend on it.
@@ -128,11 +137,15 @@ impl<'a> Judge<'a> {
         for (basis, double_hash) in self.matcher.bases(touch) {
             let origin = Origin { kind: touch.kind, network: touch.network, tracker: Some(touch.tracker) };
             let (window, window_from) = self.window(origin, &basis);
+            let address_only = matches!(basis, Basis::Ip | Basis::PartialIp);
+            if address_only && window == Window::Disabled {
+                continue;
+            }
             let lost = self.obstacle(touch, &basis).or_else(|| outside(window, age_ms));
             let candidate = Candidate {
                 touch: Some(touch.id),
                 kind: touch.kind,
-                rank: rank(touch.kind, &basis),
+                rank: rank(touch.kind, &basis, age_ms, &self.policy.ladder),
                 network: touch.network,
                 campaign: Some(touch.campaign),
                 segment: Some(touch.segment),
@@ -141,7 +154,11 @@ impl<'a> Judge<'a> {
                 age_ms,
                 window,
                 window_from,
-                flags: flags(&[(skewed, Flag::ClockSkew), (double_hash, Flag::DoubleHash)]),
+                flags: flags(&[
+                    (skewed, Flag::ClockSkew),
+                    (double_hash, Flag::DoubleHash),
+                    (touch.completed_view, Flag::CompletedView),
+                ]),
                 content_key: touch.content_key,
                 basis,
                 lost,
@@ -168,7 +185,7 @@ impl<'a> Judge<'a> {
         Some(Candidate {
             touch: None,
             kind,
-            rank: rank(kind, &basis),
+            rank: rank(kind, &basis, age_ms, &self.policy.ladder),
             network: APPLE_SEARCH_ADS,
             campaign: None,
             segment: None,
@@ -198,12 +215,12 @@ impl<'a> Judge<'a> {
 
     /// What bars a touch whatever its window: first what makes the match impossible, then what forbids it.
     fn obstacle(&self, touch: &Touch, basis: &Basis) -> Option<LosingReason> {
-        let credited = *basis == Basis::Modeled
+        let credited = !basis.is_deterministic()
             && self.policy.modeled_single_use
             && self.question.credited.contains(&touch.id);
         let late = touch.received.since(self.question.record.received) > LATE_GRACE_MS;
         self.matcher
-            .obstacle(touch, basis, self.policy.modeled_without_att)
+            .obstacle(touch, basis, &self.policy)
             .or(late.then_some(LosingReason::Late))
             .or(credited.then_some(LosingReason::AlreadyCredited))
     }
@@ -211,29 +228,79 @@ impl<'a> Judge<'a> {
     /// The window of a class and who set it: tracker, else network, else app, else the server's default
     /// (section 6).
     fn window(&self, origin: Origin, basis: &Basis) -> (Window, Level) {
-        let catalogue = self.question.catalogue;
+        if origin.kind == EngagementKind::Impression && !self.policy.ladder.impressions {
+            let own = self.app.is_some_and(|app| app.policy.ladder.impressions.is_some());
+            return (Window::Disabled, if own { Level::App } else { Level::Default });
+        }
         let [click_device, click_modeled, impression_device, impression_modeled] = DEFAULT_WINDOWS;
-        let (setting, default) = match (origin.kind, basis.is_deterministic()) {
-            (EngagementKind::Click, true) => click_device,
-            (EngagementKind::Click, false) => click_modeled,
-            (EngagementKind::Impression, true) => impression_device,
-            (EngagementKind::Impression, false) => impression_modeled,
+        let level = self.policy.ladder.fingerprint_level;
+        let address: (fn(&Windows) -> Option<Window>, FingerprintLevel) = match (origin.kind, basis) {
+            (EngagementKind::Click, Basis::Ip) => (|windows| windows.click_ip, FingerprintLevel::IpOnly),
+            (EngagementKind::Click, Basis::PartialIp) => {
+                (|windows| windows.click_partial_ip, FingerprintLevel::IpRange)
+            }
+            (EngagementKind::Click, Basis::Modeled) => return self.window_of(origin, click_modeled),
+            (EngagementKind::Click, _) => return self.window_of(origin, click_device),
+            (EngagementKind::Impression, Basis::Ip) => {
+                (|windows| windows.impression_ip, FingerprintLevel::IpOnly)
+            }
+            (EngagementKind::Impression, Basis::PartialIp) => {
+                (|windows| windows.impression_partial_ip, FingerprintLevel::IpRange)
+            }
+            (EngagementKind::Impression, Basis::Modeled) => {
+                return self.window_of(origin, impression_modeled);
+            }
+            (EngagementKind::Impression, _) => return self.window_of(origin, impression_device),
         };
+        match self.set_window(origin, address.0) {
+            Some(set) => set,
+            None if level >= address.1 => self.window(origin, &Basis::Modeled),
+            None => (Window::Disabled, Level::Default),
+        }
+    }
+
+    /// What anybody set, else what stands where nobody did.
+    fn window_of(&self, origin: Origin, (setting, default): WindowSetting) -> (Window, Level) {
+        self.set_window(origin, setting).unwrap_or((Window::Seconds(default), Level::Default))
+    }
+
+    fn set_window(&self, origin: Origin, setting: fn(&Windows) -> Option<Window>) -> Option<(Window, Level)> {
+        let catalogue = self.question.catalogue;
         let tracker = origin.tracker.and_then(|id| catalogue.tracker(id)).map(|tracker| &tracker.windows);
         let network = catalogue.network(origin.network).map(|network| &network.windows);
         let app = self.app.map(|app| &app.policy.windows);
-        [(tracker, Level::Tracker), (network, Level::Network), (app, Level::App)]
+        let server = Some(&self.policy.windows);
+        [(tracker, Level::Tracker), (network, Level::Network), (app, Level::App), (server, Level::Default)]
             .into_iter()
             .find_map(|(windows, level)| Some((setting(windows?)?, level)))
-            .unwrap_or_else(|| {
-                (setting(&self.policy.windows).unwrap_or(Window::Seconds(default)), Level::Default)
-            })
+    }
+
+    /// Whether a candidate goes before others of its class: a completed view, where the app says so.
+    fn prefers(&self, candidate: &Candidate) -> bool {
+        self.policy.ladder.prioritize_completed_view && candidate.flags.contains(&Flag::CompletedView)
+    }
+
+    /// Candidates of one place compete by time alone.
+    fn place(&self, candidate: &Candidate) -> (u8, bool) {
+        (candidate.rank, self.prefers(candidate))
+    }
+
+    /// Whether ordered candidates would give the install to a likely match to which another network has an
+    /// equal claim.
+    fn is_ambiguous(&self, candidates: &[Candidate]) -> bool {
+        let mut open = candidates.iter().filter(|candidate| candidate.lost.is_none());
+        let Some(first) = open.next().filter(|first| !first.basis.is_deterministic()) else { return false };
+        open.any(|other| {
+            !other.basis.is_deterministic()
+                && self.place(other) == self.place(first)
+                && other.network != first.network
+        })
     }
 
     /// What was odd about the decision as a whole: what was odd about the winner, whether its click was
     /// shared, and whether modeled matches were in question without consent (DECISIONS 17, 19).
     fn flags(&self, candidates: &[Candidate]) -> Flags {
-        let modeled = |candidate: &Candidate| candidate.basis == Basis::Modeled;
+        let modeled = |candidate: &Candidate| !candidate.basis.is_deterministic();
         let winner = candidates.first().filter(|candidate| candidate.lost.is_none());
         let shared = winner.is_some_and(|winner| {
             modeled(winner) && winner.touch.is_some_and(|id| self.question.credited.contains(&id))

@@ -99,6 +99,8 @@ fn because(winner: &Candidate) -> String {
         Basis::LandingPage => "its click id came back from the landing page".to_owned(),
         Basis::AppleSearchAds => "Apple says so".to_owned(),
         Basis::Modeled => "it came from the same address and a device that looks alike".to_owned(),
+        Basis::Ip => "it came from the same address".to_owned(),
+        Basis::PartialIp => "the first three parts of its address are the same".to_owned(),
     }
 }
 
@@ -116,6 +118,12 @@ fn why_lost(loser: &Candidate, reason: LosingReason) -> String {
         }
         LosingReason::AttNoConsent => {
             "the user did not allow tracking, and the app allows no modeled matches without it".to_owned()
+        }
+        LosingReason::AttNoIdfa => {
+            "the device tells no IDFA, and the app allows no likely match then".to_owned()
+        }
+        LosingReason::AmbiguousRefused => {
+            "several networks had an equally likely claim, and the app credits none of them then".to_owned()
         }
         LosingReason::Late => "it came in more than ten minutes after the install".to_owned(),
         LosingReason::AlreadyCredited => {

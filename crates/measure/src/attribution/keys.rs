@@ -4,17 +4,21 @@ use std::collections::BTreeSet;
 
 use crate::{
     Timestamp,
-    engagement::MatchKey,
+    engagement::{IpKey, MatchKey},
     identifier::{DigestLength, forms},
     install::Install,
-    policy::Policy,
+    policy::{Addresses, Policy},
 };
 
 /// The keys under which an install's candidate touches are found, in a fixed order, each once: its
 /// identifiers, their digests in every form whose length the app's links have carried (DECISIONS 18), the
-/// click that it names, its address with its operating system.
+/// click that it names, its address with its operating system, and what the address classes in use compare.
 #[must_use]
-pub fn match_keys(install: &Install, digest_lengths: &BTreeSet<DigestLength>) -> Vec<MatchKey> {
+pub fn match_keys(
+    install: &Install,
+    digest_lengths: &BTreeSet<DigestLength>,
+    used: Addresses,
+) -> Vec<MatchKey> {
     let mut keys = Vec::new();
     for identifier in &install.origin.identifiers {
         keys.push(MatchKey::Identifier(identifier.into()));
@@ -30,6 +34,7 @@ pub fn match_keys(install: &Install, digest_lengths: &BTreeSet<DigestLength>) ->
     if let (Some(ip), Some(os)) = (install.origin.ip, &install.origin.traits.os) {
         keys.push(MatchKey::Modeled(ip.into(), os.clone()));
     }
+    keys.extend(install.origin.ip.into_iter().flat_map(|ip| IpKey::from(ip).keys(used)));
     keys.sort_unstable();
     keys.dedup();
     keys
@@ -43,8 +48,12 @@ pub fn match_keys(install: &Install, digest_lengths: &BTreeSet<DigestLength>) ->
 /// install is the first of its digest length in an app, when it is late itself: writing every form of
 /// every identifier of every install is too high a price for it.
 #[must_use]
-pub fn arrival_keys(install: &Install, digest_lengths: &BTreeSet<DigestLength>) -> Vec<MatchKey> {
-    match_keys(install, digest_lengths)
+pub fn arrival_keys(
+    install: &Install,
+    digest_lengths: &BTreeSet<DigestLength>,
+    used: Addresses,
+) -> Vec<MatchKey> {
+    match_keys(install, digest_lengths, used)
 }
 
 /// The latest engagement time that can count for an install of the time `installed`: that and the allowed

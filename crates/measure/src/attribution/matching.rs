@@ -8,20 +8,31 @@ use crate::{
     engagement::{EngagementKind, IpKey, LinkIdentifier, Touch},
     identifier::{Digest, Form, IdKind, Identifier, forms},
     install::{ClickReferenceKind, Install},
+    platform::Os,
+    policy::{DeviceAttribution, Ladder, Policy},
 };
 
 /// From which iOS version on App Tracking Transparency has to be asked for.
 const ATT_SINCE: u32 = 14;
 
-/// The place of a class in the ladder of section 5; 1 is best. The numbers that are left out belong to
-/// classes still to come.
-pub(super) const fn rank(kind: EngagementKind, basis: &Basis) -> u8 {
-    use Basis::{AppleSearchAds, Identifier, InstallReferrer, LandingPage, Modeled};
-    match (kind, basis) {
-        (EngagementKind::Click, Identifier { .. } | InstallReferrer | LandingPage | AppleSearchAds) => 1,
-        (EngagementKind::Click, Modeled) => 2,
-        (EngagementKind::Impression, Identifier { .. } | InstallReferrer | LandingPage | AppleSearchAds) => 5,
-        (EngagementKind::Impression, Modeled) => 6,
+/// The place of a class in the ladder of section 5; 1 is best. A modeled click inside the equalizer is as
+/// good as a certain one; the app may let impressions with a device identifier go before modeled clicks.
+pub(super) const fn rank(kind: EngagementKind, basis: &Basis, age_ms: i64, ladder: &Ladder) -> u8 {
+    let place = match (kind, basis) {
+        (EngagementKind::Click, Basis::Modeled) if ladder.equalizer.covers(age_ms) => 1,
+        (EngagementKind::Click, Basis::Modeled) => 2,
+        (EngagementKind::Click, Basis::Ip) => 3,
+        (EngagementKind::Click, Basis::PartialIp) => 4,
+        (EngagementKind::Click, _) => 1,
+        (EngagementKind::Impression, Basis::Modeled) => 6,
+        (EngagementKind::Impression, Basis::Ip) => 7,
+        (EngagementKind::Impression, Basis::PartialIp) => 8,
+        (EngagementKind::Impression, _) => 5,
+    };
+    match place {
+        5 if ladder.device_impressions_first => 2,
+        2..=4 if ladder.device_impressions_first => place + 1,
+        place => place,
     }
 }
 
@@ -65,12 +76,15 @@ impl<'a> Matcher<'a> {
     /// twice.
     pub(super) fn bases(&self, touch: &Touch) -> Vec<(Basis, bool)> {
         let certain = self.same_identifier(touch).or_else(|| Some((self.named_click(touch)?, false)));
-        let likely = self.same_address(touch).then_some((Basis::Modeled, false));
+        let whole = self.same_address(touch);
+        let partial = self.same_range(touch);
+        let likely = [(whole, Basis::Modeled), (whole, Basis::Ip), (partial, Basis::PartialIp)];
+        let likely = likely.into_iter().filter(|(is, _)| *is).map(|(_, basis)| (basis, false));
         certain.into_iter().chain(likely).collect()
     }
 
     /// What stands against a match on `basis`, whenever it happened.
-    pub(super) fn obstacle(&self, touch: &Touch, basis: &Basis, without_att: bool) -> Option<LosingReason> {
+    pub(super) fn obstacle(&self, touch: &Touch, basis: &Basis, policy: &Policy) -> Option<LosingReason> {
         if basis.is_deterministic() {
             return None;
         }
@@ -78,12 +92,16 @@ impl<'a> Matcher<'a> {
         if self.shares_a_kind(touch) {
             // None of them is the install's, or a better basis than this one would have been found.
             Some(LosingReason::IdentifierMismatch)
-        } else if !traits.resembles(&touch.traits) {
+        } else if *basis == Basis::Modeled && !traits.resembles(&touch.traits) {
             Some(LosingReason::PlatformMismatch)
-        } else if !touch.identifiers.is_empty() {
+        } else if !touch.identifiers.is_empty()
+            && policy.ladder.device_attribution == DeviceAttribution::Standard
+        {
             Some(LosingReason::CarriedIdentifier)
-        } else if !without_att && self.lacks_att() {
+        } else if !policy.modeled_without_att && self.lacks_att() {
             Some(LosingReason::AttNoConsent)
+        } else if !policy.ladder.limit_ad_tracking_fallback && self.lacks_idfa() {
+            Some(LosingReason::AttNoIdfa)
         } else {
             None
         }
@@ -96,6 +114,12 @@ impl<'a> Matcher<'a> {
         origin.traits.os.as_ref().is_some_and(|os| os.is_apple_mobile())
             && origin.traits.os_major().is_none_or(|major| major >= ATT_SINCE)
             && origin.consent.att.flag != Some(true)
+    }
+
+    /// Whether an Apple device tells no IDFA.
+    fn lacks_idfa(&self) -> bool {
+        let apple = self.install.origin.traits.os.as_ref().is_some_and(Os::is_apple_mobile);
+        apple && !self.identifiers.iter().any(|(identifier, _)| identifier.kind == IdKind::Idfa)
     }
 
     /// The identifier that both have: a plain one before a hashed one, a single hash before a double one,
@@ -135,6 +159,11 @@ impl<'a> Matcher<'a> {
 
     fn same_address(&self, touch: &Touch) -> bool {
         self.ip.is_some() && self.ip == touch.ip
+    }
+
+    fn same_range(&self, touch: &Touch) -> bool {
+        let range = self.ip.and_then(IpKey::range);
+        range.is_some() && range == touch.ip.and_then(IpKey::range)
     }
 
     fn shares_a_kind(&self, touch: &Touch) -> bool {

@@ -1,6 +1,7 @@
 //! One line a case. See [`world`] for the language.
 
 mod keys;
+mod ladder;
 mod laws;
 mod rules;
 mod sentences;

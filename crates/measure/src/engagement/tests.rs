@@ -134,14 +134,15 @@ fn a_click_is_found_by_everything_it_carries() {
         MatchKey::Modeled(key("203.0.113.24"), Os::Android),
     ];
     expected.sort_unstable();
-    assert_eq!(click.match_keys(id), expected);
+    assert_eq!(click.match_keys(id, Addresses::default()), expected);
 }
 
 #[test]
 fn without_address_or_system_it_is_not_found_as_modeled() {
     let id = TouchId(Uuid::from_u128(9));
-    let modeled =
-        |click: &Engagement| click.match_keys(id).iter().any(|key| matches!(key, MatchKey::Modeled(..)));
+    let modeled = |click: &Engagement| {
+        click.match_keys(id, Addresses::default()).iter().any(|key| matches!(key, MatchKey::Modeled(..)))
+    };
     assert!(modeled(&click()));
     assert!(!modeled(&Engagement { ip: None, ..click() }));
     assert!(!modeled(&Engagement { traits: Traits::default(), ..click() }));
@@ -154,4 +155,18 @@ fn a_touch_keeps_what_a_decision_needs() {
     assert_eq!((touch.time, touch.received), (click.time, Timestamp(7)));
     assert_eq!(touch.ip, Some(key("203.0.113.24")));
     assert_eq!((touch.identifiers, touch.content_key), (click.identifiers.clone(), click.content_key()));
+}
+
+#[test]
+fn addresses_alone_are_keys_only_where_used() {
+    let check = |ip: &str, whole: bool, partial: bool, expected: &[MatchKey]| {
+        let found: Vec<_> = key(ip).keys(Addresses { whole, partial }).collect();
+        assert_eq!(found, expected, "{ip}");
+    };
+    let whole = |ip| MatchKey::Address(key(ip));
+    check("203.0.113.24", false, false, &[]);
+    check("203.0.113.24", true, false, &[whole("203.0.113.24")]);
+    check("203.0.113.24", true, true, &[whole("203.0.113.24"), MatchKey::Range([203, 0, 113])]);
+    check("::ffff:203.0.113.24", false, true, &[MatchKey::Range([203, 0, 113])]);
+    check("2001:db8::1", true, true, &[whole("2001:db8::2")]);
 }

@@ -27,6 +27,7 @@ fn each_default_reads_its_own_window() {
         click_modeled: Some(Window::Seconds(2)),
         impression_device: Some(Window::Seconds(3)),
         impression_modeled: Some(Window::Seconds(4)),
+        ..Windows::default()
     };
     let read = DEFAULT_WINDOWS.map(|(read, _)| read(&windows));
     assert_eq!(read, [1, 2, 3, 4].map(|seconds| Some(Window::Seconds(seconds))));

@@ -1,6 +1,6 @@
 //! Settings of apps and networks: dotted names and values, as in `config.default.toml`.
 
-use measure::policy::{AppPolicy, Window, Windows};
+use measure::policy::{AppPolicy, DeviceAttribution, FingerprintLevel, Window, Windows};
 use serde_json::{Map, Value, json};
 
 use super::fields::Fields;
@@ -13,7 +13,7 @@ use crate::{
 type WindowSetting = (&'static str, u64, fn(&mut Windows) -> &mut Option<Window>);
 
 /// The windows and their ranges (tracking-and-attribution.md section 6).
-pub const WINDOWS: [WindowSetting; 4] = [
+pub const WINDOWS: [WindowSetting; 8] = [
     ("attribution.windows.click_device", range::CLICK_WINDOW_S, |windows| &mut windows.click_device),
     ("attribution.windows.click_modeled", range::CLICK_WINDOW_S, |windows| &mut windows.click_modeled),
     ("attribution.windows.impression_device", range::IMPRESSION_WINDOW_S, |windows| {
@@ -22,15 +22,37 @@ pub const WINDOWS: [WindowSetting; 4] = [
     ("attribution.windows.impression_modeled", range::IMPRESSION_WINDOW_S, |windows| {
         &mut windows.impression_modeled
     }),
+    ("attribution.windows.click_ip", range::CLICK_WINDOW_S, |windows| &mut windows.click_ip),
+    ("attribution.windows.impression_ip", range::IMPRESSION_WINDOW_S, |windows| &mut windows.impression_ip),
+    ("attribution.windows.impression_partial_ip", range::IMPRESSION_WINDOW_S, |windows| {
+        &mut windows.impression_partial_ip
+    }),
+    ("attribution.windows.click_partial_ip", range::CLICK_WINDOW_S, |windows| &mut windows.click_partial_ip),
 ];
 
 /// A switch of an app.
 type Switch = (&'static str, fn(&mut AppPolicy) -> &mut Option<bool>);
 
-const SWITCHES: [Switch; 3] = [
+const SWITCHES: [Switch; 8] = [
     ("tracking.accept_click_time", |policy| &mut policy.accept_click_time),
     ("attribution.modeled_without_att", |policy| &mut policy.modeled_without_att),
     ("attribution.modeled_single_use", |policy| &mut policy.modeled_single_use),
+    ("attribution.device_impressions_first", |policy| &mut policy.ladder.device_impressions_first),
+    ("attribution.limit_ad_tracking_fallback", |policy| &mut policy.ladder.limit_ad_tracking_fallback),
+    ("attribution.prioritize_completed_view", |policy| &mut policy.ladder.prioritize_completed_view),
+    ("attribution.impressions", |policy| &mut policy.ladder.impressions),
+    ("attribution.refuse_ambiguous", |policy| &mut policy.ladder.refuse_ambiguous),
+];
+
+const EQUALIZER: &str = "attribution.equalizer";
+const DEVICE_ATTRIBUTION: &str = "attribution.device_attribution";
+const DEVICE_ATTRIBUTIONS: [(&str, DeviceAttribution); 2] =
+    [("standard", DeviceAttribution::Standard), ("inclusive", DeviceAttribution::Inclusive)];
+const FINGERPRINT_LEVEL: &str = "attribution.fingerprint_level";
+const FINGERPRINT_LEVELS: [(&str, FingerprintLevel); 3] = [
+    ("standard", FingerprintLevel::Standard),
+    ("ip_only", FingerprintLevel::IpOnly),
+    ("ip_range", FingerprintLevel::IpRange),
 ];
 
 /// A span of time of an app: its dotted name, its largest value in seconds, and where it stands, in
@@ -57,6 +79,12 @@ pub fn change_app(policy: &mut AppPolicy, settings: Fields) -> Result<(), Error>
             })?;
         } else if let Some((_, most, place)) = SPANS.iter().find(|(known, ..)| *known == name) {
             *place(policy) = optional(&value, |value| span(&name, value, *most))?;
+        } else if name == EQUALIZER {
+            policy.ladder.equalizer = window_value(&name, &value, range::CLICK_WINDOW_S)?;
+        } else if name == DEVICE_ATTRIBUTION {
+            policy.ladder.device_attribution = choice(&name, &value, &DEVICE_ATTRIBUTIONS)?;
+        } else if name == FINGERPRINT_LEVEL {
+            policy.ladder.fingerprint_level = choice(&name, &value, &FINGERPRINT_LEVELS)?;
         } else if name == REQUESTS {
             policy.requests_per_second = optional(&value, |value| {
                 let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
@@ -91,6 +119,15 @@ pub fn of_app(policy: &AppPolicy) -> Value {
         settings.extend(place(&mut policy).map(|ms| (name.to_owned(), seconds(ms))));
     }
     settings.extend(policy.requests_per_second.map(|number| (REQUESTS.to_owned(), json!(number))));
+    settings.extend(policy.ladder.equalizer.map(|window| (EQUALIZER.to_owned(), window_text(window))));
+    settings.extend(
+        chosen(policy.ladder.device_attribution, &DEVICE_ATTRIBUTIONS)
+            .map(|name| (DEVICE_ATTRIBUTION.to_owned(), json!(name))),
+    );
+    settings.extend(
+        chosen(policy.ladder.fingerprint_level, &FINGERPRINT_LEVELS)
+            .map(|name| (FINGERPRINT_LEVEL.to_owned(), json!(name))),
+    );
     windows(policy.windows, &mut settings);
     Value::Object(settings)
 }
@@ -118,26 +155,53 @@ pub fn window(name: &str, seconds: u64, most: u64) -> Result<Window, Error> {
 /// Whether `name` is a window, which then has the value.
 fn change_window(windows: &mut Windows, name: &str, value: &Value) -> Result<bool, Error> {
     let Some((_, most, place)) = WINDOWS.iter().find(|(known, ..)| *known == name) else { return Ok(false) };
-    *place(windows) = match value {
+    *place(windows) = window_value(name, value, *most)?;
+    Ok(true)
+}
+
+/// A window as people write it; `None` for null.
+fn window_value(name: &str, value: &Value, most: u64) -> Result<Option<Window>, Error> {
+    Ok(match value {
         Value::Null => None,
         Value::String(text) if text == "disabled" => Some(Window::Disabled),
         Value::String(text) => {
             let duration =
                 parse_duration(text).map_err(|text| Error::BadRequest(format!("{name}: {text}")))?;
-            Some(window(name, duration.as_secs(), *most)?)
+            Some(window(name, duration.as_secs(), most)?)
         }
         // What is no whole number of seconds lies outside of every range.
-        other => Some(window(name, other.as_u64().unwrap_or_default(), *most)?),
-    };
-    Ok(true)
+        other => Some(window(name, other.as_u64().unwrap_or_default(), most)?),
+    })
+}
+
+fn window_text(window: Window) -> Value {
+    match window {
+        Window::Disabled => json!("disabled"),
+        Window::Seconds(seconds) => json!(seconds),
+    }
+}
+
+/// One of a few names; `None` for null.
+fn choice<T: Copy>(name: &str, value: &Value, choices: &[(&str, T)]) -> Result<Option<T>, Error> {
+    optional(value, |value| {
+        let found = choices.iter().find(|(known, _)| value.as_str() == Some(known));
+        found.map(|(_, choice)| *choice).ok_or_else(|| {
+            let names: Vec<&str> = choices.iter().map(|(known, _)| *known).collect();
+            Error::BadRequest(format!("{name}: must be one of {}", names.join(", ")))
+        })
+    })
+}
+
+fn chosen<T: PartialEq>(value: Option<T>, choices: &[(&'static str, T)]) -> Option<&'static str> {
+    let value = value?;
+    choices.iter().find(|(_, choice)| *choice == value).map(|(name, _)| *name)
 }
 
 fn windows(mut set: Windows, settings: &mut Map<String, Value>) {
     for (name, _, place) in WINDOWS {
         let value = match place(&mut set) {
             None => continue,
-            Some(Window::Disabled) => json!("disabled"),
-            Some(Window::Seconds(seconds)) => json!(seconds),
+            Some(window) => window_text(*window),
         };
         settings.insert(name.to_owned(), value);
     }

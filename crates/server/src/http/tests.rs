@@ -385,6 +385,47 @@ async fn settings_of_apps_have_ranges() {
     check("attribution.windows.impression_device", json!("24h"), Some(json!(86_400))).await;
     check("attribution.windows.impression_modeled", json!("25h"), None).await;
     check("attribution.windows.impression_modeled", json!(-5), None).await;
+    for (name, most) in [
+        ("attribution.windows.click_device", 2_592_000),
+        ("attribution.windows.click_modeled", 2_592_000),
+        ("attribution.windows.click_ip", 2_592_000),
+        ("attribution.windows.click_partial_ip", 2_592_000),
+        ("attribution.windows.impression_device", 86_400),
+        ("attribution.windows.impression_modeled", 86_400),
+        ("attribution.windows.impression_ip", 86_400),
+        ("attribution.windows.impression_partial_ip", 86_400),
+        ("attribution.equalizer", 2_592_000),
+    ] {
+        check(name, json!(60), Some(json!(60))).await;
+        check(name, json!(most), Some(json!(most))).await;
+        check(name, json!("disabled"), Some(json!("disabled"))).await;
+        check(name, json!(59), None).await;
+        check(name, json!(most + 1), None).await;
+        let answer = server.send("PATCH /apps/1", json!({ "settings": { name: most + 1 } })).await;
+        let text = answer.body.to_string();
+        assert!(text.contains(name) && text.contains("(60) to") && text.contains(&most.to_string()));
+        check(name, Value::Null, Some(Value::Null)).await;
+    }
+    check("attribution.windows.impression_device", json!("24h"), Some(json!(86_400))).await;
+    for name in [
+        "attribution.device_impressions_first",
+        "attribution.limit_ad_tracking_fallback",
+        "attribution.prioritize_completed_view",
+        "attribution.impressions",
+        "attribution.refuse_ambiguous",
+    ] {
+        check(name, json!(true), Some(json!(true))).await;
+        check(name, json!(false), Some(json!(false))).await;
+        check(name, json!("yes"), None).await;
+    }
+    for value in ["standard", "ip_only", "ip_range"] {
+        check("attribution.fingerprint_level", json!(value), Some(json!(value))).await;
+    }
+    check("attribution.fingerprint_level", json!("ip"), None).await;
+    for value in ["standard", "inclusive"] {
+        check("attribution.device_attribution", json!(value), Some(json!(value))).await;
+    }
+    check("attribution.device_attribution", json!(1), None).await;
     check("tracking.accept_click_time", json!(true), Some(json!(true))).await;
     check("tracking.accept_click_time", json!("yes"), None).await;
     check("attribution.clock_skew", json!("1500ms"), Some(json!("1500ms"))).await;
@@ -589,10 +630,15 @@ async fn overrides_set_windows() {
     assert_eq!(set.impression_device, Some(Window::Disabled));
     check("impression_lookback_device", "x", 86_401, 400).await;
     check("no_such_override", "x", 1, 400).await;
-    let set = check("ip_lookback_window", "x", 5, 200).await;
-    assert_eq!(set, Default::default());
+    check("ip_lookback_window", "x", 5, 400).await;
+    let set = check("impression_lookback_ip", "x", 300, 200).await;
+    assert_eq!(set.impression_ip, Some(Window::Seconds(300)));
+    let set = check("impression_lookback_partial_ip", "x", 300, 200).await;
+    assert_eq!(set.impression_partial_ip, Some(Window::Seconds(300)));
+    let set = check("ip_lookback_window", "x", 300, 200).await;
+    assert_eq!((set.click_ip, set.click_partial_ip), (Some(Window::Seconds(300)), None));
     let shown = server.get(path).await.body;
-    assert_eq!(shown["tracker_overrides"][0]["ip_lookback_window"]["value"], json!(5));
+    assert_eq!(shown["tracker_overrides"][0]["ip_lookback_window"]["value"], json!(300));
     assert!(server.get("/tracker/1/1").await.body.get("sx_overrides").is_none());
     let rows = [
         (404, "GET /tracker/override?id=99", ""),

@@ -122,6 +122,7 @@ pub fn touch(n: u128, time: Timestamp) -> Touch {
         ip: Some(std::net::IpAddr::from([203, 0, 113, 7]).into()),
         traits: measure::platform::Traits::default(),
         content_key: n as u64,
+        completed_view: n.is_multiple_of(3),
     }
 }
 

@@ -13,12 +13,17 @@ use crate::{
     identifier::{DigestLength, Fingerprint},
     install::SearchAds,
     platform::{Os, Traits},
+    policy::Addresses,
     policy::Policy,
 };
 
 /// How many keys of each sort an install has: identifiers, digests, clicks, modeled.
 fn sorts(case: &str, lengths: &[DigestLength]) -> [usize; 4] {
-    let keys = match_keys(&World::parse(case).record.install, &lengths.iter().copied().collect());
+    let keys = match_keys(
+        &World::parse(case).record.install,
+        &lengths.iter().copied().collect(),
+        Addresses::default(),
+    );
     let count = |is: fn(&MatchKey) -> bool| keys.iter().filter(|key| is(key)).count();
     [
         count(|key| matches!(key, MatchKey::Identifier(_))),
@@ -47,7 +52,9 @@ fn what_an_install_does_not_tell_is_no_key() {
 #[test]
 fn the_keys_are_those_of_the_values() {
     let keys: BTreeSet<MatchKey> =
-        match_keys(&World::parse("1 landing a").record.install, &BTreeSet::new()).into_iter().collect();
+        match_keys(&World::parse("1 landing a").record.install, &BTreeSet::new(), Addresses::default())
+            .into_iter()
+            .collect();
     let expected = BTreeSet::from([
         MatchKey::Identifier(Fingerprint::from(&identifier("adid", ADID))),
         MatchKey::Click(TouchId(Uuid::from_u128(1))),

@@ -14,6 +14,7 @@ use crate::{
     identifier::{Digest, DigestLength, Form, IdKind, Identifier, forms, matching_form},
     install::{ClickReference, ClickReferenceKind, Install, SearchAds},
     platform::{Os, Traits},
+    policy::Addresses,
     policy::{AppPolicy, CANDIDATES_MAX, Window, Windows},
 };
 
@@ -84,6 +85,7 @@ fn touch() -> impl Strategy<Value = Touch> {
                 ip: ip(address),
                 traits,
                 content_key,
+                completed_view: false,
             }
         },
     )
@@ -103,6 +105,7 @@ fn windows() -> impl Strategy<Value = Windows> {
             click_modeled,
             impression_device,
             impression_modeled,
+            ..Windows::default()
         },
     )
 }
@@ -225,8 +228,11 @@ fn click_with(identifier: LinkIdentifier) -> Engagement {
 }
 
 fn meet(install: &Install, engagement: &Engagement, lengths: &BTreeSet<DigestLength>) -> bool {
-    let keys: BTreeSet<MatchKey> = match_keys(install, lengths).into_iter().collect();
-    engagement.match_keys(TouchId(Uuid::from_u128(9))).iter().any(|key| keys.contains(key))
+    let keys: BTreeSet<MatchKey> = match_keys(install, lengths, Addresses::default()).into_iter().collect();
+    engagement
+        .match_keys(TouchId(Uuid::from_u128(9)), Addresses::default())
+        .iter()
+        .any(|key| keys.contains(key))
 }
 
 proptest! {
@@ -342,8 +348,8 @@ proptest! {
         prop_assert!(meet(&install, &click, &LENGTHS.into_iter().collect()));
         prop_assert!(!meet(&install, &click, &BTreeSet::new()), "a length not seen is not tried");
         let late: BTreeSet<_> =
-            arrival_keys(&install, &BTreeSet::from([LENGTHS[length]])).into_iter().collect();
-        prop_assert!(click.match_keys(TouchId(Uuid::nil())).iter().any(|key| late.contains(key)));
+            arrival_keys(&install, &BTreeSet::from([LENGTHS[length]]), Addresses::default()).into_iter().collect();
+        prop_assert!(click.match_keys(TouchId(Uuid::nil()), Addresses::default()).iter().any(|key| late.contains(key)));
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! * `nothing`: a click that has nothing to do with the install
 //!
 //! Options: `id=KIND:VALUE`, `hash=KIND:DIGEST`, `ip=`, `os=`, `ver=`, `model=` (`_` for a space, empty for
-//! unknown), `received=AGE` (before the install was received), `key=` (content key), `credited`.
+//! unknown), `received=AGE` (before the install was received), `key=` (content key), `credited`, `completed`.
 //!
 //! Everything else: `app|network X|tracker X WINDOW LENGTH|off`, `set SETTING VALUE`, `asa AGE|undated`,
 //! `install OPTION…` with the options `os=`, `ver=`, `model=`, `ip=`, `att=`, `id=KIND:VALUE`, `no_id`,
@@ -28,7 +28,7 @@ use crate::{
     identifier::{Digest, IdKind, Identifier},
     install::{ClickReference, ClickReferenceKind, Install, InstallRecord, SearchAds},
     platform::{Os, Traits},
-    policy::{AppPolicy, Policy, Window, Windows},
+    policy::{AppLadder, AppPolicy, DeviceAttribution, FingerprintLevel, Policy, Window, Windows},
 };
 
 pub(super) const ADID: &str = "7C9E6679-7425-40DE-944B-E07FC1F90AE7";
@@ -98,6 +98,7 @@ impl World {
             ["set", "clock_skew", length] => self.app.clock_skew_ms = Some(ms(length)),
             ["set", "modeled_without_att", on] => self.app.modeled_without_att = on.parse().ok(),
             ["set", "modeled_single_use", on] => self.app.modeled_single_use = on.parse().ok(),
+            ["set", setting, value] => set_ladder(&mut self.app.ladder, setting, value),
             ["asa", age] => {
                 let click_time = (*age != "undated").then(|| INSTALLED.plus(-ms(age)));
                 self.record.install.search_ads = Some(SearchAds { click_time, ..SearchAds::default() });
@@ -141,6 +142,7 @@ impl World {
             ip: ip(if near { HERE } else { ELSEWHERE }),
             traits: pixel(),
             content_key: 50,
+            completed_view: false,
         };
         match kind {
             "device" | "view" => touch.identifiers.push(LinkIdentifier::Plain(identifier("adid", ADID))),
@@ -151,6 +153,7 @@ impl World {
         }
         for option in options {
             match option.split_once('=') {
+                None if *option == "completed" => touch.completed_view = true,
                 None if *option == "credited" => {
                     self.credited.insert(id);
                 }
@@ -305,8 +308,32 @@ fn set_window(windows: &mut Windows, window: &str, length: &str) {
         "click_modeled" => &mut windows.click_modeled,
         "impression_device" => &mut windows.impression_device,
         "impression_modeled" => &mut windows.impression_modeled,
+        "click_ip" => &mut windows.click_ip,
+        "click_partial_ip" => &mut windows.click_partial_ip,
+        "impression_ip" => &mut windows.impression_ip,
+        "impression_partial_ip" => &mut windows.impression_partial_ip,
         _ => panic!("what is {window:?}?"),
     } = Some(length);
+}
+
+fn set_ladder(ladder: &mut AppLadder, setting: &str, value: &str) {
+    let on = value.parse().ok();
+    match (setting, value) {
+        ("device_impressions_first", _) => ladder.device_impressions_first = on,
+        ("limit_ad_tracking_fallback", _) => ladder.limit_ad_tracking_fallback = on,
+        ("prioritize_completed_view", _) => ladder.prioritize_completed_view = on,
+        ("impressions", _) => ladder.impressions = on,
+        ("refuse_ambiguous", _) => ladder.refuse_ambiguous = on,
+        ("equalizer", "off") => ladder.equalizer = Some(Window::Disabled),
+        ("equalizer", length) => {
+            let seconds = u32::try_from(ms(length) / 1_000).expect("a window");
+            ladder.equalizer = Some(Window::Seconds(seconds));
+        }
+        ("device_attribution", "inclusive") => ladder.device_attribution = Some(DeviceAttribution::Inclusive),
+        ("fingerprint_level", "ip_only") => ladder.fingerprint_level = Some(FingerprintLevel::IpOnly),
+        ("fingerprint_level", "ip_range") => ladder.fingerprint_level = Some(FingerprintLevel::IpRange),
+        _ => panic!("what is {setting:?} {value:?}?"),
+    }
 }
 
 fn set_trait(traits: &mut Traits, key: &str, value: &str) {

@@ -28,12 +28,15 @@ const KEYS: [&str; 9] = [
     "enable_verification",
 ];
 const DISABLE_IMPRESSIONS: &str = "impressions_disable_attribution";
-/// The keys that set windows, in the order of [`settings::WINDOWS`].
-const WINDOW_KEYS: [&str; 4] = [
+/// The keys that set windows, in the order of [`settings::WINDOWS`], which has one more.
+const WINDOW_KEYS: [&str; 7] = [
     "device_id_lookback_window",
     "fingerprint_lookback_window",
     "impression_lookback_device",
     "impression_lookback_fingerprint",
+    "ip_lookback_window",
+    "impression_lookback_ip",
+    "impression_lookback_partial_ip",
 ];
 
 /// Which tracker.
@@ -122,6 +125,8 @@ fn windows(overrides: &Value) -> Result<Windows, Error> {
     if read(overrides, DISABLE_IMPRESSIONS)?.value != 0 {
         windows.impression_device = Some(Window::Disabled);
         windows.impression_modeled = Some(Window::Disabled);
+        windows.impression_ip = Some(Window::Disabled);
+        windows.impression_partial_ip = Some(Window::Disabled);
     }
     Ok(windows)
 }
