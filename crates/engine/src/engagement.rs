@@ -69,7 +69,9 @@ impl Turn<'_, '_> {
             }
         }
         let touch = engagement.touch(id, input.received);
-        self.view.add_engagement(id, engagement.clone());
+        if !late_for.is_empty() {
+            self.view.add_engagement(id, engagement.clone());
+        }
         for key in keys {
             self.view.add_touch(input.app, key, touch.clone());
         }

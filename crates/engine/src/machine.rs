@@ -10,6 +10,7 @@ use measure::{
     identifier::{DigestLength, JoinKey, forms},
     input::{IdempotencyKey, Input, Outcome, Payload, Quarantined},
     ledger::{Counter, count},
+    link::Update,
     policy::POSSIBLE_DUPLICATE_MS,
 };
 use store::{Ask, DigestIndex, Seen, Store, StoreError};
@@ -287,18 +288,20 @@ impl Turn<'_, '_> {
             });
         }
         // The payload is taken out while it is decided, so that flags can be added to its input.
-        let outcomes = match input.payload.clone() {
-            Payload::Engagement(engagement) => self.engagement(&input, &engagement)?,
-            Payload::Install(install) => self.install(&mut input, &install)?,
+        let payload = std::mem::replace(&mut input.payload, Payload::Update(Update::default()));
+        let outcomes = match &payload {
+            Payload::Engagement(engagement) => self.engagement(&input, engagement)?,
+            Payload::Install(install) => self.install(&mut input, install)?,
             Payload::Event(event) => {
                 if input.key.is_none() {
                     self.flag_possible_duplicate(&mut input, &seen)?;
                 }
-                self.event(&mut input, &event)?
+                self.event(&mut input, event)?
             }
-            Payload::Update(update) => self.update(&mut input, &update)?,
-            Payload::Link(link) => self.link(&input, &link)?,
+            Payload::Update(update) => self.update(&mut input, update)?,
+            Payload::Link(link) => self.link(&input, link)?,
         };
+        input.payload = payload;
         if let Some(key) = &input.key {
             self.view.put_seen(input.app, key.clone(), seen);
         }

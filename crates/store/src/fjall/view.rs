@@ -1,6 +1,9 @@
 //! Reading: everything as of one commit.
 
-use std::ops::Bound;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    ops::Bound,
+};
 
 use fjall::{Guard, Readable as _, Snapshot};
 use measure::{
@@ -207,11 +210,7 @@ impl<'a> View<'a> {
 
     pub fn context(&self, ask: &Ask) -> Result<Context, StoreError> {
         let mut context = Context::default();
-        for (app, join) in &ask.devices {
-            if let Some(device) = self.device(*app, join)? {
-                context.devices.insert((*app, join.clone()), device);
-            }
-        }
+        self.context_of_devices(ask, &mut context)?;
         for (app, under, until) in &ask.touches {
             let (touches, more) = self.touches(*app, under, *until)?;
             context.add_touches((*app, under.clone()), touches, more);
@@ -234,6 +233,27 @@ impl<'a> View<'a> {
         }
         self.context_of_installs(ask, &mut context)?;
         Ok(context)
+    }
+
+    /// Most keys of a batch lead to few devices: each key is looked up once and each device read once.
+    fn context_of_devices(&self, ask: &Ask, context: &mut Context) -> Result<(), StoreError> {
+        let mut read: HashMap<(AppId, DeviceId), Option<Device>> = HashMap::new();
+        for place @ (app, join) in &ask.devices {
+            if context.devices.contains_key(place) {
+                continue;
+            }
+            let Some(id) = self.get::<DeviceId>(Space::DeviceKeys, key::join(*app, join))? else { continue };
+            let device = match read.entry((*app, id)) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(place) => {
+                    place.insert(self.get(Space::Devices, key::device(*app, id))?).clone()
+                }
+            };
+            if let Some(device) = device {
+                context.devices.insert(place.clone(), device);
+            }
+        }
+        Ok(())
     }
 
     fn context_of_installs(&self, ask: &Ask, context: &mut Context) -> Result<(), StoreError> {
