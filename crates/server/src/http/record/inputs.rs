@@ -86,7 +86,7 @@ fn accepted(fact: &Fact, released: Option<&Fact>) -> Value {
             Payload::Engagement(engagement) => iso(engagement.time),
             Payload::Install(install) => iso(install.time),
             Payload::Event(event) => iso(event.time),
-            Payload::Update(_) | Payload::Link(_) => Value::Null,
+            Payload::Update(_) | Payload::Link(_) | Payload::Aggregate(_) => Value::Null,
         },
         "event": match &input.payload {
             Payload::Event(event) => json!({
@@ -154,6 +154,7 @@ fn outcome(outcome: &Outcome) -> Value {
         Outcome::Applied { input, install } => {
             json!({ "outcome": "linked", "input_id": input.to_string(), "install_id": install.to_string() })
         }
+        Outcome::Counted { duplicate } => json!({ "outcome": "counted", "duplicate": duplicate }),
         Outcome::Held { .. } => json!({ "outcome": "no_install", "suppressed": suppressed }),
     }
 }
