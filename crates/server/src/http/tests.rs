@@ -88,6 +88,8 @@ impl Server {
             engine: engine.unwrap().0,
             ledger: Arc::default(),
             app_limits: Arc::default(),
+            skad_keys: Arc::new(wire::skad::TrustedKeys::apple().unwrap()),
+            adservices: None,
             listening: SocketAddr::from(([127, 0, 0, 1], 8080)),
         };
         Self { router: http::all(&site), site }

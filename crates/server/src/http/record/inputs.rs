@@ -220,7 +220,7 @@ pub(in crate::http) async fn event_names(
 }
 
 /// The app with this number.
-fn app(site: &Site, id: &str) -> Result<AppId, Error> {
+pub(super) fn app(site: &Site, id: &str) -> Result<AppId, Error> {
     let known = id.parse().ok().filter(|id| site.catalogue.current().app(*id).is_some());
     known.ok_or(Error::NotFound("app"))
 }
