@@ -1,3 +1,5 @@
+mod skad;
+
 use std::{
     io::{Read as _, Write as _},
     net::SocketAddr,
