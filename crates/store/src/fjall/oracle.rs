@@ -118,7 +118,7 @@ fn batch(writes: &[Write], now: i64, mut sequence: u64) -> Batch {
                 batch.facts.push(fact(sequence));
                 batch.timeline.push((APP, install_id(u128::from(sequence % 3)), sequence));
                 batch.released.push((input(u128::from(sequence / 2)), sequence));
-                batch.aggregates.push((app(sequence % 5 == 0), sequence));
+                batch.aggregates.push((app(sequence.is_multiple_of(5)), sequence));
                 batch.counted.push((APP, AggregateKey([sequence as u8; 16]), sequence));
             }
             Write::Device(other, n, key, holds) => {
