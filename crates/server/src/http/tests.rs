@@ -99,7 +99,8 @@ impl Server {
 
     pub(super) async fn call(&self, key: &str, line: &str, body: Option<String>) -> Answer {
         let (method, path) = line.split_once(' ').unwrap();
-        let mut request = Request::builder().method(method).uri(path);
+        let peer = axum::extract::ConnectInfo(SocketAddr::from(([192, 0, 2, 1], 4711)));
+        let mut request = Request::builder().method(method).uri(path).extension(peer);
         if !key.is_empty() {
             request = request.header("Authentication-Key", key);
         }

@@ -53,9 +53,14 @@ impl Server {
         server
     }
 
-    async fn reason(&self, bucket: &str) -> String {
-        let body = self.get(&format!("/api/apps/{bucket}/quarantine?limit=1")).await.body;
-        body["data"][0]["reason"].as_str().unwrap_or_default().to_owned()
+    /// Sends what is not taken; the app in whose quarantine it is, and why.
+    async fn refused(&self, status: u16, body: String) -> (Value, String) {
+        let answer = self.call("", PATH, Some(body)).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+        let input = answer.headers["sextant-input"].to_str().unwrap();
+        let row = self.get(&format!("/api/inputs/{input}")).await.body;
+        assert_eq!((&row["became"], &row["reason"]), (&json!("quarantined"), &answer.body["error"]));
+        (row["app_id"].clone(), row["reason"].as_str().unwrap().to_owned())
     }
 
     async fn balances(&self) {
@@ -129,23 +134,21 @@ async fn the_list_is_paged() {
 #[tokio::test]
 async fn what_is_not_taken_is_in_quarantine_with_the_reason() {
     let server = Server::in_the_store(&[], json!("525463029")).await;
-    let check = async |status: u16, body: String, bucket: &str, reason: &str| {
-        let answer = server.call("", PATH, Some(body)).await;
-        assert_eq!(answer.status, status, "{}", answer.body);
-        let kept = server.reason(bucket).await;
-        assert!(kept.starts_with(reason), "{kept}");
-        assert_eq!(answer.body["error"], kept);
+    let check = async |body: String, app: Value, expected: &str| {
+        let (owner, reason) = server.refused(400, body).await;
+        assert_eq!(owner, app, "{reason}");
+        assert!(reason.starts_with(expected), "{reason}");
     };
     let with = |name: &str, value: Value| {
         let mut body = postback();
         body[name] = value;
         body.to_string()
     };
-    check(400, with("source-identifier", json!("5238")), "1", "bad_signature").await;
-    check(400, with("app-id", json!(525463028)), "unknown", "bad_signature").await;
-    check(400, with("did-win", Value::Null), "unknown", "did-win is missing").await;
-    check(400, with("version", json!("9.0")), "unknown", "version \"9.0\" is not known").await;
-    check(400, "not json".to_owned(), "unknown", "the body is not valid JSON").await;
+    check(with("source-identifier", json!("5238")), json!(1), "bad_signature").await;
+    check(with("app-id", json!(525463028)), Value::Null, "bad_signature").await;
+    check(with("did-win", Value::Null), Value::Null, "did-win is missing").await;
+    check(with("version", json!("9.0")), Value::Null, "version \"9.0\" is not known").await;
+    check("not json".to_owned(), Value::Null, "the body is not valid JSON").await;
     assert_eq!(server.call("", PATH, Some("x".repeat(65_536))).await.status, 413);
     assert_eq!(server.get("/api/apps/1/skad").await.body["data"], json!([]));
     server.balances().await;
@@ -154,8 +157,8 @@ async fn what_is_not_taken_is_in_quarantine_with_the_reason() {
 #[tokio::test]
 async fn an_app_that_is_not_known_is_named() {
     let server = Server::in_the_store(&[], Value::Null).await;
-    server.expect(404, PATH, postback()).await;
-    assert!(server.reason("unknown").await.contains("app_store_id 525463029"));
+    let (owner, reason) = server.refused(404, postback().to_string()).await;
+    assert!(owner.is_null() && reason.contains("app_store_id 525463029"), "{owner} {reason}");
     server.expect(200, "PATCH /apps/1", json!({ "app_store_id": "525463029" })).await;
     server.expect(200, PATH, postback()).await;
 }
@@ -163,8 +166,8 @@ async fn an_app_that_is_not_known_is_named() {
 #[tokio::test]
 async fn development_postbacks_are_taken_when_the_settings_say_so() {
     let server = Server::in_the_store(&[], json!("10738027756")).await;
-    server.expect(400, PATH, development()).await;
-    assert!(server.reason("1").await.starts_with("development_key"));
+    let (owner, reason) = server.refused(400, development().to_string()).await;
+    assert!(owner == 1 && reason.starts_with("development_key"), "{owner} {reason}");
     let settings = [("skad.accept_development_postbacks", "true")];
     let server = Server::in_the_store(&settings, json!("10738027756")).await;
     server.expect(200, "POST /.well-known/appattribution/report-attribution/", development()).await;
