@@ -50,7 +50,7 @@ pub(super) async fn resolve(apple: &AdServices, prepared: &mut [Prepared]) {
 /// The token of an install, unless its sender has resolved it.
 fn open_token(install: &Install) -> Option<&str> {
     let answered = |name: &&str| install.params.iter().any(|(key, _)| key == name);
-    if install.search_ads.is_some() || ANSWERS.iter().any(|name| answered(&name)) {
+    if install.search_ads.is_some() || ANSWERS.iter().any(answered) {
         return None;
     }
     install.params.iter().find_map(|(key, value)| match value {
