@@ -260,6 +260,10 @@ fn ask(requests: &[Vec<Submission>], memory: &Memory) -> Ask {
                 identifiers.chain([JoinKey::KochavaDeviceId(update.kochava_device_id.clone())]).collect()
             }
             Payload::Link(link) => link.join_keys(),
+            Payload::Aggregate(postback) => {
+                ask.counted.push((app, postback.key()));
+                continue;
+            }
         };
         ask.devices.extend(join_keys.into_iter().map(|key| (app, key)));
     }
@@ -300,6 +304,7 @@ impl Turn<'_, '_> {
             }
             Payload::Update(update) => self.update(&mut input, update)?,
             Payload::Link(link) => self.link(&input, link)?,
+            Payload::Aggregate(postback) => self.aggregate(&input, postback)?,
         };
         input.payload = payload;
         if let Some(key) = &input.key {
@@ -334,7 +339,7 @@ impl Turn<'_, '_> {
                 | Outcome::Redecided { install, .. }
                 | Outcome::EventLinked { install, .. }
                 | Outcome::Applied { install, .. } => *install,
-                Outcome::Touched { .. } | Outcome::Held { .. } => continue,
+                Outcome::Touched { .. } | Outcome::Held { .. } | Outcome::Counted { .. } => continue,
             };
             let entry = (input.app, install, sequence);
             if self.view.batch().timeline.last() != Some(&entry) {

@@ -76,6 +76,8 @@ flags! {
     AuthBad => "auth:bad",
     /// Personal advertising was limited on the device.
     LimitAdTracking => "limit_ad_tracking",
+    /// Apple was asked what an AdServices token stands for and did not say.
+    AsaUnresolved => "asa_unresolved",
     /// Modeled matches were in question on iOS 14+ without ATT consent (DECISIONS 17).
     AttNoConsent => "att_no_consent",
 }

@@ -11,6 +11,7 @@ use crate::{
     install::Install,
     link::{IdentityLink, Update},
     postback::Suppression,
+    skad::AggregatePostback,
 };
 
 /// What came in.
@@ -26,6 +27,8 @@ pub enum Payload {
     Update(Update),
     /// An identity link.
     Link(IdentityLink),
+    /// What Apple says about an ad without saying about whom.
+    Aggregate(AggregatePostback),
 }
 
 impl Payload {
@@ -38,6 +41,7 @@ impl Payload {
             Self::Event(_) => "event",
             Self::Update(_) => "update",
             Self::Link(_) => "identity_link",
+            Self::Aggregate(_) => "aggregate",
         }
     }
 }
@@ -142,6 +146,11 @@ pub enum Outcome {
         /// Pairs for which nothing was sent, for an event.
         suppressed: Vec<Suppressed>,
     },
+    /// An aggregate postback was stored.
+    Counted {
+        /// Whether its transaction had been counted in its window before: this one adds nothing.
+        duplicate: bool,
+    },
 }
 
 impl Outcome {
@@ -154,7 +163,7 @@ impl Outcome {
             | Self::Redecided { suppressed, .. }
             | Self::EventLinked { suppressed, .. }
             | Self::Held { suppressed } => suppressed,
-            Self::DuplicateInstall { .. } | Self::Applied { .. } => &[],
+            Self::DuplicateInstall { .. } | Self::Applied { .. } | Self::Counted { .. } => &[],
         }
     }
 }

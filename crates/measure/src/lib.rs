@@ -20,6 +20,7 @@ pub mod link;
 pub mod platform;
 pub mod policy;
 pub mod postback;
+pub mod skad;
 pub mod time;
 
 pub use id::{

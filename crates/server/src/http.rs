@@ -59,6 +59,20 @@ fn ingest() -> Router<Site> {
         .route("/track/impression", get(ingest::link::impression).head(uncounted))
         .route("/track/impression/", get(ingest::link::impression).head(uncounted))
         .layer(map_response(ingest::open_to_browsers))
+        .merge(aggregates())
+}
+
+/// What Apple's devices send, and networks forward. The last two are the paths that Apple appends to the
+/// domain in an app's property list.
+fn aggregates() -> Router<Site> {
+    let postback = || post(ingest::skad::postback);
+    Router::new()
+        .route("/v1/skad/postback", postback())
+        .route("/v1/skad/postback/", postback())
+        .route("/.well-known/skadnetwork/report-attribution", postback())
+        .route("/.well-known/skadnetwork/report-attribution/", postback())
+        .route("/.well-known/appattribution/report-attribution", postback())
+        .route("/.well-known/appattribution/report-attribution/", postback())
 }
 
 /// Link checkers and previews ask with HEAD: that is neither a click nor an impression.
@@ -97,6 +111,7 @@ fn record() -> Router<Site> {
         .route("/api/deliveries", get(record::deliveries::list))
         .route("/api/inputs/{id}", get(record::inputs::one))
         .route("/api/apps/{id}/quarantine", get(record::inputs::quarantine))
+        .route("/api/apps/{id}/skad", get(record::skad::list))
         .route("/api/apps/{id}/events", get(record::inputs::event_names))
 }
 

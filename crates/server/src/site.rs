@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use courier::AdServices;
 use store::Store;
+use wire::skad::TrustedKeys;
 
 use crate::{
     catalogue::CatalogueService, config::Config, edge::Edge, http::AppLimits, ledger::Ledger, vault::Vault,
@@ -23,6 +25,10 @@ pub struct Site {
     pub edge: Arc<Edge>,
     /// The one write path.
     pub engine: engine::Engine,
+    /// The keys that aggregate postbacks are verified with.
+    pub skad_keys: Arc<TrustedKeys>,
+    /// Asks Apple about AdServices tokens, when the settings want it.
+    pub adservices: Option<AdServices>,
     /// Counts what was received.
     pub ledger: Arc<Ledger>,
     /// Requests per second of each app.

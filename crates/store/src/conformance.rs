@@ -35,6 +35,7 @@ macro_rules! store_conformance {
             released_inputs_name_the_fact_that_released_them,
             every_revision_of_a_decision_is_kept,
             a_timeline_lists_facts_in_order,
+            aggregates_are_paged_by_app_and_counted_for_ever,
             counts_add_up,
             changes_come_back_in_order,
             event_names_and_digests_are_remembered,

@@ -166,6 +166,10 @@ impl<S: Store> Store for Faulty<S> {
         self.inner.timeline(app, install)
     }
 
+    fn aggregates(&self, app: AppId, before: Option<u64>, limit: usize) -> Result<Vec<Fact>, StoreError> {
+        self.inner.aggregates(app, before, limit)
+    }
+
     fn delivery(&self, delivery: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         self.inner.delivery(delivery)
     }

@@ -336,6 +336,10 @@ impl Store for Fjall {
         self.view().timeline(app, install)
     }
 
+    fn aggregates(&self, app: AppId, before: Option<u64>, limit: usize) -> Result<Vec<Fact>, StoreError> {
+        self.view().aggregates(app, before, limit)
+    }
+
     fn delivery(&self, delivery: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         self.view().get(Space::Deliveries, key::delivery(delivery))
     }

@@ -20,6 +20,7 @@ use measure::{
     ledger::Tally,
     policy::TOUCHES_PER_KEY_MAX,
     postback::{Delivery, DeliveryState, Suppression},
+    skad::AggregateKey,
 };
 
 use crate::{
@@ -54,6 +55,8 @@ struct State {
     decisions: BTreeMap<(AppId, InstallId), BTreeMap<u32, Decision>>,
     credits: BTreeMap<(AppId, TouchId), BTreeMap<InstallId, Timestamp>>,
     timeline: BTreeMap<(AppId, InstallId), BTreeSet<u64>>,
+    aggregates: BTreeSet<(AppId, u64)>,
+    counted: BTreeMap<(AppId, AggregateKey), u64>,
     deliveries: BTreeMap<DeliveryId, Delivery>,
     filings: BTreeMap<DeliveryId, Filing>,
     due: BTreeSet<(Timestamp, DeliveryId)>,
@@ -84,6 +87,8 @@ impl Default for State {
             decisions: BTreeMap::new(),
             credits: BTreeMap::new(),
             timeline: BTreeMap::new(),
+            aggregates: BTreeSet::new(),
+            counted: BTreeMap::new(),
             deliveries: BTreeMap::new(),
             filings: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -127,6 +132,9 @@ impl State {
             if let (Some(install), Some((_, decision))) = (self.installs.get(key), decision) {
                 context.installs.insert(*key, (install.clone(), decision.clone()));
             }
+        }
+        for key in &ask.counted {
+            context.counted.extend(self.counted.get(key).map(|sequence| (*key, *sequence)));
         }
         for key in &ask.held {
             let waiting = self.held.get(key).into_iter().flatten();
@@ -205,6 +213,8 @@ impl State {
             let revisions = self.decisions.entry((decision.app, decision.install)).or_default();
             revisions.insert(decision.revision, decision.clone());
         }
+        self.aggregates.extend(batch.aggregates.iter().copied());
+        self.counted.extend(batch.counted.iter().map(|(app, key, sequence)| ((*app, *key), *sequence)));
         for (app, name, event_name) in &batch.event_names {
             self.event_names.insert((*app, name.clone()), *event_name);
         }
@@ -437,6 +447,13 @@ impl Store for Memory {
 
     fn timeline(&self, app: AppId, install: InstallId) -> Result<Vec<u64>, StoreError> {
         Ok(self.state().timeline.get(&(app, install)).into_iter().flatten().copied().collect())
+    }
+
+    fn aggregates(&self, app: AppId, before: Option<u64>, limit: usize) -> Result<Vec<Fact>, StoreError> {
+        let state = self.state();
+        let newest_first = state.aggregates.range((app, 0)..(app, before.unwrap_or(u64::MAX))).rev();
+        let facts = newest_first.filter_map(|(_, sequence)| state.facts.get(sequence));
+        Ok(facts.take(limit).cloned().collect())
     }
 
     fn delivery(&self, delivery: DeliveryId) -> Result<Option<Delivery>, StoreError> {

@@ -1,3 +1,5 @@
+mod skad;
+
 use std::{
     io::{Read as _, Write as _},
     net::SocketAddr,
@@ -88,6 +90,8 @@ impl Server {
             engine: engine.unwrap().0,
             ledger: Arc::default(),
             app_limits: Arc::default(),
+            skad_keys: Arc::new(wire::skad::TrustedKeys::apple().unwrap()),
+            adservices: None,
             listening: SocketAddr::from(([127, 0, 0, 1], 8080)),
         };
         Self { router: http::all(&site), site }
@@ -95,7 +99,8 @@ impl Server {
 
     pub(super) async fn call(&self, key: &str, line: &str, body: Option<String>) -> Answer {
         let (method, path) = line.split_once(' ').unwrap();
-        let mut request = Request::builder().method(method).uri(path);
+        let peer = axum::extract::ConnectInfo(SocketAddr::from(([192, 0, 2, 1], 4711)));
+        let mut request = Request::builder().method(method).uri(path).extension(peer);
         if !key.is_empty() {
             request = request.header("Authentication-Key", key);
         }

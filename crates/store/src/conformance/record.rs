@@ -10,11 +10,12 @@ use measure::{
     identifier::DigestLength,
     ledger::{Counter, Tally, count},
     policy::QUARANTINE_MS,
+    skad::AggregateKey,
 };
 
 use super::sample::{
-    APP, OTHER, change, day, decision, delivery, delivery_id, device, device_id, fact, input, install,
-    install_id, join_key, match_key, quarantined, query, touch,
+    APP, OTHER, aggregate_cell, change, day, decision, delivery, delivery_id, device, device_id, fact, input,
+    install, install_id, join_key, match_key, quarantined, query, touch,
 };
 use crate::{Ask, Batch, Credit, DigestIndex, EventName, QUARANTINE_BODIES_MAX, Seen, Store, StoreError};
 
@@ -44,6 +45,8 @@ pub fn full_batch(n: u64) -> Batch {
             true,
         )],
         timeline: vec![(APP, install_id(id), n)],
+        aggregates: vec![(APP, n)],
+        counted: vec![(APP, AggregateKey(id.to_be_bytes()), n)],
         released: vec![(input(id), n)],
         deliveries: vec![delivery(id, day(1))],
         superseded: Vec::new(),
@@ -72,6 +75,7 @@ pub fn full_ask(n: u64) -> Ask {
         seen: batch.seen.into_iter().map(|(app, key, _)| (app, key)).collect(),
         installs: vec![(APP, install_id(id))],
         credits: batch.credits.into_iter().map(|(app, touch, ..)| (app, touch)).collect(),
+        counted: batch.counted.into_iter().map(|(app, key, _)| (app, key)).collect(),
     }
 }
 
@@ -90,6 +94,7 @@ pub fn assert_full<S: Store>(store: &S, last: u64) {
         let decided = (batch.installs[0].clone(), batch.decisions[0].clone());
         assert_eq!(context.installs[&(APP, install_id(id))], decided);
         only(context.credits.len());
+        assert_eq!(context.counted.values().collect::<Vec<_>>(), [&n]);
         assert_eq!(store.fact(input(id)).unwrap(), Some((batch.facts[0].clone(), Some(n))));
         assert_eq!(store.device(APP, &join_key(id)).unwrap(), Some(batch.devices[0].clone()));
         assert_eq!(store.install(APP, install_id(id)).unwrap(), Some((decided.0, vec![decided.1])));
@@ -99,6 +104,7 @@ pub fn assert_full<S: Store>(store: &S, last: u64) {
     let all = usize::try_from(last).unwrap();
     assert_eq!(store.last_sequence().unwrap(), last);
     assert_eq!(store.facts(0, all + 1).unwrap().len(), all);
+    assert_eq!(store.aggregates(APP, None, all + 1).unwrap().len(), all);
     assert_eq!(store.deliveries(&query(all + 1)).unwrap().len(), all);
     assert_eq!(store.devices(APP, None, all + 1).unwrap().len(), all);
     assert_eq!(store.quarantine(Some(APP), None, all + 1).unwrap().len(), all);
@@ -122,7 +128,8 @@ pub fn an_empty_store_knows_nothing<S: Store, R: FnMut(S) -> S>(open: impl FnOnc
     let context = store.context(&full_ask(1)).unwrap();
     assert!(context.devices.is_empty() && context.touches.is_empty() && context.arrivals.is_empty());
     assert!(context.held.is_empty() && context.seen.is_empty() && context.installs.is_empty());
-    assert!(context.credits.is_empty());
+    assert!(context.credits.is_empty() && context.counted.is_empty());
+    assert!(store.aggregates(APP, None, 5).unwrap().is_empty());
     assert_eq!(store.last_sequence().unwrap(), 0);
     assert_eq!(store.next_due().unwrap(), None);
     assert_eq!(store.fact(input(1)).unwrap(), None);
@@ -270,6 +277,36 @@ pub fn a_timeline_lists_facts_in_order<S: Store, R: FnMut(S) -> S>(open: impl Fn
     assert_eq!(store.timeline(APP, install_id(2)).unwrap(), [0; 0]);
 }
 
+/// Aggregate postbacks are listed newest first, app by app, and what counted them is known however old.
+pub fn aggregates_are_paged_by_app_and_counted_for_ever<S: Store, R: FnMut(S) -> S>(
+    open: impl FnOnce() -> (R, S),
+) {
+    let (mut reopen, mut store) = open();
+    let key = |n| AggregateKey([n; 16]);
+    for n in 1..=5 {
+        let owner = if n == 3 { OTHER } else { APP };
+        let now = day(i64::try_from(n).unwrap() * 100);
+        let counted = if n == 1 { vec![(owner, key(1), n)] } else { Vec::new() };
+        let aggregates = vec![(owner, n)];
+        let facts = vec![fact(n)];
+        store.commit(&Batch { now, facts, aggregates, counted, ..Batch::default() }).unwrap();
+    }
+    store = reopen(store);
+    let numbers = |app, before, limit| {
+        let facts = store.aggregates(app, before, limit).unwrap();
+        facts.iter().map(|fact| fact.sequence).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(APP, None, 10), [5, 4, 2, 1]);
+    assert_eq!(numbers(APP, None, 2), [5, 4]);
+    assert_eq!(numbers(APP, Some(4), 2), [2, 1]);
+    assert_eq!(numbers(APP, Some(1), 2), [0; 0]);
+    assert_eq!(numbers(APP, Some(0), 2), [0; 0]);
+    assert_eq!(numbers(OTHER, None, 10), [3]);
+    assert_eq!(numbers(AppId(77), None, 10), [0; 0]);
+    let ask = Ask { counted: vec![(APP, key(1)), (OTHER, key(1)), (APP, key(2))], ..Ask::default() };
+    assert_eq!(store.context(&ask).unwrap().counted, [((APP, key(1)), 1)].into());
+}
+
 /// Counters are sums over all commits, by app and by label.
 pub fn counts_add_up<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
     let (mut reopen, mut store) = open();
@@ -279,6 +316,9 @@ pub fn counts_add_up<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) 
         (Some(OTHER), Counter::Accepted("event".to_owned()), 1),
         (None, Counter::Quarantined, 2),
         (Some(APP), Counter::Due, -1),
+        (Some(APP), Counter::Aggregates(aggregate_cell(0)), 2),
+        (Some(APP), Counter::Aggregates(aggregate_cell(1)), 5),
+        (Some(APP), Counter::AggregatesRepeated, 1),
     ];
     for _ in 0..3 {
         let mut tally = Tally::new();

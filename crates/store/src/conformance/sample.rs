@@ -16,6 +16,7 @@ use measure::{
     postback::{
         Attempt, CUSTOM_TEMPLATE, Delivery, DeliveryState, Method, Request, Suppression, Trigger, TriggerKind,
     },
+    skad::{AggregateCell, Framework, Signed},
 };
 use uuid::Uuid;
 
@@ -309,6 +310,19 @@ pub fn settlement(n: u128, fence: u64, state: DeliveryState, reason: Option<&str
         state,
         reason: reason.map(str::to_owned),
         due: day(3),
+    }
+}
+
+/// Where aggregate postbacks of a window are counted.
+#[must_use]
+pub fn aggregate_cell(window: u8) -> AggregateCell {
+    AggregateCell {
+        framework: Framework::SkAdNetwork,
+        signed: Signed::Production,
+        network: "com.example".to_owned(),
+        source: "5239".to_owned(),
+        window,
+        won: true,
     }
 }
 

@@ -80,6 +80,12 @@ impl Draft {
         for (app, install, sequence) in &batch.timeline {
             self.mark(Space::Timeline, key::timeline(*app, *install, *sequence));
         }
+        for (app, sequence) in &batch.aggregates {
+            self.mark(Space::Aggregates, key::aggregate(*app, *sequence));
+        }
+        for (app, key, sequence) in &batch.counted {
+            self.put(Space::Counted, key::counted(*app, *key), sequence)?;
+        }
         Ok(())
     }
 

@@ -23,6 +23,8 @@ pub(super) enum Space {
     Decisions,
     Credits,
     Timeline,
+    Aggregates,
+    Counted,
     Deliveries,
     InstallDeliveries,
     Due,
@@ -52,7 +54,7 @@ const MIB: u64 = 1024 * KIB;
 
 /// Every keyspace: its name on disk, the size of its memtable (what is written most gets most; all
 /// together stay under 100 MiB), and how it is read.
-const TABLE: [(Space, &str, u64, Reads); 24] = [
+const TABLE: [(Space, &str, u64, Reads); 26] = [
     (Space::Meta, "meta", 512 * KIB, Reads::Hits),
     (Space::Facts, "facts", 16 * MIB, Reads::Hits),
     (Space::Inputs, "inputs", 4 * MIB, Reads::Hits),
@@ -66,6 +68,8 @@ const TABLE: [(Space, &str, u64, Reads); 24] = [
     (Space::Decisions, "decisions", 4 * MIB, Reads::Ranges),
     (Space::Credits, "credits", MIB, Reads::Ranges),
     (Space::Timeline, "timeline", 2 * MIB, Reads::Ranges),
+    (Space::Aggregates, "aggregates", MIB, Reads::Ranges),
+    (Space::Counted, "counted", MIB, Reads::Misses),
     (Space::Deliveries, "deliveries", 8 * MIB, Reads::Misses),
     (Space::InstallDeliveries, "install_deliveries", MIB, Reads::Ranges),
     (Space::Due, "due", 2 * MIB, Reads::Ranges),

@@ -144,6 +144,17 @@ impl<'a> View<'a> {
         facts.map(|fact| key::to_sequence(&fact.key()?).ok_or_else(|| bad_key(Space::Timeline))).collect()
     }
 
+    pub fn aggregates(&self, app: AppId, before: Option<u64>, limit: usize) -> Result<Vec<Fact>, StoreError> {
+        let before = before.map(|before| key::aggregate(app, before));
+        let newest_first = self.under_before(Space::Aggregates, key::app(app), before).rev();
+        let facts = newest_first.map(|entry| {
+            let sequence = key::to_sequence(&entry.key()?).ok_or_else(|| bad_key(Space::Aggregates))?;
+            self.get(Space::Facts, key::number(sequence))
+        });
+        // A fact may have been dropped with its time while its place is still listed.
+        facts.filter_map(Result::transpose).take(limit).collect()
+    }
+
     pub fn event_names(&self, app: AppId) -> Result<Vec<(String, EventName)>, StoreError> {
         let names = self.under(Space::EventNames, key::app(app), None).map(value::<NamedEvent>);
         let mut names = names.collect::<Result<Vec<_>, _>>()?;
@@ -229,6 +240,11 @@ impl<'a> View<'a> {
             let seen = self.get::<Seen>(Space::Seen, key::seen(*app, key))?;
             if let Some(seen) = seen.filter(|seen| seen.received >= expiry::oldest_seen(self.horizon)) {
                 context.seen.insert((*app, key.clone()), seen);
+            }
+        }
+        for (app, key) in &ask.counted {
+            if let Some(sequence) = self.get::<Sequence>(Space::Counted, key::counted(*app, *key))? {
+                context.counted.insert((*app, *key), sequence);
             }
         }
         self.context_of_installs(ask, &mut context)?;

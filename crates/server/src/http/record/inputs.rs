@@ -86,7 +86,7 @@ fn accepted(fact: &Fact, released: Option<&Fact>) -> Value {
             Payload::Engagement(engagement) => iso(engagement.time),
             Payload::Install(install) => iso(install.time),
             Payload::Event(event) => iso(event.time),
-            Payload::Update(_) | Payload::Link(_) => Value::Null,
+            Payload::Update(_) | Payload::Link(_) | Payload::Aggregate(_) => Value::Null,
         },
         "event": match &input.payload {
             Payload::Event(event) => json!({
@@ -154,6 +154,7 @@ fn outcome(outcome: &Outcome) -> Value {
         Outcome::Applied { input, install } => {
             json!({ "outcome": "linked", "input_id": input.to_string(), "install_id": install.to_string() })
         }
+        Outcome::Counted { duplicate } => json!({ "outcome": "counted", "duplicate": duplicate }),
         Outcome::Held { .. } => json!({ "outcome": "no_install", "suppressed": suppressed }),
     }
 }
@@ -219,7 +220,7 @@ pub(in crate::http) async fn event_names(
 }
 
 /// The app with this number.
-fn app(site: &Site, id: &str) -> Result<AppId, Error> {
+pub(super) fn app(site: &Site, id: &str) -> Result<AppId, Error> {
     let known = id.parse().ok().filter(|id| site.catalogue.current().app(*id).is_some());
     known.ok_or(Error::NotFound("app"))
 }
