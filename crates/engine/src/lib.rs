@@ -7,6 +7,7 @@
 
 mod engagement;
 mod event;
+mod fraud;
 mod install;
 mod link;
 mod machine;

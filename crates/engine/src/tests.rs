@@ -1,5 +1,6 @@
 //! The write path on the in-memory store, batch by batch and without threads.
 
+mod fraud;
 mod world;
 
 use std::sync::Arc;
