@@ -1,3 +1,5 @@
+mod fraud;
+
 use std::{
     io::{Read as _, Write as _},
     net::SocketAddr,
@@ -227,6 +229,9 @@ async fn every_management_route_asks_for_a_key() {
         "GET /apps/1/postbacks/1",
         "POST /postbacks",
         "PATCH /postbacks/1",
+        "POST /fraud/blacklist/add",
+        "GET /api/blocklist",
+        "POST /api/blocklist/import",
         "DELETE /postbacks/1",
     ];
     for line in routes {
