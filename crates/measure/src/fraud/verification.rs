@@ -100,7 +100,8 @@ impl Verification {
                 (None, _) => {}
             }
         }
-        let geo = ["city", "dma", "postal", "state"].iter().filter(|name| self.has_lists(name));
+        let geo =
+            ["city", "dma", "postal", "state", "receipt_status"].iter().filter(|name| self.has_lists(name));
         unknown.extend(geo.map(|name| figure(name, "unknown")));
         if unknown.is_empty() { traits } else { (Verdict::NoDatabase, unknown) }
     }
