@@ -48,10 +48,11 @@ impl Count {
             next = last.sequence + 1;
             for fact in facts {
                 let Input { id, app, received, payload, .. } = &fact.input;
-                let figures = count.of(*app, *received);
+                // Held inputs come a second time, with their old receipts: they tell no hour.
                 match payload {
                     Payload::Engagement(engagement) => {
                         let rules = rules(catalogue, *app, engagement);
+                        let figures = count.of(*app, *received);
                         figures.observe(engagement, *received, &rules);
                         figures.count_touch(&engagement.touch((*id).into(), *received));
                     }

@@ -26,6 +26,8 @@ const KEYS_MAX: usize = 50_000;
 const CLICKS_KEPT: u32 = 10;
 /// Runs of engagements of an app followed at once.
 const RUNS_MAX: usize = 50_000;
+/// How far an hour must lie before the open one to show that the clock had been ahead.
+const HOURS_AHEAD: i64 = 24;
 /// How often a full table of runs is looked through for some that have ended.
 const SWEEP_MS: i64 = 10 * SECOND_MS;
 
@@ -141,6 +143,11 @@ impl Figures {
     /// Goes on to the hour of `now`. Says whether an hour was closed.
     pub fn advance(&mut self, now: Timestamp) -> bool {
         let number = now.millis().div_euclid(HOUR_MS);
+        if self.open.number.saturating_sub(number) > HOURS_AHEAD {
+            // Or the clock, once it is right again, would close no hour for as long as it had been ahead.
+            let sequence = self.sequence;
+            *self = Self { sequence, ..Self::default() };
+        }
         if number <= self.open.number {
             return false;
         }

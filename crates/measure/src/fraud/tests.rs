@@ -703,6 +703,17 @@ fn what_hourly_rules_reject_still_counts_for_its_source() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_stops_no_hour() {
+    let mut figures = Figures::default();
+    figures.sequence = 9;
+    assert!(figures.advance(T0.plus(365 * DAY_MS)));
+    assert!(!figures.advance(T0.plus(364 * DAY_MS)), "a day may be a straggler");
+    assert!(figures.advance(T0));
+    assert!(figures.advance(T0.plus(HOUR_MS)));
+    assert_eq!(figures.sequence, 9, "what is counted stays counted");
+}
+
+#[test]
 fn figures_have_bounds() {
     let mut figures = Figures::default();
     figures.advance(T0);

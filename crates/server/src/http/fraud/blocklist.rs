@@ -73,7 +73,11 @@ pub(in crate::http) async fn import(
         .map_err(|_| Error::BadRequest("the file must be CSV or JSON lines in UTF-8".to_owned()))?;
     let now = clock::now();
     let listings = import::read(text, now).map_err(|errors| Error::BadRequest(errors.join("; ")))?;
+    let lines = listings.len();
     let answer = site.catalogue.change(now, Some(caller.key()), |catalogue| {
+        // A list that comes again every day must not make the history longer every day.
+        let listings: Vec<Listing> =
+            listings.into_iter().filter(|listing| !is_as_listed(catalogue, listing)).collect();
         let known = |listing: &&Listing| catalogue.blocklist().get(&listing.what).is_some();
         let mut new: Vec<&Blocked> =
             listings.iter().filter(|listing| !known(listing)).map(|listing| &listing.what).collect();
@@ -82,10 +86,11 @@ pub(in crate::http) async fn import(
         let added = new.len();
         with_room(catalogue, added)?;
         let answer = json!({
-            "status": "success", "lines": listings.len(), "added": added,
+            "status": "success", "lines": lines, "added": added,
             "updated": listings.iter().filter(known).count(),
         });
-        Ok::<_, Error>((vec![Entry::Blocklist(listings)], answer))
+        let entries = if listings.is_empty() { Vec::new() } else { vec![Entry::Blocklist(listings)] };
+        Ok::<_, Error>((entries, answer))
     });
     Ok(Json(answer.await?))
 }
@@ -134,6 +139,12 @@ fn row(listing: &Listing) -> Value {
         "network_id": network.map(|network| network.to_string()), "reason": listing.reason,
         "score": listing.score, "date_changed": rfc3339(listing.at),
     })
+}
+
+/// Whether the blocklist says the very same already.
+fn is_as_listed(catalogue: &Catalogue, listing: &Listing) -> bool {
+    let known = catalogue.blocklist().get(&listing.what);
+    known.is_some_and(|known| known.reason == listing.reason && known.score == listing.score)
 }
 
 fn with_room(catalogue: &Catalogue, more: usize) -> Result<(), Error> {

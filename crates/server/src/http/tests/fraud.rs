@@ -247,10 +247,14 @@ async fn lists_are_imported_whole_or_not_at_all() {
                device,7C9E6679-7425-40DE-944B-E07FC1F90AE7,adid\n";
     let answer = import(csv).await;
     assert_eq!((answer.status, &answer.body["added"], &answer.body["updated"]), (200, &json!(4), &json!(0)));
+    let version = server.site.catalogue.current().version;
     let again = import(csv).await;
-    assert_eq!((&again.body["added"], &again.body["updated"]), (&json!(0), &json!(4)));
+    assert_eq!((&again.body["added"], &again.body["updated"]), (&json!(0), &json!(0)));
+    assert_eq!(server.site.catalogue.current().version, version, "nothing new, nothing is recorded");
+    let again = import(&csv.replace("bots", "many bots")).await;
+    assert_eq!((&again.body["added"], &again.body["updated"]), (&json!(0), &json!(1)));
     let rows = server.get("/api/blocklist?kind=ip").await.body;
-    assert_eq!(rows["data"][0]["reason"], json!(r#"bots, "many""#));
+    assert_eq!(rows["data"][0]["reason"], json!(r#"many bots, "many""#));
     let lines = format!("{}\n{}\n", json!({ "kind": "ip", "value": "198.51.100.7" }), site("s2", "1001"));
     assert_eq!(import(&lines).await.body["added"], json!(2));
     for (text, words) in [
