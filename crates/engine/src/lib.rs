@@ -8,6 +8,7 @@
 mod aggregate;
 mod engagement;
 mod event;
+mod fraud;
 mod install;
 mod link;
 mod machine;

@@ -67,7 +67,7 @@ impl Machine {
     /// # Errors
     /// The store cannot be read.
     pub fn open(store: Arc<dyn Store>, catalogue: Arc<Catalogue>) -> Result<Self, StoreError> {
-        let memory = Memory::load(store.as_ref())?;
+        let memory = Memory::load(store.as_ref(), &catalogue)?;
         let next_sequence = store.last_sequence()? + 1;
         Ok(Self { store, catalogue, memory, next_sequence, stale: false, over: false })
     }
@@ -127,7 +127,7 @@ impl Machine {
     /// Reads again what a failed commit may have left in doubt.
     fn refresh(&mut self) -> Result<(), StoreError> {
         if self.stale {
-            self.memory = Memory::load(self.store.as_ref())?;
+            self.memory = Memory::load(self.store.as_ref(), &self.catalogue)?;
             self.next_sequence = self.store.last_sequence()? + 1;
             self.stale = false;
         }
@@ -137,10 +137,11 @@ impl Machine {
     /// Commits what a view has brought about and says whether there are deliveries in it.
     fn commit(&mut self, view: View<'_>) -> Result<bool, StoreError> {
         let next_sequence = view.sequence();
-        let batch = view.into_batch();
+        let mut batch = view.into_batch();
         if batch.is_empty() {
             return Ok(false);
         }
+        batch.figures = self.memory.count.checkpoint(next_sequence - 1);
         self.store.commit(&batch)?;
         self.memory.forget(batch.now);
         self.next_sequence = next_sequence;
@@ -291,6 +292,7 @@ impl Turn<'_, '_> {
                 Answer::Conflict(first.input)
             });
         }
+        self.advance_hour(&input);
         // The payload is taken out while it is decided, so that flags can be added to its input.
         let payload = std::mem::replace(&mut input.payload, Payload::Update(Update::default()));
         let outcomes = match &payload {

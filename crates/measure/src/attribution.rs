@@ -8,7 +8,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,7 @@ use crate::{
     AppId, CampaignId, InstallId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
     engagement::EngagementKind,
     flag::Flags,
+    fraud::{Finding, HourFigures, Rule},
     policy::{Level, Window},
 };
 
@@ -87,6 +88,8 @@ pub enum LosingReason {
     AlreadyCredited,
     /// A click that carried an identifier is not tried as modeled (Device Attribution: Standard).
     CarriedIdentifier,
+    /// A fraud rule rejects it (section 14).
+    Rejected(Rule),
 }
 
 impl LosingReason {
@@ -103,6 +106,7 @@ impl LosingReason {
             Self::Late => "late",
             Self::AlreadyCredited => "already_credited",
             Self::CarriedIdentifier => "carried_identifier",
+            Self::Rejected(rule) => rule.rejection(),
         }
     }
 }
@@ -146,6 +150,12 @@ pub struct Candidate {
     pub content_key: u64,
     /// Why it lost; `None` for the winner.
     pub lost: Option<LosingReason>,
+    /// What fraud rules saw in it, when it came in and now.
+    #[serde(default)]
+    pub fraud: Vec<Finding>,
+    /// What its site is counted under ([`crate::fraud::site_key`]).
+    #[serde(default)]
+    pub site: Option<u64>,
 }
 
 /// A decision on one install, with everything that led to it.
@@ -170,6 +180,10 @@ pub struct Decision {
     pub ambiguous: bool,
     /// What was odd about the decision as a whole (`shared_click`, `clock_skew`, …).
     pub flags: Flags,
+    /// Figures of the last closed hour that fraud rules were given (DECISIONS 24): a decision made again
+    /// takes them from here.
+    #[serde(default)]
+    pub figures: BTreeMap<TouchId, HourFigures>,
 }
 
 impl Decision {

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     CampaignId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
     consent::Att,
+    fraud::{Finding, site_key},
     identifier::{Digest, Fingerprint, IdKind, Identifier},
     platform::{Os, Traits},
 };
@@ -152,6 +153,12 @@ pub struct Touch {
     pub traits: Traits,
     /// Hash of what it contains: breaks ties whatever the order of arrival (DECISIONS 5).
     pub content_key: u64,
+    /// What its site is counted under ([`crate::fraud::site_key`]); `None` without a site.
+    #[serde(default)]
+    pub site: Option<u64>,
+    /// What fraud rules saw in it when it came in.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
 }
 
 impl Engagement {
@@ -171,6 +178,8 @@ impl Engagement {
             ip: self.ip.map(IpKey::from),
             traits: self.traits.clone(),
             content_key: self.content_key(),
+            site: self.site_id.as_deref().map(|site| site_key(self.network, site)),
+            findings: Vec::new(),
         }
     }
 

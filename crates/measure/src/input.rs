@@ -8,6 +8,7 @@ use crate::{
     engagement::Engagement,
     event::Event,
     flag::Flags,
+    fraud::Finding,
     install::Install,
     link::{IdentityLink, Update},
     postback::Suppression,
@@ -97,6 +98,9 @@ pub enum Outcome {
         duplicate: bool,
         /// Pairs for which nothing was sent.
         suppressed: Vec<Suppressed>,
+        /// What fraud rules saw in it.
+        #[serde(default)]
+        findings: Vec<Finding>,
     },
     /// A new install was decided.
     Installed {

@@ -11,6 +11,7 @@ pub mod device;
 pub mod engagement;
 pub mod event;
 pub mod flag;
+pub mod fraud;
 pub mod id;
 pub mod identifier;
 pub mod input;

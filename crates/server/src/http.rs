@@ -4,6 +4,7 @@ mod apps;
 mod asked;
 mod campaigns;
 mod fields;
+mod fraud;
 mod health;
 mod ingest;
 mod networks;
@@ -99,6 +100,7 @@ fn management() -> Router<Site> {
         .route("/tracker/{app}/{tracker}", get(trackers::get))
         .route("/tracker/{app}/delete/{tracker}", delete(trackers::delete))
         .merge(triggers())
+        .merge(fraud_rules())
         .merge(record())
         .layer(map_response(secured))
 }
@@ -113,6 +115,14 @@ fn record() -> Router<Site> {
         .route("/api/apps/{id}/quarantine", get(record::inputs::quarantine))
         .route("/api/apps/{id}/skad", get(record::skad::list))
         .route("/api/apps/{id}/events", get(record::inputs::event_names))
+}
+
+/// The blocklist of the account.
+fn fraud_rules() -> Router<Site> {
+    Router::new()
+        .route("/fraud/blacklist/{op}", post(fraud::blocklist::change))
+        .route("/api/blocklist", get(fraud::blocklist::list))
+        .route("/api/blocklist/import", post(fraud::blocklist::import))
 }
 
 /// The interface for triggers, which has an envelope of its own.

@@ -7,6 +7,7 @@ use measure::{
     attribution::Decision,
     catalogue::Change,
     device::Device,
+    fraud::Figures,
     identifier::{DigestLength, JoinKey},
     input::{Fact, Quarantined},
     install::InstallRecord,
@@ -193,6 +194,10 @@ impl<S: Store> Store for Faulty<S> {
 
     fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength)>, StoreError> {
         self.inner.digest_lengths()
+    }
+
+    fn figures(&self) -> Result<Vec<(AppId, Figures)>, StoreError> {
+        self.inner.figures()
     }
 
     fn tally(&self) -> Result<Tally, StoreError> {

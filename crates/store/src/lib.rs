@@ -30,6 +30,7 @@ use measure::{
     catalogue::Change,
     device::Device,
     engagement::{MatchKey, Touch},
+    fraud::Figures,
     identifier::{DigestLength, JoinKey},
     input::{Fact, IdempotencyKey, Quarantined},
     install::InstallRecord,
@@ -206,6 +207,8 @@ pub struct Batch {
     pub quarantine: Vec<Quarantined>,
     /// Counts to add.
     pub tally: Tally,
+    /// What fraud rules count, by app, as of the facts of this batch: replaces what was there.
+    pub figures: Vec<(AppId, Figures)>,
 }
 
 /// An event name on record (DECISIONS 35).
@@ -388,6 +391,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// The lengths of digests that links of each app have carried.
     fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength)>, StoreError>;
+
+    /// What fraud rules count, by app, as last written.
+    fn figures(&self) -> Result<Vec<(AppId, Figures)>, StoreError>;
 
     /// Every counter as of the last commit.
     fn tally(&self) -> Result<Tally, StoreError>;

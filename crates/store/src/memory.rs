@@ -14,6 +14,7 @@ use measure::{
     catalogue::Change,
     device::Device,
     engagement::{MatchKey, Touch},
+    fraud::Figures,
     identifier::{DigestLength, JoinKey},
     input::{Fact, IdempotencyKey, Quarantined},
     install::InstallRecord,
@@ -68,6 +69,7 @@ struct State {
     digest_lengths: BTreeSet<(AppId, DigestLength)>,
     digest_indexes: BTreeMap<(AppId, DigestLength), DigestIndex>,
     tally: Tally,
+    figures: BTreeMap<AppId, Figures>,
 }
 
 impl Default for State {
@@ -100,6 +102,7 @@ impl Default for State {
             digest_lengths: BTreeSet::new(),
             digest_indexes: BTreeMap::new(),
             tally: Tally::new(),
+            figures: BTreeMap::new(),
         }
     }
 }
@@ -221,6 +224,9 @@ impl State {
         self.digest_lengths.extend(batch.digest_lengths.iter().copied());
         for (app, length, index) in &batch.digest_indexes {
             self.digest_indexes.insert((*app, *length), *index);
+        }
+        for (app, figures) in &batch.figures {
+            self.figures.insert(*app, figures.clone());
         }
         for ((app, counter), n) in &batch.tally {
             *self.tally.entry((*app, counter.clone())).or_default() += n;
@@ -486,6 +492,10 @@ impl Store for Memory {
 
     fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength)>, StoreError> {
         Ok(self.state().digest_lengths.iter().copied().collect())
+    }
+
+    fn figures(&self) -> Result<Vec<(AppId, Figures)>, StoreError> {
+        Ok(self.state().figures.iter().map(|(app, figures)| (*app, figures.clone())).collect())
     }
 
     fn tally(&self) -> Result<Tally, StoreError> {

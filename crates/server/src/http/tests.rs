@@ -1,3 +1,4 @@
+mod fraud;
 mod skad;
 
 use std::{
@@ -232,6 +233,9 @@ async fn every_management_route_asks_for_a_key() {
         "GET /apps/1/postbacks/1",
         "POST /postbacks",
         "PATCH /postbacks/1",
+        "POST /fraud/blacklist/add",
+        "GET /api/blocklist",
+        "POST /api/blocklist/import",
         "DELETE /postbacks/1",
     ];
     for line in routes {

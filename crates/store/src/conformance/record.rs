@@ -14,8 +14,8 @@ use measure::{
 };
 
 use super::sample::{
-    APP, OTHER, aggregate_cell, change, day, decision, delivery, delivery_id, device, device_id, fact, input,
-    install, install_id, join_key, match_key, quarantined, query, touch,
+    APP, OTHER, aggregate_cell, change, day, decision, delivery, delivery_id, device, device_id, fact,
+    figures, input, install, install_id, join_key, match_key, quarantined, query, touch,
 };
 use crate::{Ask, Batch, Credit, DigestIndex, EventName, QUARANTINE_BODIES_MAX, Seen, Store, StoreError};
 
@@ -59,6 +59,7 @@ pub fn full_batch(n: u64) -> Batch {
         )],
         quarantine: vec![quarantined(Some(APP), id, day(1))],
         tally,
+        figures: vec![(APP, figures(n.into()))],
     }
 }
 
@@ -374,6 +375,17 @@ pub fn event_names_and_digests_are_remembered<S: Store, R: FnMut(S) -> S>(open: 
     assert_eq!(store.digest_lengths().unwrap(), lengths);
     let indexed = [(APP, DigestLength::Sha1, index(Some(device_id(4)), true))];
     assert_eq!(store.digest_indexes().unwrap(), indexed);
+}
+
+/// What fraud rules count is kept by app, the newest only, also after a restart.
+pub fn figures_are_replaced_by_app<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (mut reopen, store) = open();
+    assert_eq!(store.figures().unwrap(), []);
+    let commit = |figures| store.commit(&Batch { figures, ..Batch::default() }).unwrap();
+    commit(vec![(OTHER, figures(2)), (APP, figures(1))]);
+    commit(vec![(APP, figures(3))]);
+    let store = reopen(store);
+    assert_eq!(store.figures().unwrap(), [(APP, figures(3)), (OTHER, figures(2))]);
 }
 
 /// Reads all pages of the quarantine of an app.

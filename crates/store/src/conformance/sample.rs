@@ -9,6 +9,7 @@ use measure::{
     engagement::{EngagementKind, MatchKey, Touch},
     event::{Event, Value},
     flag::Flag,
+    fraud::{Figures, Finding, Mode, Rule, Verdict},
     identifier::{Digest, DigestLength, Fingerprint, IdKind, Identifier, JoinKey, forms},
     input::{Fact, Input, Outcome, Payload, Quarantined, Suppressed},
     install::{Install, InstallRecord},
@@ -110,6 +111,10 @@ pub fn match_key(n: u128) -> MatchKey {
 /// A touch at a time.
 #[must_use]
 pub fn touch(n: u128, time: Timestamp) -> Touch {
+    Touch { findings: vec![finding()], ..bare_touch(n, time) }
+}
+
+fn bare_touch(n: u128, time: Timestamp) -> Touch {
     Touch {
         id: touch_id(n),
         kind: EngagementKind::Click,
@@ -123,7 +128,33 @@ pub fn touch(n: u128, time: Timestamp) -> Touch {
         ip: Some(std::net::IpAddr::from([203, 0, 113, 7]).into()),
         traits: measure::platform::Traits::default(),
         content_key: n as u64,
+        site: Some(9),
+        findings: Vec::new(),
     }
+}
+
+/// What a fraud rule saw.
+#[must_use]
+pub fn finding() -> Finding {
+    Finding {
+        rule: Rule::MinimumTimeToInstall,
+        mode: Mode::Flag,
+        level: Level::App,
+        verdict: Verdict::Caught,
+        figures: vec![("seconds".to_owned(), "3".to_owned())],
+    }
+}
+
+/// What fraud rules count: an hour with some clicks, closed, and an open one with another.
+#[must_use]
+pub fn figures(n: u128) -> Figures {
+    let mut figures = Figures::default();
+    figures.sequence = n as u64;
+    figures.advance(day(1));
+    (0..12).for_each(|_| figures.count_touch(&bare_touch(n, day(1))));
+    figures.advance(day(1).plus(measure::time::HOUR_MS));
+    figures.count_touch(&bare_touch(n, day(1)));
+    figures
 }
 
 /// A source.
@@ -251,10 +282,13 @@ pub fn decision(app: AppId, n: u128, revision: u32) -> Decision {
             flags: [Flag::ClockSkew].into(),
             content_key: 11,
             lost: Some(LosingReason::OlderClick),
+            fraud: vec![finding()],
+            site: Some(9),
         }],
         more: true,
         ambiguous: false,
         flags: [Flag::SharedClick].into(),
+        figures: [(touch_id(n), figures(n).of(&touch(n, day(1))))].into(),
     }
 }
 

@@ -146,6 +146,9 @@ impl Draft {
             let key = key::digest_length(*app, *length);
             self.put(Space::DigestIndexes, key, &(*app, *length, *index))?;
         }
+        for (app, figures) in &batch.figures {
+            self.put(Space::Figures, key::app(*app), &(*app, figures.clone()))?;
+        }
         Ok(())
     }
 

@@ -141,6 +141,8 @@ impl World {
             ip: ip(if near { HERE } else { ELSEWHERE }),
             traits: pixel(),
             content_key: 50,
+            site: None,
+            findings: Vec::new(),
         };
         match kind {
             "device" | "view" => touch.identifiers.push(LinkIdentifier::Plain(identifier("adid", ADID))),
@@ -229,6 +231,7 @@ impl World {
             touches: &self.touches,
             more: false,
             credited: &self.credited,
+            figures: &std::collections::BTreeMap::new(),
             catalogue: &self.catalogue(),
             revision: 0,
             decided: self.record.received,

@@ -12,7 +12,7 @@ use store::{Store, StoreError};
 
 use super::super::asked::{Path, Query};
 use super::{iso, rows};
-use crate::{auth::Caller, error::Error, site::Site};
+use crate::{auth::Caller, error::Error, http::fraud, site::Site};
 
 /// The bucket of bodies that belong to no known app.
 const UNKNOWN: &str = "unknown";
@@ -133,9 +133,10 @@ fn outcome(outcome: &Outcome) -> Value {
         .map(|pair| json!({ "trigger_id": pair.trigger, "reason": pair.reason.name() }))
         .collect();
     match outcome {
-        Outcome::Touched { duplicate, .. } => {
-            json!({ "outcome": "stored", "duplicate": duplicate, "suppressed": suppressed })
-        }
+        Outcome::Touched { duplicate, findings, .. } => json!({
+            "outcome": "stored", "duplicate": duplicate, "suppressed": suppressed,
+            "fraud": findings.iter().map(fraud::finding).collect::<Vec<_>>(),
+        }),
         Outcome::Installed { install, source: from, .. } => json!({
             "outcome": "installed", "install_id": install.to_string(), "source": source(from),
             "suppressed": suppressed,
