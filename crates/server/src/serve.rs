@@ -29,7 +29,7 @@ use crate::{
     http,
     ledger::Ledger,
     lifecycle::{Lifecycle, LifecycleError, stopped},
-    site::Site,
+    site::{Parts, Site},
     vault::{Vault, VaultError},
 };
 
@@ -109,7 +109,7 @@ pub async fn serve_until(
         Engine::start(store.clone(), catalogue.current(), engine::Options::default(), move || wake.wake())?;
     lifecycle.spawn("the courier", run_courier(courier, lifecycle.stop()));
     lifecycle.spawn("the write path", run_writer(writer));
-    let site = Site {
+    let site = Site::from(Parts {
         listening: address(&public, config.server.listen)?,
         edge: Arc::new(Edge::new(&config)),
         vault: Arc::new(vault),
@@ -121,7 +121,7 @@ pub async fn serve_until(
         config,
         catalogue,
         store,
-    };
+    });
     warm_up(&site);
 
     let limits = Limits { header_timeout: site.config.limits.header_timeout };

@@ -1,6 +1,6 @@
 //! What every request handler can reach.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, ops::Deref, sync::Arc};
 
 use courier::AdServices;
 use store::Store;
@@ -10,9 +10,26 @@ use crate::{
     catalogue::CatalogueService, config::Config, edge::Edge, http::AppLimits, ledger::Ledger, vault::Vault,
 };
 
-/// The running program as handlers see it. Cheap to clone; the state of the router.
+/// The running program as handlers see it: one pointer, cloned several times per request.
 #[derive(Clone)]
-pub struct Site {
+pub struct Site(Arc<Parts>);
+
+impl Deref for Site {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl From<Parts> for Site {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+/// What the program is made of.
+pub struct Parts {
     /// The settings.
     pub config: Arc<Config>,
     /// What people set up.

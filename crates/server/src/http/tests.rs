@@ -29,7 +29,7 @@ use crate::{
     config::{self, Cli},
     edge::Edge,
     http,
-    site::Site,
+    site::{Parts, Site},
     vault::Vault,
 };
 
@@ -63,6 +63,15 @@ impl Server {
 
     /// On a store of the test's own.
     pub(super) async fn over(store: Arc<dyn Store>, settings: &[(&'static str, &str)]) -> Self {
+        Self::made_of(store, settings, |_| {}).await
+    }
+
+    /// With parts of the test's own.
+    pub(super) async fn made_of(
+        store: Arc<dyn Store>,
+        settings: &[(&'static str, &str)],
+        change: impl FnOnce(&mut Parts),
+    ) -> Self {
         let settings = settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         let (config, _) = config::load(&Cli { file: None, settings }, []).unwrap();
         let catalogue = CatalogueService::open(store.clone()).unwrap().service;
@@ -82,7 +91,7 @@ impl Server {
         let keys = keys.collect();
         catalogue.change(clock::now(), None, |_| Ok::<_, store::StoreError>((keys, ()))).await.unwrap();
         let engine = Engine::start(store.clone(), catalogue.current(), engine::Options::default(), || {});
-        let site = Site {
+        let mut parts = Parts {
             edge: Arc::new(Edge::new(&config)),
             config: Arc::new(config),
             catalogue,
@@ -95,6 +104,8 @@ impl Server {
             adservices: None,
             listening: SocketAddr::from(([127, 0, 0, 1], 8080)),
         };
+        change(&mut parts);
+        let site = Site::from(parts);
         Self { router: http::all(&site), site }
     }
 

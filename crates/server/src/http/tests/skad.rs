@@ -186,11 +186,11 @@ async fn asking(status: u16, answer: &'static str) -> Server {
     let status = axum::http::StatusCode::from_u16(status).unwrap();
     let routes = axum::Router::new().route("/", axum::routing::post(async move || (status, answer)));
     tokio::spawn(async move { axum::serve(listener, routes).await });
-    let server = Server::start().await;
+    let asks = courier::AdServices::new(url, Duration::from_secs(20), Duration::ZERO).unwrap();
+    let store = std::sync::Arc::new(store::Memory::new());
+    let server = Server::made_of(store, &[], |parts| parts.adservices = Some(asks)).await;
     server.expect(201, "POST /apps", json!({ "name": "Demo", "platform": "iOS", "guid": "kodemo" })).await;
-    let mut site = server.site;
-    site.adservices = Some(courier::AdServices::new(url, Duration::from_secs(20), Duration::ZERO).unwrap());
-    Server { router: crate::http::all(&site), site }
+    server
 }
 
 /// The class that an install with this token is decided as, and its flags.
