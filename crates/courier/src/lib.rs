@@ -6,6 +6,7 @@
 //! dies between the two leaves a lease that ends, and the delivery is sent again with the same bytes and
 //! the same `X-Sextant-Delivery`.
 
+mod adservices;
 mod client;
 mod lanes;
 mod options;
@@ -15,6 +16,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use adservices::AdServices;
 pub use options::Options;
 pub use round::{Courier, CourierError, Handle};
 pub use target::Guard;

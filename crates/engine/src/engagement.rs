@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use measure::{
     InstallId,
     attribution::match_keys,
-    engagement::{Engagement, EngagementKind, LinkIdentifier, MatchKey},
+    engagement::{Engagement, EngagementKind, LinkIdentifier, MatchKey, Touch},
+    fraud::Finding,
     identifier::Fingerprint,
     input::{IdempotencyKey, Input, Outcome},
     postback::{Conversion, TriggerKind, plan},
@@ -68,15 +69,19 @@ impl Turn<'_, '_> {
                 self.view.put_seen(input.app, key, seen);
             }
         }
-        let touch = engagement.touch(id, input.received);
-        self.view.add_engagement(id, engagement.clone());
+        let findings = self.look_at(input, engagement);
+        let touch = Touch { findings: findings.clone(), ..engagement.touch(id, input.received) };
+        self.count_touch(input, &touch);
+        if !late_for.is_empty() {
+            self.view.add_engagement(id, engagement.clone());
+        }
         for key in keys {
             self.view.add_touch(input.app, key, touch.clone());
         }
         self.remember_digest_lengths(input, engagement)?;
 
-        let mut outcomes =
-            vec![Outcome::Touched { duplicate, suppressed: self.post_click(input, engagement, duplicate) }];
+        let suppressed = self.post_click(input, engagement, duplicate, &findings);
+        let mut outcomes = vec![Outcome::Touched { duplicate, suppressed, findings }];
         for install in late_for {
             outcomes.extend(self.redecide(input, install)?);
         }
@@ -145,12 +150,13 @@ impl Turn<'_, '_> {
         input: &Input,
         engagement: &Engagement,
         duplicate: bool,
+        findings: &[Finding],
     ) -> Vec<measure::input::Suppressed> {
         let Some(app) = self.catalogue.app(input.app) else { return Vec::new() };
         if engagement.kind != EngagementKind::Click {
             return Vec::new();
         }
-        let plan = plan(&Conversion {
+        let mut plan = plan(&Conversion {
             kind: TriggerKind::Click,
             input: input.id,
             decided: input.received,
@@ -168,6 +174,8 @@ impl Turn<'_, '_> {
             duplicate,
             unsent: &[],
         });
+        let (network, tracker) = (engagement.network, Some(engagement.tracker));
+        self.withhold_failed(input.app, network, tracker, findings, &mut plan);
         self.view.post(input.app, plan)
     }
 }

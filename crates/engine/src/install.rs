@@ -46,7 +46,8 @@ impl Turn<'_, '_> {
             install: install.clone(),
             flags: input.flags.clone(),
         };
-        let verdict = self.decide(&record, 0, input.received)?;
+        let verdict = self.decide(&record, 0, input.received, None)?;
+        self.count_install(input, &verdict.decision);
         let mut device = self.new_device(&record, verdict.source.clone());
         self.file(&record, &device);
         let suppressed = self.post_install(&record, &verdict, &device, input.received);
@@ -239,6 +240,7 @@ impl Turn<'_, '_> {
         record: &InstallRecord,
         revision: u32,
         decided: Timestamp,
+        old: Option<&Decision>,
     ) -> Result<Verdict, StoreError> {
         let until = self.horizon(record.app, record.install.time);
         let (mut touches, mut more) = (Vec::new(), false);
@@ -247,6 +249,7 @@ impl Turn<'_, '_> {
             touches.extend(found);
             more |= cut;
         }
+        let figures = self.hour_figures(record.app, &touches, decided, old);
         let mut credited = BTreeSet::new();
         let mut asked: BTreeSet<TouchId> = BTreeSet::new();
         let (decision, sharers) = loop {
@@ -255,6 +258,7 @@ impl Turn<'_, '_> {
                 touches: &touches,
                 more,
                 credited: &credited,
+                figures: &figures,
                 catalogue: self.catalogue,
                 revision,
                 decided,
@@ -317,7 +321,7 @@ impl Turn<'_, '_> {
                 continue;
             }
             let Some((record, old)) = self.view.install(cause.app, install)? else { continue };
-            let verdict = self.decide(&record, old.revision + 1, cause.received)?;
+            let verdict = self.decide(&record, old.revision + 1, cause.received, Some(&old))?;
             if same_decision(&old, &verdict.decision) {
                 continue;
             }
@@ -388,7 +392,7 @@ impl Turn<'_, '_> {
         decided: Timestamp,
     ) -> Plan {
         let Some(app) = self.app(record) else { return Plan::default() };
-        plan(&Conversion {
+        let mut plan = plan(&Conversion {
             kind: TriggerKind::Install,
             input: InputId::from(record.id),
             decided,
@@ -405,7 +409,12 @@ impl Turn<'_, '_> {
             influencers: &influencers(&verdict.decision),
             duplicate: false,
             unsent,
-        })
+        });
+        if let Some(winner) = verdict.decision.winner() {
+            let (network, tracker) = (winner.network, winner.tracker);
+            self.withhold_failed(record.app, network, tracker, &winner.fraud, &mut plan);
+        }
+        plan
     }
 
     fn app(&self, record: &InstallRecord) -> Option<&App> {

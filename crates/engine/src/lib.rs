@@ -5,8 +5,10 @@
 //! sender is answered after that. Batches form by themselves while the previous one is being written, so
 //! an idle server answers at once and a busy one commits many inputs with one sync.
 
+mod aggregate;
 mod engagement;
 mod event;
+mod fraud;
 mod install;
 mod link;
 mod machine;

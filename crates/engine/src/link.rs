@@ -110,7 +110,7 @@ impl Turn<'_, '_> {
                     self.apply_link(&link, device);
                     Outcome::Applied { input: id, install: device.install }
                 }
-                Payload::Engagement(_) | Payload::Install(_) => continue,
+                Payload::Engagement(_) | Payload::Install(_) | Payload::Aggregate(_) => continue,
             };
             outcomes.push(outcome);
         }
@@ -124,6 +124,6 @@ fn held_keys(payload: &Payload) -> Vec<JoinKey> {
         Payload::Event(event) => event.origin.join_keys(),
         Payload::Update(update) => vec![JoinKey::KochavaDeviceId(update.kochava_device_id.clone())],
         Payload::Link(link) => link.join_keys(),
-        Payload::Engagement(_) | Payload::Install(_) => Vec::new(),
+        Payload::Engagement(_) | Payload::Install(_) | Payload::Aggregate(_) => Vec::new(),
     }
 }

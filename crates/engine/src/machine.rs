@@ -10,6 +10,7 @@ use measure::{
     identifier::{DigestLength, JoinKey, forms},
     input::{IdempotencyKey, Input, Outcome, Payload, Quarantined},
     ledger::{Counter, count},
+    link::Update,
     policy::POSSIBLE_DUPLICATE_MS,
 };
 use store::{Ask, DigestIndex, Seen, Store, StoreError};
@@ -66,7 +67,7 @@ impl Machine {
     /// # Errors
     /// The store cannot be read.
     pub fn open(store: Arc<dyn Store>, catalogue: Arc<Catalogue>) -> Result<Self, StoreError> {
-        let memory = Memory::load(store.as_ref())?;
+        let memory = Memory::load(store.as_ref(), &catalogue)?;
         let next_sequence = store.last_sequence()? + 1;
         Ok(Self { store, catalogue, memory, next_sequence, stale: false, over: false })
     }
@@ -126,7 +127,7 @@ impl Machine {
     /// Reads again what a failed commit may have left in doubt.
     fn refresh(&mut self) -> Result<(), StoreError> {
         if self.stale {
-            self.memory = Memory::load(self.store.as_ref())?;
+            self.memory = Memory::load(self.store.as_ref(), &self.catalogue)?;
             self.next_sequence = self.store.last_sequence()? + 1;
             self.stale = false;
         }
@@ -136,10 +137,11 @@ impl Machine {
     /// Commits what a view has brought about and says whether there are deliveries in it.
     fn commit(&mut self, view: View<'_>) -> Result<bool, StoreError> {
         let next_sequence = view.sequence();
-        let batch = view.into_batch();
+        let mut batch = view.into_batch();
         if batch.is_empty() {
             return Ok(false);
         }
+        batch.figures = self.memory.count.checkpoint(next_sequence - 1);
         self.store.commit(&batch)?;
         self.memory.forget(batch.now);
         self.next_sequence = next_sequence;
@@ -263,6 +265,10 @@ fn ask(requests: &[Vec<Submission>], memory: &Memory) -> Ask {
                 identifiers.chain([JoinKey::KochavaDeviceId(update.kochava_device_id.clone())]).collect()
             }
             Payload::Link(link) => link.join_keys(),
+            Payload::Aggregate(postback) => {
+                ask.counted.push((app, postback.key()));
+                continue;
+            }
         };
         ask.devices.extend(join_keys.into_iter().map(|key| (app, key)));
     }
@@ -290,19 +296,23 @@ impl Turn<'_, '_> {
                 Answer::Conflict(first.input)
             });
         }
+        self.advance_hour(&input);
         // The payload is taken out while it is decided, so that flags can be added to its input.
-        let outcomes = match input.payload.clone() {
-            Payload::Engagement(engagement) => self.engagement(&input, &engagement)?,
-            Payload::Install(install) => self.install(&mut input, &install)?,
+        let payload = std::mem::replace(&mut input.payload, Payload::Update(Update::default()));
+        let outcomes = match &payload {
+            Payload::Engagement(engagement) => self.engagement(&input, engagement)?,
+            Payload::Install(install) => self.install(&mut input, install)?,
             Payload::Event(event) => {
                 if input.key.is_none() {
                     self.flag_possible_duplicate(&mut input, &seen)?;
                 }
-                self.event(&mut input, &event)?
+                self.event(&mut input, event)?
             }
-            Payload::Update(update) => self.update(&mut input, &update)?,
-            Payload::Link(link) => self.link(&input, &link)?,
+            Payload::Update(update) => self.update(&mut input, update)?,
+            Payload::Link(link) => self.link(&input, link)?,
+            Payload::Aggregate(postback) => self.aggregate(&input, postback)?,
         };
+        input.payload = payload;
         if let Some(key) = &input.key {
             self.view.put_seen(input.app, key.clone(), seen);
         }
@@ -335,7 +345,7 @@ impl Turn<'_, '_> {
                 | Outcome::Redecided { install, .. }
                 | Outcome::EventLinked { install, .. }
                 | Outcome::Applied { install, .. } => *install,
-                Outcome::Touched { .. } | Outcome::Held { .. } => continue,
+                Outcome::Touched { .. } | Outcome::Held { .. } | Outcome::Counted { .. } => continue,
             };
             let entry = (input.app, install, sequence);
             if self.view.batch().timeline.last() != Some(&entry) {

@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use measure::{
     AppId, InstallId, Timestamp,
+    catalogue::Catalogue,
     identifier::DigestLength,
     input::{Outcome, Payload},
     policy::LATE_GRACE_MS,
 };
 use store::{DigestIndex, Store, StoreError};
+
+use crate::fraud::Count;
 
 /// Event names recorded per app; further ones are kept on their events but not listed.
 pub(crate) const EVENT_NAMES_MAX: usize = 10_000;
@@ -26,10 +29,12 @@ pub(crate) struct Memory {
     pub event_names: HashMap<AppId, HashSet<String>>,
     /// Installs received within the grace for late engagements, oldest first.
     pub recent_installs: VecDeque<(Timestamp, AppId, InstallId)>,
+    /// What fraud rules count.
+    pub count: Count,
 }
 
 impl Memory {
-    pub(crate) fn load(store: &dyn Store) -> Result<Self, StoreError> {
+    pub(crate) fn load(store: &dyn Store, catalogue: &Catalogue) -> Result<Self, StoreError> {
         let mut memory = Self::default();
         for (app, length) in store.digest_lengths()? {
             memory.digest_lengths.entry(app).or_default().insert(length);
@@ -38,6 +43,7 @@ impl Memory {
             memory.digest_indexes.insert((app, length), index);
         }
         memory.recent_installs = recent_installs(store)?;
+        memory.count = Count::load(store, catalogue)?;
         Ok(memory)
     }
 

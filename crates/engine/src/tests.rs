@@ -1,5 +1,7 @@
 //! The write path on the in-memory store, batch by batch and without threads.
 
+mod aggregate;
+mod fraud;
 mod world;
 
 use std::sync::Arc;

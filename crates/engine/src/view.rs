@@ -15,6 +15,7 @@ use measure::{
     ledger::{Counter, count},
     policy::{IDEMPOTENCY_MS, TOUCHES_PER_KEY_MAX},
     postback::{Delivery, DeliveryState, Plan, Suppression},
+    skad::AggregateKey,
 };
 use store::{Ask, Batch, Context, Credit, DeliveryQuery, Seen, Store, StoreError};
 use uuid::Uuid;
@@ -33,6 +34,7 @@ pub(crate) struct View<'s> {
     held: HashMap<(AppId, JoinKey), Vec<InputId>>,
     seen: HashMap<(AppId, IdempotencyKey), Option<Seen>>,
     credits: HashMap<(AppId, TouchId), Vec<Credit>>,
+    counted: HashMap<(AppId, AggregateKey), bool>,
     new_engagements: HashMap<TouchId, Engagement>,
     new_facts: HashMap<InputId, usize>,
     next_sequence: u64,
@@ -54,6 +56,7 @@ impl<'s> View<'s> {
             held: HashMap::new(),
             seen: HashMap::new(),
             credits: HashMap::new(),
+            counted: HashMap::new(),
             new_engagements: HashMap::new(),
             new_facts: HashMap::new(),
             next_sequence,
@@ -64,7 +67,7 @@ impl<'s> View<'s> {
     }
 
     fn load(&mut self, ask: &Ask) -> Result<(), StoreError> {
-        let Context { devices, touches, held, seen, credits, .. } = self.store.context(ask)?;
+        let Context { devices, touches, held, seen, credits, counted, .. } = self.store.context(ask)?;
         for key in &ask.devices {
             let found = devices.get(key).map(|device| device.id);
             self.device_of.entry(key.clone()).or_insert(found);
@@ -82,6 +85,9 @@ impl<'s> View<'s> {
         }
         for key in &ask.seen {
             self.seen.entry(key.clone()).or_insert_with(|| seen.get(key).cloned());
+        }
+        for key in &ask.counted {
+            self.counted.entry(*key).or_insert_with(|| counted.contains_key(key));
         }
         for key in &ask.credits {
             self.credits.entry(*key).or_insert_with(|| credits.get(key).cloned().unwrap_or_default());
@@ -196,6 +202,14 @@ impl<'s> View<'s> {
         }
         let seen = self.seen.get(&place).cloned().flatten();
         Ok(seen.filter(|seen| now.since(seen.received) <= IDEMPOTENCY_MS))
+    }
+
+    /// Whether an aggregate postback was counted before.
+    pub(crate) fn counted(&mut self, app: AppId, key: AggregateKey) -> Result<bool, StoreError> {
+        if !self.counted.contains_key(&(app, key)) {
+            self.load(&Ask { counted: vec![(app, key)], ..Ask::default() })?;
+        }
+        Ok(self.counted.get(&(app, key)).copied().unwrap_or_default())
     }
 
     /// The installs credited with a touch as modeled.
@@ -314,6 +328,12 @@ impl<'s> View<'s> {
     pub(crate) fn put_seen(&mut self, app: AppId, key: IdempotencyKey, seen: Seen) {
         self.seen.insert((app, key.clone()), Some(seen.clone()));
         self.batch.seen.push((app, key, seen));
+    }
+
+    /// Counts an aggregate postback, by the fact that is being decided.
+    pub(crate) fn put_counted(&mut self, app: AppId, key: AggregateKey) {
+        self.counted.insert((app, key), true);
+        self.batch.counted.push((app, key, self.next_sequence));
     }
 
     /// Credits an install with a touch as modeled (`true`), or takes the credit back.

@@ -8,7 +8,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,7 @@ use crate::{
     AppId, CampaignId, InstallId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
     engagement::EngagementKind,
     flag::Flags,
+    fraud::{Finding, HourFigures, Rule},
     policy::{Level, Window},
 };
 
@@ -98,6 +99,8 @@ pub enum LosingReason {
     AttNoIdfa,
     /// Several networks had an equal claim to a likely match, and the app takes none then.
     AmbiguousRefused,
+    /// A fraud rule rejects it (section 14).
+    Rejected(Rule),
 }
 
 impl LosingReason {
@@ -116,6 +119,7 @@ impl LosingReason {
             Self::CarriedIdentifier => "carried_identifier",
             Self::AttNoIdfa => "att_no_idfa",
             Self::AmbiguousRefused => "ambiguous_refused",
+            Self::Rejected(rule) => rule.rejection(),
         }
     }
 }
@@ -159,6 +163,12 @@ pub struct Candidate {
     pub content_key: u64,
     /// Why it lost; `None` for the winner.
     pub lost: Option<LosingReason>,
+    /// What fraud rules saw in it, when it came in and now.
+    #[serde(default)]
+    pub fraud: Vec<Finding>,
+    /// What its site is counted under ([`crate::fraud::site_key`]).
+    #[serde(default)]
+    pub site: Option<u64>,
 }
 
 /// A decision on one install, with everything that led to it.
@@ -183,6 +193,10 @@ pub struct Decision {
     pub ambiguous: bool,
     /// What was odd about the decision as a whole (`shared_click`, `clock_skew`, …).
     pub flags: Flags,
+    /// Figures of the last closed hour that fraud rules were given (DECISIONS 24): a decision made again
+    /// takes them from here.
+    #[serde(default)]
+    pub figures: BTreeMap<TouchId, HourFigures>,
 }
 
 impl Decision {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AppId, CampaignId, KeyId, NetworkId, SegmentId, Timestamp, TrackerId, TriggerId,
+    fraud::{Blocklist, FraudSettings, Listing, Scope},
     platform::Os,
     policy::{Addresses, AppPolicy, Policy, Windows},
     postback::Trigger,
@@ -231,6 +232,10 @@ pub enum Entry {
     Trigger(Trigger),
     /// A management key.
     Key(ManagementKey),
+    /// The fraud settings of an app, a network or a tracker.
+    Fraud(Scope, FraudSettings),
+    /// Entries of the blocklist, put on or taken off.
+    Blocklist(Vec<Listing>),
 }
 
 /// One step in the history of the catalogue.
@@ -264,6 +269,8 @@ pub struct Catalogue {
     app_triggers: HashMap<AppId, Vec<TriggerId>>,
     keys: HashMap<[u8; 32], Arc<ManagementKey>>,
     addresses: Addresses,
+    fraud: HashMap<Scope, Arc<FraudSettings>>,
+    blocklist: Arc<Blocklist>,
 }
 
 macro_rules! lookup {
@@ -329,6 +336,24 @@ impl Catalogue {
         self.keys.values()
     }
 
+    /// The fraud settings of an app, a network or a tracker, where there are any.
+    #[must_use]
+    pub fn fraud(&self, scope: Scope) -> Option<&Arc<FraudSettings>> {
+        self.fraud.get(&scope)
+    }
+
+    /// Whether anyone has fraud settings: without any no rule looks at anything.
+    #[must_use]
+    pub fn has_fraud_settings(&self) -> bool {
+        !self.fraud.is_empty()
+    }
+
+    /// The blocklist of the account.
+    #[must_use]
+    pub fn blocklist(&self) -> &Blocklist {
+        &self.blocklist
+    }
+
     /// The policy in force for an app.
     #[must_use]
     pub fn policy_of(&self, app: &App) -> Policy {
@@ -380,6 +405,13 @@ impl Catalogue {
             }
             Entry::Key(key) => {
                 self.keys.insert(key.hash, Arc::new(key));
+            }
+            Entry::Fraud(scope, settings) => {
+                self.fraud.insert(scope, Arc::new(settings));
+            }
+            Entry::Blocklist(listings) => {
+                let blocklist = Arc::make_mut(&mut self.blocklist);
+                listings.into_iter().for_each(|listing| blocklist.apply(listing));
             }
         }
     }

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     CampaignId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
     consent::Att,
+    fraud::{Finding, site_key},
     identifier::{Digest, Fingerprint, IdKind, Identifier},
     platform::{Os, Traits},
     policy::Addresses,
@@ -182,6 +183,12 @@ pub struct Touch {
     /// Whether it is an impression that was seen to its end (`event=view`).
     #[serde(default)]
     pub completed_view: bool,
+    /// What its site is counted under ([`crate::fraud::site_key`]); `None` without a site.
+    #[serde(default)]
+    pub site: Option<u64>,
+    /// What fraud rules saw in it when it came in.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
 }
 
 impl Engagement {
@@ -202,6 +209,8 @@ impl Engagement {
             traits: self.traits.clone(),
             content_key: self.content_key(),
             completed_view: self.is_completed_view(),
+            site: self.site_id.as_deref().map(|site| site_key(self.network, site)),
+            findings: Vec::new(),
         }
     }
 

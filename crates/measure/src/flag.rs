@@ -76,10 +76,20 @@ flags! {
     AuthBad => "auth:bad",
     /// Personal advertising was limited on the device.
     LimitAdTracking => "limit_ad_tracking",
+    /// Apple was asked what an AdServices token stands for and did not say.
+    AsaUnresolved => "asa_unresolved",
     /// Modeled matches were in question on iOS 14+ without ATT consent (DECISIONS 17).
     AttNoConsent => "att_no_consent",
     /// The impression was seen to its end (`event=view`).
     CompletedView => "completed_view",
+    /// The link carries a valid signature of its network (tracking-and-attribution.md section 14).
+    SignatureOk => "signature:ok",
+    /// The network signs its clicks and this one is not signed.
+    SignatureMissing => "signature:missing",
+    /// The signature is not that of the link.
+    SignatureBad => "signature:bad",
+    /// The signature's time is over.
+    SignatureExpired => "signature:expired",
 }
 
 impl fmt::Display for Flag {

@@ -8,9 +8,11 @@ use crate::{
     engagement::Engagement,
     event::Event,
     flag::Flags,
+    fraud::Finding,
     install::Install,
     link::{IdentityLink, Update},
     postback::Suppression,
+    skad::AggregatePostback,
 };
 
 /// What came in.
@@ -26,6 +28,8 @@ pub enum Payload {
     Update(Update),
     /// An identity link.
     Link(IdentityLink),
+    /// What Apple says about an ad without saying about whom.
+    Aggregate(AggregatePostback),
 }
 
 impl Payload {
@@ -38,6 +42,7 @@ impl Payload {
             Self::Event(_) => "event",
             Self::Update(_) => "update",
             Self::Link(_) => "identity_link",
+            Self::Aggregate(_) => "aggregate",
         }
     }
 }
@@ -93,6 +98,9 @@ pub enum Outcome {
         duplicate: bool,
         /// Pairs for which nothing was sent.
         suppressed: Vec<Suppressed>,
+        /// What fraud rules saw in it.
+        #[serde(default)]
+        findings: Vec<Finding>,
     },
     /// A new install was decided.
     Installed {
@@ -142,6 +150,11 @@ pub enum Outcome {
         /// Pairs for which nothing was sent, for an event.
         suppressed: Vec<Suppressed>,
     },
+    /// An aggregate postback was stored.
+    Counted {
+        /// Whether its transaction had been counted in its window before: this one adds nothing.
+        duplicate: bool,
+    },
 }
 
 impl Outcome {
@@ -154,7 +167,7 @@ impl Outcome {
             | Self::Redecided { suppressed, .. }
             | Self::EventLinked { suppressed, .. }
             | Self::Held { suppressed } => suppressed,
-            Self::DuplicateInstall { .. } | Self::Applied { .. } => &[],
+            Self::DuplicateInstall { .. } | Self::Applied { .. } | Self::Counted { .. } => &[],
         }
     }
 }

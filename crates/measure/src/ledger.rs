@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::AppId;
+use crate::{AppId, skad::AggregateCell};
 
 /// One counter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -30,6 +30,10 @@ pub enum Counter {
     Installs(String),
     /// Events joined to an install.
     EventsLinked,
+    /// Aggregate postbacks, each transaction once in each window.
+    Aggregates(AggregateCell),
+    /// Aggregate postbacks that came again.
+    AggregatesRepeated,
 }
 
 /// Counts by app; the app is `None` for what belongs to no known app.

@@ -11,6 +11,7 @@ pub mod device;
 pub mod engagement;
 pub mod event;
 pub mod flag;
+pub mod fraud;
 pub mod id;
 pub mod identifier;
 pub mod input;
@@ -20,6 +21,7 @@ pub mod link;
 pub mod platform;
 pub mod policy;
 pub mod postback;
+pub mod skad;
 pub mod time;
 
 pub use id::{

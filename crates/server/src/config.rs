@@ -43,6 +43,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// Clicks.
     pub click: Click,
+    /// Aggregate postbacks.
+    pub skad: Skad,
     /// Postbacks, as they are planned.
     pub postbacks: Postbacks,
     /// Postbacks, as they are delivered.
@@ -98,6 +100,13 @@ pub struct Attribution {
     pub modeled_without_att: bool,
     /// Whether a modeled win uses a click up.
     pub modeled_single_use: bool,
+    /// Whether Apple is asked about AdServices tokens.
+    pub resolve_adservices_token: bool,
+    /// Where.
+    pub adservices_url: url::Url,
+    /// For how long an install waits for the answer.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub adservices_wait: Duration,
     /// The windows of apps, networks and trackers that set none.
     pub windows: AttributionWindows,
 }
@@ -136,6 +145,14 @@ pub struct Click {
     /// How long a browser's click waits for its commit.
     #[serde(deserialize_with = "duration::deserialize")]
     pub commit_wait: Duration,
+}
+
+/// `[skad]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Skad {
+    /// Whether postbacks signed with Apple's development keys are taken.
+    pub accept_development_postbacks: bool,
 }
 
 /// `[postbacks]`
@@ -334,6 +351,7 @@ impl Config {
         most("postbacks.hold_install", self.postbacks.hold_install, range::HOLD_INSTALL_S)?;
         most("click.commit_wait", self.click.commit_wait, 5)?;
         most("courier.total_timeout", self.courier.total_timeout, 60)?;
+        most("attribution.adservices_wait", self.attribution.adservices_wait, 25)?;
         let refuse = |text: &str| Err(ConfigError::Setting(text.to_owned()));
         if self.server.tls_cert.is_some() != self.server.tls_key.is_some() {
             return refuse("server.tls_cert and server.tls_key: set both or neither");
@@ -350,6 +368,9 @@ impl Config {
         }
         if !matches!(self.publisher_api.duplicate_status, 400 | 409) {
             return refuse("publisher_api.duplicate_status: must be 409 or 400");
+        }
+        if !matches!(self.attribution.adservices_url.scheme(), "http" | "https") {
+            return refuse("attribution.adservices_url: must be an http or https URL");
         }
         if self.limits.bodies_in_flight < 4 * 1024 * 1024 {
             return refuse("limits.bodies_in_flight: must be at least 4194304 (4 MB)");

@@ -4,6 +4,7 @@ mod apps;
 mod asked;
 mod campaigns;
 mod fields;
+mod fraud;
 mod health;
 mod ingest;
 mod networks;
@@ -59,6 +60,20 @@ fn ingest() -> Router<Site> {
         .route("/track/impression", get(ingest::link::impression).head(uncounted))
         .route("/track/impression/", get(ingest::link::impression).head(uncounted))
         .layer(map_response(ingest::open_to_browsers))
+        .merge(aggregates())
+}
+
+/// What Apple's devices send, and networks forward. The last two are the paths that Apple appends to the
+/// domain in an app's property list.
+fn aggregates() -> Router<Site> {
+    let postback = || post(ingest::skad::postback);
+    Router::new()
+        .route("/v1/skad/postback", postback())
+        .route("/v1/skad/postback/", postback())
+        .route("/.well-known/skadnetwork/report-attribution", postback())
+        .route("/.well-known/skadnetwork/report-attribution/", postback())
+        .route("/.well-known/appattribution/report-attribution", postback())
+        .route("/.well-known/appattribution/report-attribution/", postback())
 }
 
 /// Link checkers and previews ask with HEAD: that is neither a click nor an impression.
@@ -85,6 +100,7 @@ fn management() -> Router<Site> {
         .route("/tracker/{app}/{tracker}", get(trackers::get))
         .route("/tracker/{app}/delete/{tracker}", delete(trackers::delete))
         .merge(triggers())
+        .merge(fraud_rules())
         .merge(record())
         .layer(map_response(secured))
 }
@@ -97,7 +113,16 @@ fn record() -> Router<Site> {
         .route("/api/deliveries", get(record::deliveries::list))
         .route("/api/inputs/{id}", get(record::inputs::one))
         .route("/api/apps/{id}/quarantine", get(record::inputs::quarantine))
+        .route("/api/apps/{id}/skad", get(record::skad::list))
         .route("/api/apps/{id}/events", get(record::inputs::event_names))
+}
+
+/// The blocklist of the account.
+fn fraud_rules() -> Router<Site> {
+    Router::new()
+        .route("/fraud/blacklist/{op}", post(fraud::blocklist::change))
+        .route("/api/blocklist", get(fraud::blocklist::list))
+        .route("/api/blocklist/import", post(fraud::blocklist::import))
 }
 
 /// The interface for triggers, which has an envelope of its own.

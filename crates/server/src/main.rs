@@ -22,6 +22,10 @@ use clap::{Args, Parser, Subcommand};
 use config::{Cli, LogFormat};
 use demo::{DemoOptions, SimulateOptions};
 
+/// Batches allocate on one thread and free on others, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures which ads lead to installs, on your own machine.
 #[derive(Debug, Parser)]
 #[command(name = "sextant", version)]

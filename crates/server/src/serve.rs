@@ -13,12 +13,13 @@ use std::{
 
 use axum::Router;
 use axum_server::{Handle, tls_rustls::RustlsConfig};
-use courier::{Courier, CourierError};
+use courier::{AdServices, Courier, CourierError};
 use engine::Engine;
 use hyper_util::rt::TokioTimer;
 use store::{Fjall, Store, StoreError};
 use thiserror::Error;
 use tokio::sync::watch;
+use wire::skad::{InvalidKey, TrustedKeys};
 
 use crate::{
     catalogue::{CatalogueService, Opened},
@@ -28,12 +29,15 @@ use crate::{
     http,
     ledger::Ledger,
     lifecycle::{Lifecycle, LifecycleError, stopped},
-    site::Site,
+    site::{Parts, Site},
     vault::{Vault, VaultError},
 };
 
 /// How long open connections have to finish their requests after the program was told to stop.
 const DRAIN: Duration = Duration::from_secs(20);
+
+/// Between two questions about an AdServices token, as Apple advises.
+const ADSERVICES_PAUSE: Duration = Duration::from_secs(5);
 
 /// Why the program cannot start or ended with a failure.
 #[derive(Debug, Error)]
@@ -66,6 +70,9 @@ pub enum ServeError {
     /// The courier cannot be made.
     #[error(transparent)]
     Courier(#[from] CourierError),
+    /// The keys of aggregate postbacks cannot be read.
+    #[error("the keys of aggregate postbacks: {0}")]
+    Keys(#[from] InvalidKey),
     /// It ended otherwise than asked.
     #[error(transparent)]
     Lifecycle(#[from] LifecycleError),
@@ -102,17 +109,19 @@ pub async fn serve_until(
         Engine::start(store.clone(), catalogue.current(), engine::Options::default(), move || wake.wake())?;
     lifecycle.spawn("the courier", run_courier(courier, lifecycle.stop()));
     lifecycle.spawn("the write path", run_writer(writer));
-    let site = Site {
+    let site = Site::from(Parts {
         listening: address(&public, config.server.listen)?,
         edge: Arc::new(Edge::new(&config)),
         vault: Arc::new(vault),
         ledger: Arc::new(Ledger::new(store.tally()?)),
         app_limits: Arc::default(),
+        skad_keys: Arc::new(TrustedKeys::apple()?),
+        adservices: adservices(&config)?,
         engine,
         config,
         catalogue,
         store,
-    };
+    });
     warm_up(&site);
 
     let limits = Limits { header_timeout: site.config.limits.header_timeout };
@@ -166,6 +175,15 @@ fn courier(config: &Config, store: Arc<dyn Store>) -> Result<Courier, ServeError
 
 fn to_usize(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// How Apple is asked about AdServices tokens; `None` unless the settings want it.
+fn adservices(config: &Config) -> Result<Option<AdServices>, CourierError> {
+    let settings = &config.attribution;
+    let wanted = settings.resolve_adservices_token;
+    let asking =
+        || AdServices::new(settings.adservices_url.clone(), settings.adservices_wait, ADSERVICES_PAUSE);
+    wanted.then(asking).transpose()
 }
 
 async fn run_courier(courier: Courier, stop: watch::Receiver<bool>) -> Result<(), String> {

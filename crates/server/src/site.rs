@@ -1,16 +1,35 @@
 //! What every request handler can reach.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, ops::Deref, sync::Arc};
 
+use courier::AdServices;
 use store::Store;
+use wire::skad::TrustedKeys;
 
 use crate::{
     catalogue::CatalogueService, config::Config, edge::Edge, http::AppLimits, ledger::Ledger, vault::Vault,
 };
 
-/// The running program as handlers see it. Cheap to clone; the state of the router.
+/// The running program as handlers see it: one pointer, cloned several times per request.
 #[derive(Clone)]
-pub struct Site {
+pub struct Site(Arc<Parts>);
+
+impl Deref for Site {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl From<Parts> for Site {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+/// What the program is made of.
+pub struct Parts {
     /// The settings.
     pub config: Arc<Config>,
     /// What people set up.
@@ -23,6 +42,10 @@ pub struct Site {
     pub edge: Arc<Edge>,
     /// The one write path.
     pub engine: engine::Engine,
+    /// The keys that aggregate postbacks are verified with.
+    pub skad_keys: Arc<TrustedKeys>,
+    /// Asks Apple about AdServices tokens, when the settings want it.
+    pub adservices: Option<AdServices>,
     /// Counts what was received.
     pub ledger: Arc<Ledger>,
     /// Requests per second of each app.

@@ -7,6 +7,7 @@ use measure::{
     attribution::Decision,
     catalogue::Change,
     device::Device,
+    fraud::Figures,
     identifier::{DigestLength, JoinKey},
     input::{Fact, Quarantined},
     install::InstallRecord,
@@ -166,6 +167,10 @@ impl<S: Store> Store for Faulty<S> {
         self.inner.timeline(app, install)
     }
 
+    fn aggregates(&self, app: AppId, before: Option<u64>, limit: usize) -> Result<Vec<Fact>, StoreError> {
+        self.inner.aggregates(app, before, limit)
+    }
+
     fn delivery(&self, delivery: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         self.inner.delivery(delivery)
     }
@@ -189,6 +194,10 @@ impl<S: Store> Store for Faulty<S> {
 
     fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength)>, StoreError> {
         self.inner.digest_lengths()
+    }
+
+    fn figures(&self) -> Result<Vec<(AppId, Figures)>, StoreError> {
+        self.inner.figures()
     }
 
     fn tally(&self) -> Result<Tally, StoreError> {

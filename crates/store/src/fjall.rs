@@ -31,6 +31,7 @@ use measure::{
     attribution::Decision,
     catalogue::Change,
     device::Device,
+    fraud::Figures,
     identifier::{DigestLength, JoinKey},
     input::{Fact, Quarantined},
     install::InstallRecord,
@@ -336,6 +337,10 @@ impl Store for Fjall {
         self.view().timeline(app, install)
     }
 
+    fn aggregates(&self, app: AppId, before: Option<u64>, limit: usize) -> Result<Vec<Fact>, StoreError> {
+        self.view().aggregates(app, before, limit)
+    }
+
     fn delivery(&self, delivery: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         self.view().get(Space::Deliveries, key::delivery(delivery))
     }
@@ -359,6 +364,10 @@ impl Store for Fjall {
 
     fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength)>, StoreError> {
         self.view().all(Space::DigestLengths).collect()
+    }
+
+    fn figures(&self) -> Result<Vec<(AppId, Figures)>, StoreError> {
+        self.view().all(Space::Figures).collect()
     }
 
     fn tally(&self) -> Result<Tally, StoreError> {

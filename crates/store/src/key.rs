@@ -14,6 +14,7 @@ use measure::{
     input::IdempotencyKey,
     ledger::Counter,
     platform::Os,
+    skad::{AggregateCell, AggregateKey},
 };
 use sha2::Digest as _;
 use uuid::Uuid;
@@ -82,7 +83,17 @@ pub(crate) fn timeline(of: AppId, of_install: InstallId, sequence: u64) -> Key {
     with(install(of, of_install), &sequence.to_be_bytes())
 }
 
-/// The sequence number at the end of [`timeline`].
+/// A fact that is an aggregate postback of an app.
+pub(crate) fn aggregate(of: AppId, sequence: u64) -> Key {
+    with(app(of), &sequence.to_be_bytes())
+}
+
+/// An aggregate postback as it is counted.
+pub(crate) fn counted(of: AppId, key: AggregateKey) -> Key {
+    with(app(of), &key.0)
+}
+
+/// The sequence number at the end of [`timeline`] and [`aggregate`].
 pub(crate) fn to_sequence(key: &[u8]) -> Option<u64> {
     to_number(key.get(key.len().checked_sub(8)?..)?)
 }
@@ -241,8 +252,16 @@ pub(crate) fn counter(of: Option<AppId>, counter: &Counter) -> Key {
         Counter::Withdrawn => (7, ""),
         Counter::Installs(class) => (8, class.as_str()),
         Counter::EventsLinked => (9, ""),
+        Counter::Aggregates(cell) => return with(tagged(shelf(of), 10), &aggregate_cell(cell)),
+        Counter::AggregatesRepeated => (11, ""),
     };
     with(tagged(shelf(of), tag), &hash(&[label.as_bytes()]))
+}
+
+fn aggregate_cell(cell: &AggregateCell) -> [u8; 16] {
+    let AggregateCell { framework, signed, network, source, window, won } = cell;
+    let parts = [framework.name(), signed.name(), network, source].map(str::as_bytes);
+    hash(&[&parts[..], &[&[*window, u8::from(*won)]]].concat())
 }
 
 /// The least key that is greater than every key beginning with `prefix`; `None` when there is none.

@@ -30,11 +30,13 @@ use measure::{
     catalogue::Change,
     device::Device,
     engagement::{MatchKey, Touch},
+    fraud::Figures,
     identifier::{DigestLength, JoinKey},
     input::{Fact, IdempotencyKey, Quarantined},
     install::InstallRecord,
     ledger::Tally,
     postback::{Attempt, Delivery, DeliveryState},
+    skad::AggregateKey,
 };
 use thiserror::Error;
 
@@ -76,6 +78,8 @@ pub struct Ask {
     pub installs: Vec<(AppId, InstallId)>,
     /// Modeled wins of touches, the earliest install first.
     pub credits: Vec<(AppId, TouchId)>,
+    /// Aggregate postbacks.
+    pub counted: Vec<(AppId, AggregateKey)>,
 }
 
 /// What is known about an [`Ask`]; what is not known is absent.
@@ -96,6 +100,8 @@ pub struct Context {
     pub installs: HashMap<(AppId, InstallId), (InstallRecord, Decision)>,
     /// Installs credited with a touch as modeled.
     pub credits: HashMap<(AppId, TouchId), Vec<Credit>>,
+    /// The sequences of the facts that counted aggregate postbacks, however long ago.
+    pub counted: HashMap<(AppId, AggregateKey), u64>,
 }
 
 impl Context {
@@ -178,6 +184,11 @@ pub struct Batch {
     pub credits: Vec<(AppId, TouchId, Credit, bool)>,
     /// Facts that tell of an install: the install's own, its events, links and revisions.
     pub timeline: Vec<(AppId, InstallId, u64)>,
+    /// Facts that are aggregate postbacks, by their sequence.
+    pub aggregates: Vec<(AppId, u64)>,
+    /// Aggregate postbacks counted, and the sequence of the fact that counted them. They are kept for ever:
+    /// a device may send one again nine days later.
+    pub counted: Vec<(AppId, AggregateKey, u64)>,
     /// Held inputs and the sequence of the fact that released them.
     pub released: Vec<(InputId, u64)>,
     /// New deliveries. A delivery whose id exists already is left as it is.
@@ -196,6 +207,8 @@ pub struct Batch {
     pub quarantine: Vec<Quarantined>,
     /// Counts to add.
     pub tally: Tally,
+    /// What fraud rules count, by app, as of the facts of this batch: replaces what was there.
+    pub figures: Vec<(AppId, Figures)>,
 }
 
 /// An event name on record (DECISIONS 35).
@@ -356,6 +369,9 @@ pub trait Store: Send + Sync + 'static {
     /// The sequence numbers of the facts that tell of an install, in order.
     fn timeline(&self, app: AppId, install: InstallId) -> Result<Vec<u64>, StoreError>;
 
+    /// Facts of an app that are aggregate postbacks, newest first, those before `before`, at most `limit`.
+    fn aggregates(&self, app: AppId, before: Option<u64>, limit: usize) -> Result<Vec<Fact>, StoreError>;
+
     /// A delivery.
     fn delivery(&self, delivery: DeliveryId) -> Result<Option<Delivery>, StoreError>;
 
@@ -375,6 +391,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// The lengths of digests that links of each app have carried.
     fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength)>, StoreError>;
+
+    /// What fraud rules count, by app, as last written.
+    fn figures(&self) -> Result<Vec<(AppId, Figures)>, StoreError>;
 
     /// Every counter as of the last commit.
     fn tally(&self) -> Result<Tally, StoreError>;

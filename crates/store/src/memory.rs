@@ -14,12 +14,14 @@ use measure::{
     catalogue::Change,
     device::Device,
     engagement::{MatchKey, Touch},
+    fraud::Figures,
     identifier::{DigestLength, JoinKey},
     input::{Fact, IdempotencyKey, Quarantined},
     install::InstallRecord,
     ledger::Tally,
     policy::TOUCHES_PER_KEY_MAX,
     postback::{Delivery, DeliveryState, Suppression},
+    skad::AggregateKey,
 };
 
 use crate::{
@@ -54,6 +56,8 @@ struct State {
     decisions: BTreeMap<(AppId, InstallId), BTreeMap<u32, Decision>>,
     credits: BTreeMap<(AppId, TouchId), BTreeMap<InstallId, Timestamp>>,
     timeline: BTreeMap<(AppId, InstallId), BTreeSet<u64>>,
+    aggregates: BTreeSet<(AppId, u64)>,
+    counted: BTreeMap<(AppId, AggregateKey), u64>,
     deliveries: BTreeMap<DeliveryId, Delivery>,
     filings: BTreeMap<DeliveryId, Filing>,
     due: BTreeSet<(Timestamp, DeliveryId)>,
@@ -65,6 +69,7 @@ struct State {
     digest_lengths: BTreeSet<(AppId, DigestLength)>,
     digest_indexes: BTreeMap<(AppId, DigestLength), DigestIndex>,
     tally: Tally,
+    figures: BTreeMap<AppId, Figures>,
 }
 
 impl Default for State {
@@ -84,6 +89,8 @@ impl Default for State {
             decisions: BTreeMap::new(),
             credits: BTreeMap::new(),
             timeline: BTreeMap::new(),
+            aggregates: BTreeSet::new(),
+            counted: BTreeMap::new(),
             deliveries: BTreeMap::new(),
             filings: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -95,6 +102,7 @@ impl Default for State {
             digest_lengths: BTreeSet::new(),
             digest_indexes: BTreeMap::new(),
             tally: Tally::new(),
+            figures: BTreeMap::new(),
         }
     }
 }
@@ -127,6 +135,9 @@ impl State {
             if let (Some(install), Some((_, decision))) = (self.installs.get(key), decision) {
                 context.installs.insert(*key, (install.clone(), decision.clone()));
             }
+        }
+        for key in &ask.counted {
+            context.counted.extend(self.counted.get(key).map(|sequence| (*key, *sequence)));
         }
         for key in &ask.held {
             let waiting = self.held.get(key).into_iter().flatten();
@@ -205,12 +216,17 @@ impl State {
             let revisions = self.decisions.entry((decision.app, decision.install)).or_default();
             revisions.insert(decision.revision, decision.clone());
         }
+        self.aggregates.extend(batch.aggregates.iter().copied());
+        self.counted.extend(batch.counted.iter().map(|(app, key, sequence)| ((*app, *key), *sequence)));
         for (app, name, event_name) in &batch.event_names {
             self.event_names.insert((*app, name.clone()), *event_name);
         }
         self.digest_lengths.extend(batch.digest_lengths.iter().copied());
         for (app, length, index) in &batch.digest_indexes {
             self.digest_indexes.insert((*app, *length), *index);
+        }
+        for (app, figures) in &batch.figures {
+            self.figures.insert(*app, figures.clone());
         }
         for ((app, counter), n) in &batch.tally {
             *self.tally.entry((*app, counter.clone())).or_default() += n;
@@ -439,6 +455,13 @@ impl Store for Memory {
         Ok(self.state().timeline.get(&(app, install)).into_iter().flatten().copied().collect())
     }
 
+    fn aggregates(&self, app: AppId, before: Option<u64>, limit: usize) -> Result<Vec<Fact>, StoreError> {
+        let state = self.state();
+        let newest_first = state.aggregates.range((app, 0)..(app, before.unwrap_or(u64::MAX))).rev();
+        let facts = newest_first.filter_map(|(_, sequence)| state.facts.get(sequence));
+        Ok(facts.take(limit).cloned().collect())
+    }
+
     fn delivery(&self, delivery: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         Ok(self.state().deliveries.get(&delivery).cloned())
     }
@@ -469,6 +492,10 @@ impl Store for Memory {
 
     fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength)>, StoreError> {
         Ok(self.state().digest_lengths.iter().copied().collect())
+    }
+
+    fn figures(&self) -> Result<Vec<(AppId, Figures)>, StoreError> {
+        Ok(self.state().figures.iter().map(|(app, figures)| (*app, figures.clone())).collect())
     }
 
     fn tally(&self) -> Result<Tally, StoreError> {

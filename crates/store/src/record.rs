@@ -11,6 +11,7 @@ use measure::{
     catalogue::Change,
     device::Device,
     engagement::Touch,
+    fraud::Figures,
     identifier::DigestLength,
     input::{Fact, Quarantined},
     install::InstallRecord,
@@ -76,6 +77,8 @@ pub(crate) type SentLength = (AppId, DigestLength);
 pub(crate) type IndexedLength = (AppId, DigestLength, DigestIndex);
 /// A counter with its value.
 pub(crate) type Counted = (Option<AppId>, Counter, i64);
+/// What fraud rules count for an app.
+pub(crate) type Figured = (AppId, Figures);
 
 records! {
     Fact => "fact",
@@ -99,6 +102,7 @@ records! {
     IndexedLength => "digest_index",
     Counted => "counter",
     Timestamp => "horizon",
+    Figured => "figures",
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! The formats of the world, parsed once into the domain: Kochava's server-to-server calls and browser
-//! SDK, tracking links, install authentication.
+//! SDK, tracking links, install authentication, Apple's aggregate postbacks.
 //!
 //! Pure: no clock, no randomness, no I/O. What a request does not say itself (receipt time, address and
 //! user agent of the connection, the user agent parser) comes in an `Edge`. Past this crate there are no
@@ -15,4 +15,5 @@ pub mod quarantine;
 mod redaction;
 pub mod refusal;
 pub mod s2s;
+pub mod skad;
 pub mod user_agent;

@@ -17,6 +17,7 @@ use crate::{json::truth, moment, redaction::Needles, s2s, user_agent::decoded};
 
 mod destination;
 mod identifiers;
+mod signature;
 
 /// Parameters that have a place of their own in an engagement; identifiers aside.
 const OWN_KEYS: [&str; 13] = [

@@ -13,7 +13,10 @@ use measure::{
     platform::{Os, Traits},
 };
 
-pub use self::element::{BadElement, Body, ELEMENTS_MAX, Element, elements};
+pub use self::{
+    element::{BadElement, Body, ELEMENTS_MAX, Element, elements},
+    search_ads::adservices_answer,
+};
 pub use crate::user_agent::manufactured_user_agent;
 
 use self::{

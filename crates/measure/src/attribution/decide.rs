@@ -14,6 +14,7 @@ use crate::{
     catalogue::{APPLE_SEARCH_ADS, App, Catalogue},
     engagement::{EngagementKind, Touch},
     flag::{Flag, Flags},
+    fraud::{self, HourFigures},
     install::InstallRecord,
     policy::{
         CANDIDATES_MAX, DEFAULT_WINDOWS, FingerprintLevel, LATE_GRACE_MS, Level, Policy, Window,
@@ -33,6 +34,8 @@ pub struct Question<'a> {
     pub more: bool,
     /// Engagements that an earlier install was credited with as modeled (DECISIONS 19).
     pub credited: &'a BTreeSet<TouchId>,
+    /// Figures of the last closed hour, for engagements that fraud rules need them for (DECISIONS 24).
+    pub figures: &'a BTreeMap<TouchId, HourFigures>,
     /// Windows and settings.
     pub catalogue: &'a Catalogue,
     /// 0 for the first decision on the install; each change of it adds one.
@@ -53,6 +56,7 @@ pub fn decide(question: &Question<'_>) -> Decision {
     let touches: BTreeMap<TouchId, &Touch> = question.touches.iter().map(|touch| (touch.id, touch)).collect();
     let mut candidates: Vec<Candidate> =
         touches.into_values().filter_map(|touch| judge.touch(touch)).chain(judge.search_ads()).collect();
+    fraud::judge(question, &mut candidates);
     candidates.sort_by_key(|candidate| {
         let Candidate { rank, time, content_key, touch, .. } = candidate;
         (*rank, Reverse((judge.prefers(candidate), *time, *content_key, *touch)))
@@ -71,6 +75,7 @@ pub fn decide(question: &Question<'_>) -> Decision {
         more,
         ambiguous,
         flags,
+        figures: question.figures.clone(),
     }
 }
 
@@ -162,6 +167,8 @@ impl<'a> Judge<'a> {
                 content_key: touch.content_key,
                 basis,
                 lost,
+                fraud: Vec::new(),
+                site: None,
             };
             if candidate.lost.is_none() {
                 return Some(candidate);
@@ -198,6 +205,8 @@ impl<'a> Judge<'a> {
             content_key: 0,
             basis,
             lost: outside(window, age_ms),
+            fraud: Vec::new(),
+            site: None,
         })
     }
 

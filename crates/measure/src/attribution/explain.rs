@@ -47,6 +47,10 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
             why_lost(loser, reason)
         )
     }));
+    for candidate in &decision.candidates {
+        let subject = engagement(candidate, catalogue);
+        sentences.extend(candidate.fraud.iter().map(|finding| finding.sentence(&subject)));
+    }
     if decision.ambiguous {
         sentences.push(
             "Another network had an equally likely claim: the latest engagement was taken, and the decision is \
@@ -133,6 +137,7 @@ fn why_lost(loser: &Candidate, reason: LosingReason) -> String {
             "it carries an identifier that the install does not tell, and such engagements are not modeled"
                 .to_owned()
         }
+        LosingReason::Rejected(rule) => format!("the fraud rule {} rejects it", rule.name()),
     }
 }
 

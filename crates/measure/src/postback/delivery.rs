@@ -35,6 +35,8 @@ pub enum Suppression {
     Superseded,
     /// The trigger was deleted while it was pending.
     TriggerDeleted,
+    /// A fraud rule caught the traffic, and its tracker's `fail_action.deliver_postback` is false.
+    TrafficFailed,
 }
 
 impl Suppression {
@@ -54,6 +56,7 @@ impl Suppression {
             Self::Duplicate => "duplicate",
             Self::Superseded => "superseded",
             Self::TriggerDeleted => "trigger_deleted",
+            Self::TrafficFailed => "traffic_failed",
         }
     }
 }

@@ -70,6 +70,15 @@ pub struct Plan {
     pub suppressed: Vec<Suppressed>,
 }
 
+impl Plan {
+    /// Sends nothing after all, for one reason.
+    pub fn withhold(&mut self, reason: Suppression) {
+        let withheld = self.deliveries.drain(..);
+        self.suppressed.extend(withheld.map(|delivery| Suppressed { trigger: delivery.trigger, reason }));
+        self.suppressed.sort_by_key(|pair| pair.trigger);
+    }
+}
+
 impl Conversion<'_> {
     /// The network of the click itself, or of the winner.
     pub(super) fn network(&self) -> Option<NetworkId> {

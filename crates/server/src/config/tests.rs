@@ -26,6 +26,7 @@ fn the_defaults_are_whole_and_those_of_the_rules() {
     let config = from_environment(&[]).unwrap();
     assert_eq!(config.policy(), measure::policy::Policy::default());
     assert_eq!(config.commit_wait().as_millis(), 250);
+    assert!(!config.attribution.resolve_adservices_token && !config.skad.accept_development_postbacks);
 }
 
 #[test]
@@ -91,6 +92,8 @@ fn nonsense_is_refused_by_name() {
     check(from_environment(&[("SEXTANT_SERVER_TLS_CERT", "a.pem")]), "server.tls_key");
     check(from_environment(&[("SEXTANT_PUBLISHER_API_DUPLICATE_STATUS", "500")]), "duplicate_status");
     check(from_environment(&[("SEXTANT_POSTBACKS_HOLD_INSTALL", "11m")]), "postbacks.hold_install");
+    check(from_environment(&[("SEXTANT_ATTRIBUTION_ADSERVICES_WAIT", "26s")]), "attribution.adservices_wait");
+    check(from_environment(&[("SEXTANT_ATTRIBUTION_ADSERVICES_URL", "ftp://a/")]), "adservices_url");
     check(from_environment(&[("SEXTANT_LIMITS_BODIES_IN_FLIGHT", "1000")]), "limits.bodies_in_flight");
     for (name, value) in [
         ("CLICK_DEVICE", "31d"),

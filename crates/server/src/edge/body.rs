@@ -49,7 +49,7 @@ pub async fn read_body(site: &Site, request: Request, limit: usize) -> Result<Re
         return Err(Error::TooLarge(limit));
     }
     let received = collect(&mut body, permits.clone(), limit, patience).await;
-    if let Err(Error::TooLarge(_)) = received {
+    if let Err(Error::TooLarge(_) | Error::Busy) = received {
         drain(&mut body, patience).await;
     }
     let received = received?;
@@ -65,7 +65,7 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Reads on and forgets what it reads, so that a sender that is still writing gets its answer instead of a
+/// Reads on and forgets what it reads, holding one piece at a time, so that a sender that is still writing gets its answer instead of a
 /// connection that breaks under it and that it would try again for ever.
 async fn drain(body: &mut Body, patience: Duration) {
     let reading = async {

@@ -4,6 +4,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use measure::{
     AppId,
     catalogue::{App, AuthMode, Catalogue, Entry, InstallAuth},
+    fraud::Scope,
     policy::AppPolicy,
 };
 use serde::Deserialize;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     asked::{Path, Query},
     fields::{Fields, shown},
-    next_id, rfc3339, settings, slug,
+    fraud, next_id, rfc3339, settings, slug,
 };
 use crate::{auth::Caller, clock, error::Error, site::Site, vault::Vault};
 
@@ -75,7 +76,7 @@ pub async fn list(
             if short {
                 json!({ "id": app.id, "guid": app.guid, "name": app.name, "platform": app.platform })
             } else {
-                object(app, None)
+                fraud::shown(&catalogue, Scope::App(app.id), object(app, None))
             }
         })
         .collect();
@@ -100,7 +101,7 @@ pub async fn get(
     let catalogue = site.catalogue.current();
     let app = find(&catalogue, &app)?;
     caller.may_read(app.id)?;
-    Ok(Json(object(app, None)))
+    Ok(Json(fraud::shown(&catalogue, Scope::App(app.id), object(app, None))))
 }
 
 /// `POST /apps`
@@ -126,6 +127,7 @@ pub async fn create(
         deleted: false,
         extra: String::new(),
     };
+    let rules = fraud::take(&mut fields)?;
     let secret = change(&mut app, fields, &site.vault)?;
     let answer = site.catalogue.change(now, Some(caller.key()), |catalogue| {
         app.id = AppId(next_id(catalogue.apps().last().map(|app| app.id.0), 1));
@@ -137,7 +139,8 @@ pub async fn create(
             None => format!("ko{}-{}", slug(&app.name), clock::random_hex::<5>()),
         };
         let answer = object(&app, secret.as_deref());
-        Ok((vec![Entry::App(app)], answer))
+        let (rules, answer) = fraud::entry(catalogue, Scope::App(app.id), rules, &site.vault, answer)?;
+        Ok(([Entry::App(app)].into_iter().chain(rules).collect(), answer))
     });
     Ok((StatusCode::CREATED, Json(answer.await?)))
 }
@@ -161,9 +164,11 @@ pub async fn update(
             return Err(Error::BadRequest(format!("guid: {guid} is another one; it cannot be changed")));
         }
         app.updated = now;
+        let rules = fraud::take(&mut fields)?;
         let secret = change(&mut app, fields, &site.vault)?;
         let answer = object(&app, secret.as_deref());
-        Ok((vec![Entry::App(app)], answer))
+        let (rules, answer) = fraud::entry(catalogue, Scope::App(app.id), rules, &site.vault, answer)?;
+        Ok(([Entry::App(app)].into_iter().chain(rules).collect(), answer))
     });
     Ok(Json(answer.await?))
 }

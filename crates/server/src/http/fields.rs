@@ -43,6 +43,12 @@ impl Fields {
         Self(serde_json::from_str(text).unwrap_or_default())
     }
 
+    /// A field that stays in its place; `None` when it is absent.
+    #[must_use]
+    pub fn peek(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+
     /// Takes a field out; `None` when it is absent or null.
     pub fn take(&mut self, key: &str) -> Option<Value> {
         self.0.shift_remove(key).filter(|value| !value.is_null())

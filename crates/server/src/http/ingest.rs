@@ -1,4 +1,5 @@
-//! What the world sends: installs, events, updates and identity links, clicks and impressions.
+//! What the world sends: installs, events, updates and identity links, clicks and impressions,
+//! aggregate postbacks.
 //!
 //! Every element received ends in exactly one of accepted, refused and quarantined (DECISIONS 9); the
 //! answers of this module say which.
@@ -7,6 +8,8 @@ mod answer;
 mod limit;
 pub(super) mod link;
 pub(super) mod s2s;
+mod search_ads;
+pub(super) mod skad;
 #[cfg(test)]
 mod tests;
 

@@ -5,6 +5,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use measure::{
     NetworkId,
     catalogue::{APPLE_SEARCH_ADS, Catalogue, Entry, Network},
+    fraud::Scope,
     policy::Windows,
 };
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     asked::Path,
     fields::{Fields, shown},
-    next_id, rfc3339, settings,
+    fraud, next_id, rfc3339, settings,
 };
 use crate::{auth::Caller, clock, error::Error, site::Site};
 
@@ -25,7 +26,13 @@ const OWN: [&str; 3] = ["id", "date_created", "deleted"];
 pub async fn list(State(site): State<Site>, _caller: Caller) -> Json<Value> {
     let catalogue = site.catalogue.current();
     let networks = catalogue.networks();
-    Json(networks.into_iter().filter(|network| !network.deleted).map(|network| object(network)).collect())
+    Json(
+        networks
+            .into_iter()
+            .filter(|network| !network.deleted)
+            .map(|network| shown_with(&catalogue, network))
+            .collect(),
+    )
 }
 
 /// `GET /networks/{network}`
@@ -35,7 +42,7 @@ pub async fn get(
     Path(network): Path<String>,
 ) -> Result<Json<Value>, Error> {
     let catalogue = site.catalogue.current();
-    Ok(Json(object(find(&catalogue, &network)?)))
+    Ok(Json(shown_with(&catalogue, find(&catalogue, &network)?)))
 }
 
 /// `POST /networks`
@@ -54,12 +61,14 @@ pub async fn create(
         deleted: false,
         extra: String::new(),
     };
+    let rules = fraud::take(&mut fields)?;
     change(&mut network, fields)?;
     let answer = site.catalogue.change(now, Some(caller.key()), |catalogue| {
         let last = catalogue.networks().last().map(|network| network.id.0);
         network.id = NetworkId(next_id(last, FIRST_NUMBER));
-        let answer = object(&network);
-        Ok::<_, Error>((vec![Entry::Network(network)], answer))
+        let scope = Scope::Network(network.id);
+        let (rules, answer) = fraud::entry(catalogue, scope, rules, &site.vault, object(&network))?;
+        Ok::<_, Error>(([Entry::Network(network)].into_iter().chain(rules).collect(), answer))
     });
     Ok((StatusCode::CREATED, Json(answer.await?)))
 }
@@ -75,9 +84,11 @@ pub async fn update(
     let answer = site.catalogue.change(clock::now(), Some(caller.key()), |catalogue| {
         let mut network = Network::clone(find(catalogue, &network)?);
         fields.changed_text("name", &mut network.name)?;
+        let rules = fraud::take(&mut fields)?;
         change(&mut network, fields)?;
-        let answer = object(&network);
-        Ok::<_, Error>((vec![Entry::Network(network)], answer))
+        let scope = Scope::Network(network.id);
+        let (rules, answer) = fraud::entry(catalogue, scope, rules, &site.vault, object(&network))?;
+        Ok::<_, Error>(([Entry::Network(network)].into_iter().chain(rules).collect(), answer))
     });
     Ok(Json(answer.await?))
 }
@@ -121,6 +132,10 @@ fn change(network: &mut Network, mut fields: Fields) -> Result<(), Error> {
     kept.merge(fields);
     network.extra = kept.into_text();
     Ok(())
+}
+
+fn shown_with(catalogue: &Catalogue, network: &Network) -> Value {
+    fraud::shown(catalogue, Scope::Network(network.id), object(network))
 }
 
 fn object(network: &Network) -> Value {

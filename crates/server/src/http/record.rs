@@ -4,6 +4,7 @@ pub(super) mod attribution;
 pub(super) mod deliveries;
 pub(super) mod inputs;
 pub(super) mod ledger;
+pub(super) mod skad;
 
 use jiff::fmt::strtime;
 use measure::Timestamp;

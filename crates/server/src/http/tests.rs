@@ -1,3 +1,6 @@
+mod fraud;
+mod skad;
+
 use std::{
     io::{Read as _, Write as _},
     net::SocketAddr,
@@ -26,7 +29,7 @@ use crate::{
     config::{self, Cli},
     edge::Edge,
     http,
-    site::Site,
+    site::{Parts, Site},
     vault::Vault,
 };
 
@@ -60,6 +63,15 @@ impl Server {
 
     /// On a store of the test's own.
     pub(super) async fn over(store: Arc<dyn Store>, settings: &[(&'static str, &str)]) -> Self {
+        Self::made_of(store, settings, |_| {}).await
+    }
+
+    /// With parts of the test's own.
+    pub(super) async fn made_of(
+        store: Arc<dyn Store>,
+        settings: &[(&'static str, &str)],
+        change: impl FnOnce(&mut Parts),
+    ) -> Self {
         let settings = settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         let (config, _) = config::load(&Cli { file: None, settings }, []).unwrap();
         let catalogue = CatalogueService::open(store.clone()).unwrap().service;
@@ -79,7 +91,7 @@ impl Server {
         let keys = keys.collect();
         catalogue.change(clock::now(), None, |_| Ok::<_, store::StoreError>((keys, ()))).await.unwrap();
         let engine = Engine::start(store.clone(), catalogue.current(), engine::Options::default(), || {});
-        let site = Site {
+        let mut parts = Parts {
             edge: Arc::new(Edge::new(&config)),
             config: Arc::new(config),
             catalogue,
@@ -88,14 +100,19 @@ impl Server {
             engine: engine.unwrap().0,
             ledger: Arc::default(),
             app_limits: Arc::default(),
+            skad_keys: Arc::new(wire::skad::TrustedKeys::apple().unwrap()),
+            adservices: None,
             listening: SocketAddr::from(([127, 0, 0, 1], 8080)),
         };
+        change(&mut parts);
+        let site = Site::from(parts);
         Self { router: http::all(&site), site }
     }
 
     pub(super) async fn call(&self, key: &str, line: &str, body: Option<String>) -> Answer {
         let (method, path) = line.split_once(' ').unwrap();
-        let mut request = Request::builder().method(method).uri(path);
+        let peer = axum::extract::ConnectInfo(SocketAddr::from(([192, 0, 2, 1], 4711)));
+        let mut request = Request::builder().method(method).uri(path).extension(peer);
         if !key.is_empty() {
             request = request.header("Authentication-Key", key);
         }
@@ -227,6 +244,9 @@ async fn every_management_route_asks_for_a_key() {
         "GET /apps/1/postbacks/1",
         "POST /postbacks",
         "PATCH /postbacks/1",
+        "POST /fraud/blacklist/add",
+        "GET /api/blocklist",
+        "POST /api/blocklist/import",
         "DELETE /postbacks/1",
     ];
     for line in routes {

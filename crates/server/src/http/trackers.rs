@@ -15,7 +15,7 @@ use super::{
     apps,
     asked::{Path, Query},
     fields::{Fields, shown},
-    next_id, rfc3339,
+    fraud, next_id, rfc3339,
 };
 use crate::{auth::Caller, clock, error::Error, site::Site};
 
@@ -102,9 +102,10 @@ pub async fn create(
             deleted: false,
             extra: String::new(),
         };
+        let rules = fraud::of_tracker(catalogue, tracker.id, &fields, &site.vault)?;
         change(catalogue, app, &mut tracker, fields)?;
         let answer = object(&site, catalogue, &tracker);
-        Ok::<_, Error>((vec![Entry::Tracker(tracker)], answer))
+        Ok::<_, Error>(([Entry::Tracker(tracker)].into_iter().chain(rules).collect(), answer))
     });
     Ok((StatusCode::CREATED, Json(answer.await?)))
 }
@@ -133,9 +134,10 @@ pub async fn update(
             tracker.network = network;
         }
         fields.without(&["source"]);
+        let rules = fraud::of_tracker(catalogue, tracker.id, &fields, &site.vault)?;
         change(catalogue, app, &mut tracker, fields)?;
         let answer = object(&site, catalogue, &tracker);
-        Ok::<_, Error>((vec![Entry::Tracker(tracker)], answer))
+        Ok::<_, Error>(([Entry::Tracker(tracker)].into_iter().chain(rules).collect(), answer))
     });
     Ok(Json(answer.await?))
 }

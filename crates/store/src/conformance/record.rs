@@ -10,11 +10,12 @@ use measure::{
     identifier::DigestLength,
     ledger::{Counter, Tally, count},
     policy::QUARANTINE_MS,
+    skad::AggregateKey,
 };
 
 use super::sample::{
-    APP, OTHER, change, day, decision, delivery, delivery_id, device, device_id, fact, input, install,
-    install_id, join_key, match_key, quarantined, query, touch,
+    APP, OTHER, aggregate_cell, change, day, decision, delivery, delivery_id, device, device_id, fact,
+    figures, input, install, install_id, join_key, match_key, quarantined, query, touch,
 };
 use crate::{Ask, Batch, Credit, DigestIndex, EventName, QUARANTINE_BODIES_MAX, Seen, Store, StoreError};
 
@@ -44,6 +45,8 @@ pub fn full_batch(n: u64) -> Batch {
             true,
         )],
         timeline: vec![(APP, install_id(id), n)],
+        aggregates: vec![(APP, n)],
+        counted: vec![(APP, AggregateKey(id.to_be_bytes()), n)],
         released: vec![(input(id), n)],
         deliveries: vec![delivery(id, day(1))],
         superseded: Vec::new(),
@@ -56,6 +59,7 @@ pub fn full_batch(n: u64) -> Batch {
         )],
         quarantine: vec![quarantined(Some(APP), id, day(1))],
         tally,
+        figures: vec![(APP, figures(n.into()))],
     }
 }
 
@@ -72,6 +76,7 @@ pub fn full_ask(n: u64) -> Ask {
         seen: batch.seen.into_iter().map(|(app, key, _)| (app, key)).collect(),
         installs: vec![(APP, install_id(id))],
         credits: batch.credits.into_iter().map(|(app, touch, ..)| (app, touch)).collect(),
+        counted: batch.counted.into_iter().map(|(app, key, _)| (app, key)).collect(),
     }
 }
 
@@ -90,6 +95,7 @@ pub fn assert_full<S: Store>(store: &S, last: u64) {
         let decided = (batch.installs[0].clone(), batch.decisions[0].clone());
         assert_eq!(context.installs[&(APP, install_id(id))], decided);
         only(context.credits.len());
+        assert_eq!(context.counted.values().collect::<Vec<_>>(), [&n]);
         assert_eq!(store.fact(input(id)).unwrap(), Some((batch.facts[0].clone(), Some(n))));
         assert_eq!(store.device(APP, &join_key(id)).unwrap(), Some(batch.devices[0].clone()));
         assert_eq!(store.install(APP, install_id(id)).unwrap(), Some((decided.0, vec![decided.1])));
@@ -99,6 +105,7 @@ pub fn assert_full<S: Store>(store: &S, last: u64) {
     let all = usize::try_from(last).unwrap();
     assert_eq!(store.last_sequence().unwrap(), last);
     assert_eq!(store.facts(0, all + 1).unwrap().len(), all);
+    assert_eq!(store.aggregates(APP, None, all + 1).unwrap().len(), all);
     assert_eq!(store.deliveries(&query(all + 1)).unwrap().len(), all);
     assert_eq!(store.devices(APP, None, all + 1).unwrap().len(), all);
     assert_eq!(store.quarantine(Some(APP), None, all + 1).unwrap().len(), all);
@@ -122,7 +129,8 @@ pub fn an_empty_store_knows_nothing<S: Store, R: FnMut(S) -> S>(open: impl FnOnc
     let context = store.context(&full_ask(1)).unwrap();
     assert!(context.devices.is_empty() && context.touches.is_empty() && context.arrivals.is_empty());
     assert!(context.held.is_empty() && context.seen.is_empty() && context.installs.is_empty());
-    assert!(context.credits.is_empty());
+    assert!(context.credits.is_empty() && context.counted.is_empty());
+    assert!(store.aggregates(APP, None, 5).unwrap().is_empty());
     assert_eq!(store.last_sequence().unwrap(), 0);
     assert_eq!(store.next_due().unwrap(), None);
     assert_eq!(store.fact(input(1)).unwrap(), None);
@@ -270,6 +278,36 @@ pub fn a_timeline_lists_facts_in_order<S: Store, R: FnMut(S) -> S>(open: impl Fn
     assert_eq!(store.timeline(APP, install_id(2)).unwrap(), [0; 0]);
 }
 
+/// Aggregate postbacks are listed newest first, app by app, and what counted them is known however old.
+pub fn aggregates_are_paged_by_app_and_counted_for_ever<S: Store, R: FnMut(S) -> S>(
+    open: impl FnOnce() -> (R, S),
+) {
+    let (mut reopen, mut store) = open();
+    let key = |n| AggregateKey([n; 16]);
+    for n in 1..=5 {
+        let owner = if n == 3 { OTHER } else { APP };
+        let now = day(i64::try_from(n).unwrap() * 100);
+        let counted = if n == 1 { vec![(owner, key(1), n)] } else { Vec::new() };
+        let aggregates = vec![(owner, n)];
+        let facts = vec![fact(n)];
+        store.commit(&Batch { now, facts, aggregates, counted, ..Batch::default() }).unwrap();
+    }
+    store = reopen(store);
+    let numbers = |app, before, limit| {
+        let facts = store.aggregates(app, before, limit).unwrap();
+        facts.iter().map(|fact| fact.sequence).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(APP, None, 10), [5, 4, 2, 1]);
+    assert_eq!(numbers(APP, None, 2), [5, 4]);
+    assert_eq!(numbers(APP, Some(4), 2), [2, 1]);
+    assert_eq!(numbers(APP, Some(1), 2), [0; 0]);
+    assert_eq!(numbers(APP, Some(0), 2), [0; 0]);
+    assert_eq!(numbers(OTHER, None, 10), [3]);
+    assert_eq!(numbers(AppId(77), None, 10), [0; 0]);
+    let ask = Ask { counted: vec![(APP, key(1)), (OTHER, key(1)), (APP, key(2))], ..Ask::default() };
+    assert_eq!(store.context(&ask).unwrap().counted, [((APP, key(1)), 1)].into());
+}
+
 /// Counters are sums over all commits, by app and by label.
 pub fn counts_add_up<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
     let (mut reopen, mut store) = open();
@@ -279,6 +317,9 @@ pub fn counts_add_up<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) 
         (Some(OTHER), Counter::Accepted("event".to_owned()), 1),
         (None, Counter::Quarantined, 2),
         (Some(APP), Counter::Due, -1),
+        (Some(APP), Counter::Aggregates(aggregate_cell(0)), 2),
+        (Some(APP), Counter::Aggregates(aggregate_cell(1)), 5),
+        (Some(APP), Counter::AggregatesRepeated, 1),
     ];
     for _ in 0..3 {
         let mut tally = Tally::new();
@@ -334,6 +375,17 @@ pub fn event_names_and_digests_are_remembered<S: Store, R: FnMut(S) -> S>(open: 
     assert_eq!(store.digest_lengths().unwrap(), lengths);
     let indexed = [(APP, DigestLength::Sha1, index(Some(device_id(4)), true))];
     assert_eq!(store.digest_indexes().unwrap(), indexed);
+}
+
+/// What fraud rules count is kept by app, the newest only, also after a restart.
+pub fn figures_are_replaced_by_app<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (mut reopen, store) = open();
+    assert_eq!(store.figures().unwrap(), []);
+    let commit = |figures| store.commit(&Batch { figures, ..Batch::default() }).unwrap();
+    commit(vec![(OTHER, figures(2)), (APP, figures(1))]);
+    commit(vec![(APP, figures(3))]);
+    let store = reopen(store);
+    assert_eq!(store.figures().unwrap(), [(APP, figures(3)), (OTHER, figures(2))]);
 }
 
 /// Reads all pages of the quarantine of an app.

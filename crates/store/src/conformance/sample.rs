@@ -9,6 +9,7 @@ use measure::{
     engagement::{EngagementKind, MatchKey, Touch},
     event::{Event, Value},
     flag::Flag,
+    fraud::{Figures, Finding, Mode, Rule, Verdict},
     identifier::{Digest, DigestLength, Fingerprint, IdKind, Identifier, JoinKey, forms},
     input::{Fact, Input, Outcome, Payload, Quarantined, Suppressed},
     install::{Install, InstallRecord},
@@ -16,6 +17,7 @@ use measure::{
     postback::{
         Attempt, CUSTOM_TEMPLATE, Delivery, DeliveryState, Method, Request, Suppression, Trigger, TriggerKind,
     },
+    skad::{AggregateCell, Framework, Signed},
 };
 use uuid::Uuid;
 
@@ -109,6 +111,10 @@ pub fn match_key(n: u128) -> MatchKey {
 /// A touch at a time.
 #[must_use]
 pub fn touch(n: u128, time: Timestamp) -> Touch {
+    Touch { findings: vec![finding()], ..bare_touch(n, time) }
+}
+
+fn bare_touch(n: u128, time: Timestamp) -> Touch {
     Touch {
         id: touch_id(n),
         kind: EngagementKind::Click,
@@ -123,7 +129,33 @@ pub fn touch(n: u128, time: Timestamp) -> Touch {
         traits: measure::platform::Traits::default(),
         content_key: n as u64,
         completed_view: n.is_multiple_of(3),
+        site: Some(9),
+        findings: Vec::new(),
     }
+}
+
+/// What a fraud rule saw.
+#[must_use]
+pub fn finding() -> Finding {
+    Finding {
+        rule: Rule::MinimumTimeToInstall,
+        mode: Mode::Flag,
+        level: Level::App,
+        verdict: Verdict::Caught,
+        figures: vec![("seconds".to_owned(), "3".to_owned())],
+    }
+}
+
+/// What fraud rules count: an hour with some clicks, closed, and an open one with another.
+#[must_use]
+pub fn figures(n: u128) -> Figures {
+    let mut figures = Figures::default();
+    figures.sequence = n as u64;
+    figures.advance(day(1));
+    (0..12).for_each(|_| figures.count_touch(&bare_touch(n, day(1))));
+    figures.advance(day(1).plus(measure::time::HOUR_MS));
+    figures.count_touch(&bare_touch(n, day(1)));
+    figures
 }
 
 /// A source.
@@ -251,10 +283,13 @@ pub fn decision(app: AppId, n: u128, revision: u32) -> Decision {
             flags: [Flag::ClockSkew].into(),
             content_key: 11,
             lost: Some(LosingReason::OlderClick),
+            fraud: vec![finding()],
+            site: Some(9),
         }],
         more: true,
         ambiguous: false,
         flags: [Flag::SharedClick].into(),
+        figures: [(touch_id(n), figures(n).of(&touch(n, day(1))))].into(),
     }
 }
 
@@ -310,6 +345,19 @@ pub fn settlement(n: u128, fence: u64, state: DeliveryState, reason: Option<&str
         state,
         reason: reason.map(str::to_owned),
         due: day(3),
+    }
+}
+
+/// Where aggregate postbacks of a window are counted.
+#[must_use]
+pub fn aggregate_cell(window: u8) -> AggregateCell {
+    AggregateCell {
+        framework: Framework::SkAdNetwork,
+        signed: Signed::Production,
+        network: "com.example".to_owned(),
+        source: "5239".to_owned(),
+        window,
+        won: true,
     }
 }
 

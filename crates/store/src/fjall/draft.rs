@@ -80,6 +80,12 @@ impl Draft {
         for (app, install, sequence) in &batch.timeline {
             self.mark(Space::Timeline, key::timeline(*app, *install, *sequence));
         }
+        for (app, sequence) in &batch.aggregates {
+            self.mark(Space::Aggregates, key::aggregate(*app, *sequence));
+        }
+        for (app, key, sequence) in &batch.counted {
+            self.put(Space::Counted, key::counted(*app, *key), sequence)?;
+        }
         Ok(())
     }
 
@@ -139,6 +145,9 @@ impl Draft {
         for (app, length, index) in &batch.digest_indexes {
             let key = key::digest_length(*app, *length);
             self.put(Space::DigestIndexes, key, &(*app, *length, *index))?;
+        }
+        for (app, figures) in &batch.figures {
+            self.put(Space::Figures, key::app(*app), &(*app, figures.clone()))?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use measure::{
     input::IdempotencyKey,
     ledger::{Counter, count},
     postback::DeliveryState,
+    skad::AggregateKey,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -117,6 +118,8 @@ fn batch(writes: &[Write], now: i64, mut sequence: u64) -> Batch {
                 batch.facts.push(fact(sequence));
                 batch.timeline.push((APP, install_id(u128::from(sequence % 3)), sequence));
                 batch.released.push((input(u128::from(sequence / 2)), sequence));
+                batch.aggregates.push((app(sequence.is_multiple_of(5)), sequence));
+                batch.counted.push((APP, AggregateKey([sequence as u8; 16]), sequence));
             }
             Write::Device(other, n, key, holds) => {
                 batch.devices.push(device(app(other), n));
@@ -181,6 +184,7 @@ fn answers(store: &dyn Store) -> Vec<String> {
                 seen: vec![(app, key(n as u8))],
                 installs: vec![(app, install_id(n))],
                 credits: vec![(app, touch_id(n))],
+                counted: vec![(app, AggregateKey([n as u8; 16]))],
             };
             put(&store.context(&ask));
             put(&store.install(app, install_id(n)));
@@ -196,6 +200,7 @@ fn answers(store: &dyn Store) -> Vec<String> {
     }
     for app in [APP, OTHER] {
         put(&store.devices(app, Some(device_id(2)), 3));
+        put(&store.aggregates(app, Some(4), 3));
         put(&store.event_names(app));
         put(&store.quarantine(Some(app), None, 3));
     }

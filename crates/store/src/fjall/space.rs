@@ -23,6 +23,8 @@ pub(super) enum Space {
     Decisions,
     Credits,
     Timeline,
+    Aggregates,
+    Counted,
     Deliveries,
     InstallDeliveries,
     Due,
@@ -34,6 +36,7 @@ pub(super) enum Space {
     DigestLengths,
     DigestIndexes,
     Tally,
+    Figures,
 }
 
 /// How a keyspace is mostly read, which decides what Bloom filters are good for.
@@ -52,7 +55,7 @@ const MIB: u64 = 1024 * KIB;
 
 /// Every keyspace: its name on disk, the size of its memtable (what is written most gets most; all
 /// together stay under 100 MiB), and how it is read.
-const TABLE: [(Space, &str, u64, Reads); 24] = [
+const TABLE: [(Space, &str, u64, Reads); 27] = [
     (Space::Meta, "meta", 512 * KIB, Reads::Hits),
     (Space::Facts, "facts", 16 * MIB, Reads::Hits),
     (Space::Inputs, "inputs", 4 * MIB, Reads::Hits),
@@ -66,6 +69,8 @@ const TABLE: [(Space, &str, u64, Reads); 24] = [
     (Space::Decisions, "decisions", 4 * MIB, Reads::Ranges),
     (Space::Credits, "credits", MIB, Reads::Ranges),
     (Space::Timeline, "timeline", 2 * MIB, Reads::Ranges),
+    (Space::Aggregates, "aggregates", MIB, Reads::Ranges),
+    (Space::Counted, "counted", MIB, Reads::Misses),
     (Space::Deliveries, "deliveries", 8 * MIB, Reads::Misses),
     (Space::InstallDeliveries, "install_deliveries", MIB, Reads::Ranges),
     (Space::Due, "due", 2 * MIB, Reads::Ranges),
@@ -77,6 +82,7 @@ const TABLE: [(Space, &str, u64, Reads); 24] = [
     (Space::DigestLengths, "digest_lengths", 512 * KIB, Reads::Ranges),
     (Space::DigestIndexes, "digest_indexes", 512 * KIB, Reads::Ranges),
     (Space::Tally, "tally", 512 * KIB, Reads::Ranges),
+    (Space::Figures, "figures", 4 * MIB, Reads::Ranges),
 ];
 
 /// The open keyspaces.

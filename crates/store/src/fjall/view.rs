@@ -1,6 +1,9 @@
 //! Reading: everything as of one commit.
 
-use std::ops::Bound;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    ops::Bound,
+};
 
 use fjall::{Guard, Readable as _, Snapshot};
 use measure::{
@@ -141,6 +144,17 @@ impl<'a> View<'a> {
         facts.map(|fact| key::to_sequence(&fact.key()?).ok_or_else(|| bad_key(Space::Timeline))).collect()
     }
 
+    pub fn aggregates(&self, app: AppId, before: Option<u64>, limit: usize) -> Result<Vec<Fact>, StoreError> {
+        let before = before.map(|before| key::aggregate(app, before));
+        let newest_first = self.under_before(Space::Aggregates, key::app(app), before).rev();
+        let facts = newest_first.map(|entry| {
+            let sequence = key::to_sequence(&entry.key()?).ok_or_else(|| bad_key(Space::Aggregates))?;
+            self.get(Space::Facts, key::number(sequence))
+        });
+        // A fact may have been dropped with its time while its place is still listed.
+        facts.filter_map(Result::transpose).take(limit).collect()
+    }
+
     pub fn event_names(&self, app: AppId) -> Result<Vec<(String, EventName)>, StoreError> {
         let names = self.under(Space::EventNames, key::app(app), None).map(value::<NamedEvent>);
         let mut names = names.collect::<Result<Vec<_>, _>>()?;
@@ -207,11 +221,7 @@ impl<'a> View<'a> {
 
     pub fn context(&self, ask: &Ask) -> Result<Context, StoreError> {
         let mut context = Context::default();
-        for (app, join) in &ask.devices {
-            if let Some(device) = self.device(*app, join)? {
-                context.devices.insert((*app, join.clone()), device);
-            }
-        }
+        self.context_of_devices(ask, &mut context)?;
         for (app, under, until) in &ask.touches {
             let (touches, more) = self.touches(*app, under, *until)?;
             context.add_touches((*app, under.clone()), touches, more);
@@ -232,8 +242,34 @@ impl<'a> View<'a> {
                 context.seen.insert((*app, key.clone()), seen);
             }
         }
+        for (app, key) in &ask.counted {
+            if let Some(sequence) = self.get::<Sequence>(Space::Counted, key::counted(*app, *key))? {
+                context.counted.insert((*app, *key), sequence);
+            }
+        }
         self.context_of_installs(ask, &mut context)?;
         Ok(context)
+    }
+
+    /// Most keys of a batch lead to few devices: each key is looked up once and each device read once.
+    fn context_of_devices(&self, ask: &Ask, context: &mut Context) -> Result<(), StoreError> {
+        let mut read: HashMap<(AppId, DeviceId), Option<Device>> = HashMap::new();
+        for place @ (app, join) in &ask.devices {
+            if context.devices.contains_key(place) {
+                continue;
+            }
+            let Some(id) = self.get::<DeviceId>(Space::DeviceKeys, key::join(*app, join))? else { continue };
+            let device = match read.entry((*app, id)) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(place) => {
+                    place.insert(self.get(Space::Devices, key::device(*app, id))?).clone()
+                }
+            };
+            if let Some(device) = device {
+                context.devices.insert(place.clone(), device);
+            }
+        }
+        Ok(())
     }
 
     fn context_of_installs(&self, ask: &Ask, context: &mut Context) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ use super::envelope::Envelope;
 use crate::{
     json::{Json, Object, get},
     moment,
+    refusal::Refusal,
 };
 
 /// Apple's word that the install came from a Search Ads click; `None` when it said otherwise or nothing.
@@ -40,7 +41,23 @@ fn iad(envelope: &Envelope<'_>) -> Option<SearchAds> {
 }
 
 fn ad_services(envelope: &Envelope<'_>) -> Option<SearchAds> {
-    let result = envelope.field("adservices_attribution_details")?.object()?;
+    ad_services_result(envelope.field("adservices_attribution_details")?.object()?)
+}
+
+/// What Apple answers about an AdServices token: the same fields that a sender passes on; `None` when the
+/// install did not come from Search Ads.
+///
+/// # Errors
+/// 400 when it is not an answer of that form.
+pub fn adservices_answer(text: &str) -> Result<Option<SearchAds>, Refusal> {
+    let json = Json::parse(text).ok();
+    let result = json.as_ref().and_then(Json::object);
+    let result = result.filter(|result| get(result, "attribution").and_then(Json::truth).is_some());
+    let result = result.ok_or_else(|| Refusal::bad_request("not an answer about an AdServices token"))?;
+    Ok(ad_services_result(result))
+}
+
+fn ad_services_result(result: &Object) -> Option<SearchAds> {
     if !get(result, "attribution")?.truth()? {
         return None;
     }

@@ -10,4 +10,5 @@ mod link;
 mod properties;
 mod s2s;
 mod senders;
+mod skad;
 mod world;

@@ -11,14 +11,24 @@ use crate::{
     attribution::{Decision, arrival_keys, explain, match_keys},
     consent::Att,
     engagement::{Engagement, EngagementKind, LinkIdentifier, MatchKey, Touch},
+    fraud::{Finding, Mode, Rule, Verdict},
     identifier::{Digest, DigestLength, Form, IdKind, Identifier, forms, matching_form},
     install::{ClickReference, ClickReferenceKind, Install, SearchAds},
     platform::{Os, Traits},
-    policy::Addresses,
-    policy::{AppPolicy, CANDIDATES_MAX, Window, Windows},
+    policy::{Addresses, AppPolicy, CANDIDATES_MAX, Level, Window, Windows},
 };
 
 const LENGTHS: [DigestLength; 3] = [DigestLength::Md5, DigestLength::Sha1, DigestLength::Sha256];
+
+fn rejecting() -> Finding {
+    Finding {
+        rule: Rule::BlocklistIp,
+        mode: Mode::Reject,
+        level: Level::App,
+        verdict: Verdict::Caught,
+        figures: Vec::new(),
+    }
+}
 
 fn traits() -> impl Strategy<Value = Traits> {
     let os = prop_oneof![8 => Just(Some(Os::Android)), 2 => Just(Some(Os::Ios)), 1 => Just(None)];
@@ -86,6 +96,9 @@ fn touch() -> impl Strategy<Value = Touch> {
                 traits,
                 content_key,
                 completed_view: false,
+                site: None,
+                // One in four was caught when it came in.
+                findings: (content_key % 4 == 0).then(rejecting).into_iter().collect(),
             }
         },
     )

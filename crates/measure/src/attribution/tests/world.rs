@@ -143,6 +143,8 @@ impl World {
             traits: pixel(),
             content_key: 50,
             completed_view: false,
+            site: None,
+            findings: Vec::new(),
         };
         match kind {
             "device" | "view" => touch.identifiers.push(LinkIdentifier::Plain(identifier("adid", ADID))),
@@ -232,6 +234,7 @@ impl World {
             touches: &self.touches,
             more: false,
             credited: &self.credited,
+            figures: &std::collections::BTreeMap::new(),
             catalogue: &self.catalogue(),
             revision: 0,
             decided: self.record.received,

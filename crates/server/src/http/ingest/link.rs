@@ -11,10 +11,11 @@ use axum::{
 };
 use engine::{Answer, Submission};
 use measure::{
-    InputId,
+    InputId, Timestamp,
     catalogue::{App, Catalogue, Tracker},
     engagement::EngagementKind,
     flag::Flag,
+    fraud::Scope,
     input::{IdempotencyKey, Input, Payload},
 };
 use serde_json::json;
@@ -148,6 +149,9 @@ fn read(site: &Site, peer: &Peer, headers: &HeaderMap, link: &Link, kind: Engage
     if engagement.identifiers.is_empty() {
         flags.insert(Flag::NoIdentifier);
     }
+    if kind == EngagementKind::Click {
+        flags.extend(signature(site, &catalogue, &tracker, link, received));
+    }
     let key = text(headers, "idempotency-key").filter(|key| !key.is_empty());
     let mut body_hash = [0; 16];
     for (to, from) in body_hash.iter_mut().zip(Sha256::digest(&engagement.query)) {
@@ -165,6 +169,21 @@ fn read(site: &Site, peer: &Peer, headers: &HeaderMap, link: &Link, kind: Engage
         payload: Payload::Engagement(engagement),
     };
     Some(Read { input, catalogue, tracker, app })
+}
+
+/// What the signature of a click is worth; `None` when its network signs nothing.
+fn signature(
+    site: &Site,
+    catalogue: &Catalogue,
+    tracker: &Tracker,
+    link: &Link,
+    received: Timestamp,
+) -> Option<Flag> {
+    let settings = catalogue.fraud(Scope::Network(tracker.network))?;
+    let sealed = settings.signing_key.as_ref()?;
+    // A key that cannot be opened vouches for nothing.
+    let opened = site.vault.open(sealed).map(|key| link.signature(&key, received));
+    Some(opened.unwrap_or(Flag::SignatureBad))
 }
 
 fn not_kept(answer: &Answer) -> Response {

@@ -25,7 +25,7 @@ use wire::{
 use super::{
     Peer,
     answer::{Fate, array, refusal, single},
-    finish, text,
+    finish, search_ads, text,
 };
 use crate::{clock, edge, ledger, site::Site};
 
@@ -66,7 +66,7 @@ async fn receive(
 }
 
 async fn take(site: &Site, peer: Peer, headers: &HeaderMap, body: &[u8], endpoint: Endpoint) -> Response {
-    let (prepared, is_array) = {
+    let (mut prepared, is_array) = {
         let call = Call {
             site,
             catalogue: site.catalogue.current(),
@@ -80,6 +80,9 @@ async fn take(site: &Site, peer: Peer, headers: &HeaderMap, body: &[u8], endpoin
             Err(refused) => (vec![call.quarantine(None, None, masked(body), refused)], false),
         }
     };
+    if let Some(apple) = &site.adservices {
+        search_ads::resolve(apple, &mut prepared).await;
+    }
     let fates = submit(site, prepared).await;
     if is_array {
         array(fates)
@@ -100,12 +103,12 @@ struct Call<'c> {
 }
 
 /// An element on its way: settled already, or to be put on record.
-struct Prepared {
-    app: Option<AppId>,
-    step: Step,
+pub(super) struct Prepared {
+    pub app: Option<AppId>,
+    pub step: Step,
 }
 
-enum Step {
+pub(super) enum Step {
     /// Nothing is kept.
     Refuse { status: u16, error: String },
     /// An input; `browser` ones are never told of a conflict.
@@ -283,7 +286,7 @@ fn is_browser(app: &App, element: &Element) -> bool {
 }
 
 /// Puts what was prepared on record, in one commit, and says what became of each element.
-async fn submit(site: &Site, prepared: Vec<Prepared>) -> Vec<Fate> {
+pub(super) async fn submit(site: &Site, prepared: Vec<Prepared>) -> Vec<Fate> {
     let mut submissions = Vec::new();
     let mut waiting = Vec::with_capacity(prepared.len());
     for Prepared { app, step } in prepared {

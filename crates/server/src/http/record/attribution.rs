@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::super::asked::Path;
 use super::{iso, plain};
-use crate::{auth::Caller, error::Error, site::Site};
+use crate::{auth::Caller, error::Error, http::fraud, site::Site};
 
 pub(in crate::http) async fn of_device(
     State(site): State<Site>,
@@ -191,6 +191,7 @@ fn candidate(catalogue: &Catalogue, candidate: &Candidate) -> Value {
         "window_from": candidate.window_from.name(),
         "flags": candidate.flags.iter().map(|flag| flag.name()).collect::<Vec<_>>(),
         "lost": candidate.lost.map(measure::attribution::LosingReason::name),
+        "fraud": candidate.fraud.iter().map(fraud::finding).collect::<Vec<_>>(),
     })
 }
 

@@ -167,7 +167,7 @@ fn pairs(fact: &Fact, trigger: Option<TriggerId>, install: Option<InstallId>) ->
                 (measure::InputId::from(*install).to_string(), Some(*install))
             }
             Outcome::EventLinked { input, install, .. } => (input.to_string(), Some(*install)),
-            Outcome::DuplicateInstall { .. } | Outcome::Applied { .. } => continue,
+            Outcome::DuplicateInstall { .. } | Outcome::Applied { .. } | Outcome::Counted { .. } => continue,
         };
         if install.is_some() && of_install != install {
             continue;

@@ -12,7 +12,7 @@ use store::{Store, StoreError};
 
 use super::super::asked::{Path, Query};
 use super::{iso, rows};
-use crate::{auth::Caller, error::Error, site::Site};
+use crate::{auth::Caller, error::Error, http::fraud, site::Site};
 
 /// The bucket of bodies that belong to no known app.
 const UNKNOWN: &str = "unknown";
@@ -86,7 +86,7 @@ fn accepted(fact: &Fact, released: Option<&Fact>) -> Value {
             Payload::Engagement(engagement) => iso(engagement.time),
             Payload::Install(install) => iso(install.time),
             Payload::Event(event) => iso(event.time),
-            Payload::Update(_) | Payload::Link(_) => Value::Null,
+            Payload::Update(_) | Payload::Link(_) | Payload::Aggregate(_) => Value::Null,
         },
         "event": match &input.payload {
             Payload::Event(event) => json!({
@@ -133,9 +133,10 @@ fn outcome(outcome: &Outcome) -> Value {
         .map(|pair| json!({ "trigger_id": pair.trigger, "reason": pair.reason.name() }))
         .collect();
     match outcome {
-        Outcome::Touched { duplicate, .. } => {
-            json!({ "outcome": "stored", "duplicate": duplicate, "suppressed": suppressed })
-        }
+        Outcome::Touched { duplicate, findings, .. } => json!({
+            "outcome": "stored", "duplicate": duplicate, "suppressed": suppressed,
+            "fraud": findings.iter().map(fraud::finding).collect::<Vec<_>>(),
+        }),
         Outcome::Installed { install, source: from, .. } => json!({
             "outcome": "installed", "install_id": install.to_string(), "source": source(from),
             "suppressed": suppressed,
@@ -154,6 +155,7 @@ fn outcome(outcome: &Outcome) -> Value {
         Outcome::Applied { input, install } => {
             json!({ "outcome": "linked", "input_id": input.to_string(), "install_id": install.to_string() })
         }
+        Outcome::Counted { duplicate } => json!({ "outcome": "counted", "duplicate": duplicate }),
         Outcome::Held { .. } => json!({ "outcome": "no_install", "suppressed": suppressed }),
     }
 }
@@ -219,7 +221,7 @@ pub(in crate::http) async fn event_names(
 }
 
 /// The app with this number.
-fn app(site: &Site, id: &str) -> Result<AppId, Error> {
+pub(super) fn app(site: &Site, id: &str) -> Result<AppId, Error> {
     let known = id.parse().ok().filter(|id| site.catalogue.current().app(*id).is_some());
     known.ok_or(Error::NotFound("app"))
 }

@@ -57,6 +57,7 @@ pub(in crate::http) async fn ledger(
         },
         "installs": sums.installs,
         "events_linked": sums.events_linked,
+        "aggregates": { "counted": sums.aggregates, "repeated": sums.aggregates_repeated },
         "postbacks": {
             "due": sums.due, "delivered": sums.delivered, "pending": pending, "dead": sums.dead,
             "suppressed": sums.suppressed,
@@ -73,6 +74,8 @@ struct Sums {
     by_kind: BTreeMap<String, u64>,
     installs: BTreeMap<String, i64>,
     events_linked: i64,
+    aggregates: i64,
+    aggregates_repeated: i64,
     due: i64,
     created: i64,
     delivered: i64,
@@ -103,6 +106,8 @@ impl Sums {
                 Counter::Suppressed(reason) => *sums.suppressed.entry(reason.clone()).or_default() += n,
                 Counter::Installs(class) => *sums.installs.entry(class.clone()).or_default() += n,
                 Counter::EventsLinked => sums.events_linked += n,
+                Counter::Aggregates(_) => sums.aggregates += n,
+                Counter::AggregatesRepeated => sums.aggregates_repeated += n,
             }
         }
         sums.installs.retain(|_, n| *n != 0);

@@ -1,0 +1,163 @@
+//! Fraud rules in the write path: what they count, kept across batches and restarts, and what they are
+//! given (DECISIONS 24).
+//!
+//! What is counted is written with the batch that closes an hour, and else every [`CHECKPOINT_FACTS`]
+//! facts; after a restart the facts since then are counted again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use measure::{
+    AppId, Timestamp, TouchId, TrackerId,
+    attribution::Decision,
+    catalogue::Catalogue,
+    engagement::{Engagement, Touch},
+    fraud::{Figures, Finding, HourFigures, Rules, judge_engagement, wants_figures},
+    input::{Input, Payload},
+    postback::{Plan, Suppression},
+};
+use store::{Store, StoreError};
+
+use crate::machine::Turn;
+
+/// Facts between two writes of what is counted, and so about as many to count again at start.
+const CHECKPOINT_FACTS: u64 = 10_000;
+/// Facts read at once when they are counted again.
+const STEP_FACTS: usize = 1_000;
+
+/// What is counted for every app.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Count {
+    apps: BTreeMap<AppId, Figures>,
+    changed: BTreeSet<AppId>,
+    /// The last fact that is counted in what is written.
+    written: u64,
+    /// Whether an hour was closed since.
+    closed: bool,
+}
+
+impl Count {
+    /// Takes up what is written and counts the facts since then again.
+    pub(crate) fn load(store: &dyn Store, catalogue: &Catalogue) -> Result<Self, StoreError> {
+        let apps: BTreeMap<AppId, Figures> = store.figures()?.into_iter().collect();
+        let written = apps.values().map(|figures| figures.sequence).max().unwrap_or_default();
+        let mut count = Self { apps, written, ..Self::default() };
+        let mut next = written + 1;
+        loop {
+            let facts = store.facts(next, STEP_FACTS)?;
+            let Some(last) = facts.last() else { return Ok(count) };
+            next = last.sequence + 1;
+            for fact in facts {
+                let Input { id, app, received, payload, .. } = &fact.input;
+                // Held inputs come a second time, with their old receipts: they tell no hour.
+                match payload {
+                    Payload::Engagement(engagement) => {
+                        let rules = rules(catalogue, *app, engagement);
+                        let figures = count.of(*app, *received);
+                        figures.observe(engagement, *received, &rules);
+                        figures.count_touch(&engagement.touch((*id).into(), *received));
+                    }
+                    Payload::Install(_) => {
+                        if let Some((_, decisions)) = store.install(*app, (*id).into())?
+                            && let Some(first) = decisions.first()
+                        {
+                            count.of(*app, *received).count_install(&first.candidates);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// The figures of an app, in the hour of `now`.
+    fn of(&mut self, app: AppId, now: Timestamp) -> &mut Figures {
+        self.changed.insert(app);
+        let figures = self.apps.entry(app).or_default();
+        self.closed |= figures.advance(now);
+        figures
+    }
+
+    /// What a commit that ends with fact `last` has to write, if anything.
+    pub(crate) fn checkpoint(&mut self, last: u64) -> Vec<(AppId, Figures)> {
+        let due = self.closed || last.saturating_sub(self.written) >= CHECKPOINT_FACTS;
+        if !due {
+            return Vec::new();
+        }
+        (self.written, self.closed) = (last, false);
+        let changed = std::mem::take(&mut self.changed);
+        let figures = changed.into_iter().filter_map(|app| {
+            let figures = self.apps.get_mut(&app)?;
+            figures.sequence = last;
+            Some((app, figures.clone()))
+        });
+        figures.collect()
+    }
+}
+
+fn rules<'c>(catalogue: &'c Catalogue, app: AppId, engagement: &Engagement) -> Rules<'c> {
+    Rules::of(catalogue, app, engagement.network, Some(engagement.tracker))
+}
+
+impl Turn<'_, '_> {
+    /// Goes on to the hour of an input.
+    pub(crate) fn advance_hour(&mut self, input: &Input) {
+        self.memory.count.of(input.app, input.received);
+    }
+
+    /// Counts an engagement and lets the rules about it look.
+    pub(crate) fn look_at(&mut self, input: &Input, engagement: &Engagement) -> Vec<Finding> {
+        let rules = rules(self.catalogue, input.app, engagement);
+        let figures = self.memory.count.of(input.app, input.received);
+        let seen = figures.observe(engagement, input.received, &rules);
+        judge_engagement(engagement, &input.flags, input.received, &rules, self.catalogue.blocklist(), seen)
+    }
+
+    /// Counts a click into its hour.
+    pub(crate) fn count_touch(&mut self, input: &Input, touch: &Touch) {
+        self.memory.count.of(input.app, input.received).count_touch(touch);
+    }
+
+    /// Counts an install into its hour, by its first decision.
+    pub(crate) fn count_install(&mut self, input: &Input, decision: &Decision) {
+        self.memory.count.of(input.app, input.received).count_install(&decision.candidates);
+    }
+
+    /// What rules are told of the last closed hour about the engagements of a decision. What an earlier
+    /// revision was told stands.
+    pub(crate) fn hour_figures(
+        &mut self,
+        app: AppId,
+        touches: &[Touch],
+        decided: Timestamp,
+        old: Option<&Decision>,
+    ) -> BTreeMap<TouchId, HourFigures> {
+        if !self.catalogue.has_fraud_settings() {
+            return BTreeMap::new();
+        }
+        let mut resolved = BTreeMap::new();
+        for touch in touches {
+            let rules = Rules::of(self.catalogue, app, touch.network, Some(touch.tracker));
+            if wants_figures(&rules) {
+                let known = old.and_then(|old| old.figures.get(&touch.id)).copied();
+                let figures = known.unwrap_or_else(|| self.memory.count.of(app, decided).of(touch));
+                resolved.insert(touch.id, figures);
+            }
+        }
+        resolved
+    }
+
+    /// Withholds the postbacks about traffic that a rule caught, where its tracker wants that.
+    pub(crate) fn withhold_failed(
+        &self,
+        app: AppId,
+        network: measure::NetworkId,
+        tracker: Option<TrackerId>,
+        findings: &[Finding],
+        plan: &mut Plan,
+    ) {
+        let delivers = Rules::of(self.catalogue, app, network, tracker).delivers_failed();
+        if !delivers && findings.iter().any(Finding::is_caught) {
+            plan.withhold(Suppression::TrafficFailed);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Rules that look at an engagement alone, when it comes in.
+
+use super::{
+    Blocklist, Finding, Listing, Mode, Rule, Rules, Threshold, Verdict, figure, verification::Checked,
+};
+use crate::{
+    Timestamp,
+    engagement::{Engagement, EngagementKind, LinkIdentifier},
+    flag::{Flag, Flags},
+};
+
+/// How often a device was seen, this time included; `None` where nobody counts, or where there was no room
+/// to count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Engagements of its kind on its network and site within the minutes of the cap.
+    pub capped: Option<u32>,
+    /// Clicks within the seconds of ad stacking.
+    pub stacked: Option<u32>,
+}
+
+/// What the rules in force see in an engagement: everything but what they have nothing against.
+///
+/// `flags` are those of its input: the edge, which holds the key, says there what its signature is worth.
+#[must_use]
+pub fn judge_engagement(
+    engagement: &Engagement,
+    flags: &Flags,
+    received: Timestamp,
+    rules: &Rules<'_>,
+    blocklist: &Blocklist,
+    seen: Seen,
+) -> Vec<Finding> {
+    let is_click = engagement.kind == EngagementKind::Click;
+    let mut findings = Vec::new();
+    let mut look = |rule, check: &dyn Fn() -> Checked| {
+        let (mode, level) = rules.mode(rule);
+        if mode == Mode::Off {
+            return;
+        }
+        let (verdict, figures) = check();
+        if verdict != Verdict::Passed {
+            findings.push(Finding { rule, mode, level, verdict, figures });
+        }
+    };
+    look(Rule::BlocklistDevice, &|| listed(blocked_device(engagement, blocklist)));
+    look(Rule::BlocklistSite, &|| {
+        let site = engagement.site_id.as_deref();
+        listed(site.and_then(|site| blocklist.site(engagement.network, site)))
+    });
+    look(Rule::BlocklistIp, &|| listed(engagement.ip.and_then(|ip| blocklist.ip(ip))));
+    if is_click {
+        look(Rule::ClickValidation, &|| signature(flags));
+    }
+    look(Rule::Verification, &|| match rules.verifier() {
+        Some(verifier) => verifier.check_engagement(engagement, received),
+        None => (Verdict::Passed, Vec::new()),
+    });
+    look(Rule::FrequencyCap, &|| {
+        let cap = if is_click { Threshold::CappedClicks } else { Threshold::CappedImpressions };
+        let unit = if is_click { "clicks" } else { "impressions" };
+        above(seen.capped, unit, rules.threshold(cap), ("minutes", rules.threshold(Threshold::CappedMinutes)))
+    });
+    if is_click {
+        look(Rule::AdStacking, &|| {
+            let seconds = ("seconds", rules.threshold(Threshold::StackedSeconds));
+            above(seen.stacked, "clicks", rules.threshold(Threshold::StackedClicks), seconds)
+        });
+    }
+    findings
+}
+
+/// What an entry of the blocklist comes to.
+pub(super) fn listed(listing: Option<&Listing>) -> Checked {
+    let Some(listing) = listing else { return (Verdict::Passed, Vec::new()) };
+    let mut figures = vec![figure("entry", listing.what.kind())];
+    match &listing.what {
+        super::Blocked::Site(_, site) => figures.push(figure("site_id", site)),
+        super::Blocked::Ip(cidr) => figures.push(figure("ip", cidr)),
+        // Identifiers stay out of findings, which outlive what privacy requests remove.
+        super::Blocked::Device(_) | super::Blocked::Digest(_) => {}
+    }
+    if !listing.reason.is_empty() {
+        figures.push(figure("reason", &listing.reason));
+    }
+    (Verdict::Caught, figures)
+}
+
+fn blocked_device<'b>(engagement: &Engagement, blocklist: &'b Blocklist) -> Option<&'b Listing> {
+    engagement.identifiers.iter().find_map(|identifier| match identifier {
+        LinkIdentifier::Plain(plain) => blocklist.identifier(plain),
+        LinkIdentifier::Hashed(_, digest) => blocklist.digest(digest),
+    })
+}
+
+fn signature(flags: &Flags) -> Checked {
+    let wrong = [
+        (Flag::SignatureMissing, "missing"),
+        (Flag::SignatureBad, "wrong"),
+        (Flag::SignatureExpired, "expired"),
+    ];
+    match wrong.into_iter().find(|(flag, _)| flags.contains(flag)) {
+        Some((_, what)) => (Verdict::Caught, vec![figure("signature", what)]),
+        None if flags.contains(&Flag::SignatureOk) => (Verdict::Passed, Vec::new()),
+        None => (Verdict::TooLittle, vec![figure("key", "the network has none")]),
+    }
+}
+
+fn above(count: Option<u32>, unit: &str, most: u64, (per, span): (&str, u64)) -> Checked {
+    let figures = |count: u32| vec![figure(unit, count), figure("threshold", most), figure(per, span)];
+    match count {
+        None => (Verdict::TooLittle, vec![figure("table", "full")]),
+        Some(count) if u64::from(count) > most => (Verdict::Caught, figures(count)),
+        Some(_) => (Verdict::Passed, Vec::new()),
+    }
+}

@@ -1,0 +1,182 @@
+//! Rules that look at an engagement and the install it may have led to.
+
+use std::collections::HashMap;
+
+use super::{
+    Finding, HourFigures, Mode, Rule, Rules, Threshold, Verdict, engagement::listed, figure,
+    verification::Checked,
+};
+use crate::{
+    TouchId,
+    attribution::{Candidate, LosingReason, Question},
+    engagement::{EngagementKind, Touch},
+    flag::Flag,
+    time::{DAY_MS, SECOND_MS},
+};
+
+/// The rules that need figures of the last closed hour.
+const HOURLY: [Rule; 4] =
+    [Rule::ClickFlooding, Rule::TtiDistribution, Rule::HighVolumeIp, Rule::HighVolumeDevice];
+
+/// Whether any rule in force needs figures of the last closed hour.
+#[must_use]
+pub fn wants_figures(rules: &Rules<'_>) -> bool {
+    HOURLY.iter().any(|rule| rules.mode(*rule).0 != Mode::Off)
+}
+
+/// Adds to each candidate what the rules in force see in it, and bars those that one of them rejects and
+/// that nothing else bars.
+pub fn judge(question: &Question<'_>, candidates: &mut [Candidate]) {
+    let catalogue = question.catalogue;
+    let touches: HashMap<TouchId, &Touch> = question.touches.iter().map(|touch| (touch.id, touch)).collect();
+    for candidate in candidates {
+        let Some(touch) = candidate.touch.and_then(|id| touches.get(&id)) else { continue };
+        candidate.site = touch.site;
+        candidate.fraud.clone_from(&touch.findings);
+        if catalogue.has_fraud_settings() {
+            let rules = Rules::of(catalogue, question.record.app, candidate.network, candidate.tracker);
+            let case = Case { question, touch, candidate, rules };
+            let findings: Vec<Finding> = case.findings().collect();
+            candidate.fraud.extend(findings);
+        }
+        if candidate.lost.is_none() {
+            let rejecting = candidate.fraud.iter().find(|finding| finding.rejects());
+            candidate.lost = rejecting.map(|finding| LosingReason::Rejected(finding.rule));
+        }
+    }
+}
+
+/// A candidate with everything that rules look at.
+struct Case<'a> {
+    question: &'a Question<'a>,
+    touch: &'a Touch,
+    candidate: &'a Candidate,
+    rules: Rules<'a>,
+}
+
+impl Case<'_> {
+    fn findings(&self) -> impl Iterator<Item = Finding> {
+        Rule::ALL.iter().filter(|rule| !rule.is_of_engagement()).filter_map(|rule| self.look(*rule))
+    }
+
+    fn look(&self, rule: Rule) -> Option<Finding> {
+        let (mode, level) = self.rules.mode(rule);
+        if mode == Mode::Off || self.candidate.fraud.iter().any(|finding| finding.rule == rule) {
+            return None;
+        }
+        let (verdict, figures) = self.check(rule)?;
+        Some(Finding { rule, mode, level, verdict, figures })
+    }
+
+    fn check(&self, rule: Rule) -> Option<Checked> {
+        let origin = &self.question.record.install.origin;
+        let blocklist = self.question.catalogue.blocklist();
+        Some(match rule {
+            Rule::BlocklistDevice => {
+                listed(origin.identifiers.iter().find_map(|id| blocklist.identifier(id)))
+            }
+            Rule::Verification => {
+                let is_named = self.question.record.install.click.as_ref().and_then(|click| click.touch)
+                    == Some(self.touch.id);
+                self.rules.verifier()?.check_install(&self.question.record.install, is_named)
+            }
+            Rule::MinimumTimeToInstall => self.minimum_time()?,
+            Rule::PlatformMismatch => self.platform(),
+            Rule::GeoMismatch | Rule::AnonymousNetwork => (Verdict::NoDatabase, Vec::new()),
+            Rule::ClickFlooding => self.flooding()?,
+            Rule::TtiDistribution => self.distribution()?,
+            Rule::HighVolumeIp => self.volume(|hour| hour.ip_clicks, Threshold::IpClicks)?,
+            Rule::HighVolumeDevice => self.volume(|hour| hour.device_clicks, Threshold::DeviceClicks)?,
+            Rule::BlocklistSite
+            | Rule::BlocklistIp
+            | Rule::ClickValidation
+            | Rule::FrequencyCap
+            | Rule::AdStacking => return None,
+        })
+    }
+
+    /// Whole seconds are compared, and the threshold itself passes.
+    fn minimum_time(&self) -> Option<Checked> {
+        if self.candidate.kind != EngagementKind::Click {
+            return None;
+        }
+        if self.candidate.flags.contains(&Flag::ClockSkew) {
+            return Some((Verdict::TooLittle, vec![figure("clock_skew", true)]));
+        }
+        let seconds = self.candidate.age_ms.div_euclid(SECOND_MS);
+        let least = self.rules.threshold(Threshold::MinimumSeconds);
+        let caught = u64::try_from(seconds).is_ok_and(|seconds| seconds < least);
+        Some((verdict(caught), vec![figure("seconds", seconds), figure("threshold", least)]))
+    }
+
+    fn platform(&self) -> Checked {
+        let (click, install) = (&self.touch.traits.os, &self.question.record.install.origin.traits.os);
+        let (Some(click), Some(install)) = (click, install) else {
+            return (Verdict::TooLittle, Vec::new());
+        };
+        (verdict(click != install), vec![figure("click", click.name()), figure("install", install.name())])
+    }
+
+    fn hour(&self) -> Option<&HourFigures> {
+        self.question.figures.get(&self.touch.id)
+    }
+
+    /// Looks at the site where it has clicks enough, else at the network.
+    fn flooding(&self) -> Option<Checked> {
+        let hour = self.hour()?;
+        let from = self.rules.threshold(Threshold::FloodingClicks);
+        let enough = |clicks: u32| u64::from(clicks) >= from;
+        let (of, counts) = match hour.site.filter(|site| enough(site.clicks)) {
+            Some(site) => ("site", site),
+            None => ("network", hour.network),
+        };
+        let least = self.rules.threshold(Threshold::FloodingInstalls);
+        let caught = u64::from(counts.installs) * 100_000 < u64::from(counts.clicks) * least;
+        let verdict = if enough(counts.clicks) { verdict(caught) } else { Verdict::TooLittle };
+        let figures = vec![
+            figure("of", of),
+            figure("clicks", counts.clicks),
+            figure("installs", counts.installs),
+            figure("threshold", least),
+            figure("threshold_clicks", from),
+            figure("hour", hour.hour.seconds()),
+        ];
+        Some((verdict, figures))
+    }
+
+    /// Catches late installs of a site or network that has too many of them.
+    fn distribution(&self) -> Option<Checked> {
+        let hour = self.hour()?;
+        let from = self.rules.threshold(Threshold::LateInstalls);
+        let enough = |installs: u32| u64::from(installs) >= from;
+        let (of, counts) = match hour.site.filter(|site| enough(site.installs)) {
+            Some(site) => ("site", site),
+            None => ("network", hour.network),
+        };
+        let most = self.rules.threshold(Threshold::LateShare);
+        let unusual = u64::from(counts.late) * 100 > u64::from(counts.installs) * most;
+        let late = self.candidate.age_ms >= DAY_MS;
+        let verdict = if enough(counts.installs) { verdict(unusual && late) } else { Verdict::TooLittle };
+        let figures = vec![
+            figure("of", of),
+            figure("installs", counts.installs),
+            figure("late_installs", counts.late),
+            figure("threshold", most),
+            figure("threshold_installs", from),
+            figure("hour", hour.hour.seconds()),
+        ];
+        Some((verdict, figures))
+    }
+
+    fn volume(&self, read: fn(&HourFigures) -> u32, threshold: Threshold) -> Option<Checked> {
+        let hour = self.hour()?;
+        let (clicks, most) = (read(hour), self.rules.threshold(threshold));
+        let figures =
+            vec![figure("clicks", clicks), figure("threshold", most), figure("hour", hour.hour.seconds())];
+        Some((verdict(u64::from(clicks) > most), figures))
+    }
+}
+
+const fn verdict(caught: bool) -> Verdict {
+    if caught { Verdict::Caught } else { Verdict::Passed }
+}

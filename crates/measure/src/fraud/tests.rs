@@ -1,0 +1,733 @@
+//! One line a case. Settings are `SCOPE NAME=VALUE`, separated by `;`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    AppId, CampaignId, DeviceId, InstallId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
+    attribution::{Decision, Question, decide},
+    catalogue::{Catalogue, Change, Entry},
+    consent::Att,
+    engagement::{Engagement, EngagementKind, LinkIdentifier},
+    event::Value,
+    flag::{Flag, Flags},
+    identifier::{Digest, IdKind, Identifier},
+    install::{ClickReference, ClickReferenceKind, Install, InstallRecord},
+    platform::{Os, Traits},
+    time::{DAY_MS, HOUR_MS, SECOND_MS},
+};
+
+const APP: AppId = AppId(7);
+const NETWORK: NetworkId = NetworkId(10);
+const TRACKER: TrackerId = TrackerId(100);
+const T0: Timestamp = Timestamp(1_800_000_000_000);
+const ADID: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
+
+fn settings_of(text: &str) -> BTreeMap<Scope, FraudSettings> {
+    let mut all: BTreeMap<Scope, FraudSettings> = BTreeMap::new();
+    for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
+        let (scope, setting) = part.split_once(' ').unwrap();
+        let scope = match scope {
+            "app" => Scope::App(APP),
+            "network" => Scope::Network(NETWORK),
+            "tracker" => Scope::Tracker(TRACKER),
+            _ => panic!("what is {scope}?"),
+        };
+        let settings = all.entry(scope).or_default();
+        let (name, value) = setting.split_once('=').unwrap_or((setting, "true"));
+        if name == "blocklist" {
+            settings.blocklist = true;
+        } else if let Some(rule) = Rule::named(name) {
+            settings.modes.insert(rule, Mode::named(value).unwrap());
+        } else {
+            let row = THRESHOLDS.iter().find(|row| row.name == format!("fraud.{name}")).unwrap();
+            settings.thresholds.insert(row.threshold, value.parse().unwrap());
+        }
+    }
+    all
+}
+
+fn catalogue(settings: BTreeMap<Scope, FraudSettings>, blocked: Vec<Blocked>) -> Catalogue {
+    let mut catalogue = Catalogue::default();
+    let listings = blocked.into_iter().map(|what| Listing {
+        what,
+        reason: "seen before".to_owned(),
+        score: String::new(),
+        at: T0,
+        removed: false,
+    });
+    let entries = settings
+        .into_iter()
+        .map(|(scope, settings)| Entry::Fraud(scope, settings))
+        .chain([Entry::Blocklist(listings.collect())]);
+    for (entry, version) in entries.zip(1..) {
+        catalogue.apply(Change { version, at: T0, by: None, entry });
+    }
+    catalogue
+}
+
+fn click() -> Engagement {
+    Engagement {
+        kind: EngagementKind::Click,
+        time: T0,
+        tracker: TRACKER,
+        network: NETWORK,
+        campaign: CampaignId(1),
+        segment: SegmentId(1),
+        identifiers: vec![LinkIdentifier::Plain(Identifier::new(IdKind::Adid, ADID).unwrap())],
+        ip: "203.0.113.9".parse().ok(),
+        user_agent: Some("test".to_owned()),
+        traits: Traits {
+            os: Some(Os::Android),
+            os_version: Some("14.1".to_owned()),
+            model: Some("Pixel 8".to_owned()),
+        },
+        att: Att::default(),
+        click_id: None,
+        site_id: Some("s1".to_owned()),
+        sub_site_id: None,
+        creative_id: None,
+        params: Vec::new(),
+        query: String::new(),
+    }
+}
+
+/// Findings in words: `flag min caught`, by rule name.
+fn words(findings: &[Finding]) -> String {
+    let word = |finding: &Finding| {
+        format!("{} {} {}", finding.rule.name(), finding.mode.name(), finding.verdict.name())
+    };
+    findings.iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
+fn judged(
+    settings: BTreeMap<Scope, FraudSettings>,
+    blocked: Vec<Blocked>,
+    click: &Engagement,
+    flags: &Flags,
+    seen: Seen,
+) -> Vec<Finding> {
+    let catalogue = catalogue(settings, blocked);
+    let rules = Rules::of(&catalogue, APP, NETWORK, Some(TRACKER));
+    judge_engagement(click, flags, T0, &rules, catalogue.blocklist(), seen)
+}
+
+// ---- levels
+
+#[track_caller]
+fn check_mode(settings: &str, expected: &str) {
+    let catalogue = catalogue(settings_of(settings), Vec::new());
+    let rules = Rules::of(&catalogue, APP, NETWORK, Some(TRACKER));
+    let (mode, level) = rules.mode(Rule::MinimumTimeToInstall);
+    let threshold = rules.threshold(Threshold::MinimumSeconds);
+    assert_eq!(format!("{} {} {threshold}", mode.name(), level.name()), expected, "{settings}");
+}
+
+#[test]
+fn tracker_before_network_before_app() {
+    const RULE: &str = "minimum_time_to_install";
+    check_mode("", "off default 10");
+    check_mode(&format!("app {RULE}=flag"), "flag app 10");
+    check_mode(&format!("app {RULE}=flag; network {RULE}=reject"), "reject network 10");
+    check_mode(&format!("app {RULE}=reject; network {RULE}=flag; tracker {RULE}=off"), "off tracker 10");
+    check_mode(&format!("app {RULE}=flag; network {RULE}.threshold=30"), "flag app 30");
+    check_mode(&format!("app {RULE}.threshold=20; network {RULE}.threshold=30"), "off default 30");
+    check_mode(&format!("app {RULE}=flag; tracker {RULE}.threshold=5; network {RULE}=off"), "off network 5");
+}
+
+#[test]
+fn thresholds_have_defaults_in_their_ranges() {
+    for row in THRESHOLDS {
+        assert!((row.least..=row.most).contains(&row.default), "{}", row.name);
+        let rule = row.name.split('.').nth(1).and_then(Rule::named);
+        assert!(rule.is_some(), "{} names a rule", row.name);
+    }
+    assert!(Rule::ALL.iter().all(|rule| Rule::named(rule.name()) == Some(*rule)));
+    assert!(Rule::ALL.iter().all(|rule| rule.rejection() == format!("rejected:{}", rule.name())));
+}
+
+// ---- rules about the engagement alone
+
+#[track_caller]
+fn check_listed(settings: &str, entry: Blocked, expected: &str) {
+    let findings = judged(settings_of(settings), vec![entry], &click(), &Flags::new(), Seen::default());
+    assert_eq!(words(&findings), expected, "{settings}");
+}
+
+#[test]
+fn blocklists_need_the_app_and_a_mode() {
+    let site = || Blocked::Site(None, "s1".to_owned());
+    check_listed("app blocklist; tracker blocklist_site=reject", site(), "blocklist_site reject caught");
+    check_listed("app blocklist; app blocklist_site=flag", site(), "blocklist_site flag caught");
+    check_listed("app blocklist", site(), "");
+    check_listed("tracker blocklist_site=reject", site(), "");
+    check_listed("tracker blocklist; tracker blocklist_site=reject", site(), "");
+}
+
+#[test]
+fn blocklists_hold_devices_sites_and_addresses() {
+    let on = "app blocklist; app blocklist_site=flag; app blocklist_ip=flag; app blocklist_device=flag";
+    let ip = |text: &str| Blocked::Ip(text.parse().unwrap());
+    let site = |network, site: &str| Blocked::Site(network, site.to_owned());
+    let device = |kind: &str, value: &str| Blocked::device(kind, value).unwrap();
+    check_listed(on, site(Some(NETWORK), "s1"), "blocklist_site flag caught");
+    check_listed(on, site(Some(NetworkId(11)), "s1"), "");
+    check_listed(on, site(None, "s2"), "");
+    check_listed(on, ip("203.0.113.9"), "blocklist_ip flag caught");
+    check_listed(on, ip("203.0.113.0/24"), "blocklist_ip flag caught");
+    check_listed(on, ip("203.0.113.200/24"), "blocklist_ip flag caught");
+    check_listed(on, ip("203.0.113.10"), "");
+    check_listed(on, ip("203.0.112.0/24"), "");
+    check_listed(on, ip("0.0.0.0/0"), "blocklist_ip flag caught");
+    check_listed(on, ip("::/0"), "");
+    check_listed(on, device("adid", &ADID.to_uppercase()), "blocklist_device flag caught");
+    check_listed(on, device("adid", &ADID.replace('-', "")), "blocklist_device flag caught");
+    check_listed(on, device("idfa", ADID), "");
+}
+
+#[test]
+fn a_hashed_device_is_found_by_its_digest() {
+    let digest = Digest::parse("04e92dfec7a6939d7b2f65a2c267abb8").unwrap();
+    let hashed = Engagement { identifiers: vec![LinkIdentifier::Hashed(IdKind::Adid, digest)], ..click() };
+    let on = || settings_of("app blocklist; app blocklist_device=flag");
+    for (entry, expected) in [
+        (Blocked::device("adid", "04E92DFEC7A6939D7B2F65A2C267ABB8"), "blocklist_device flag caught"),
+        (Blocked::device("adid", "d12b0bf5273c05eb20bdeb3fd69af11d"), ""),
+    ] {
+        let findings = judged(on(), vec![entry.unwrap()], &hashed, &Flags::new(), Seen::default());
+        assert_eq!(words(&findings), expected);
+    }
+}
+
+#[test]
+fn ranges_are_written_as_they_are_read() {
+    for (text, expected) in [
+        ("203.0.113.9", Some("203.0.113.9")),
+        ("203.0.113.9/32", Some("203.0.113.9")),
+        ("203.0.113.9/24", Some("203.0.113.0/24")),
+        ("2001:db8::1/32", Some("2001:db8::/32")),
+        ("2001:db8::1", Some("2001:db8::1")),
+        ("0.0.0.0/0", Some("0.0.0.0/0")),
+        ("203.0.113.9/33", None),
+        ("2001:db8::/129", None),
+        ("203.0.113", None),
+        ("203.0.113.0/x", None),
+        ("", None),
+    ] {
+        let read = text.parse::<Cidr>().ok().map(|cidr| cidr.to_string());
+        assert_eq!(read.as_deref(), expected, "{text}");
+    }
+}
+
+#[test]
+fn an_entry_taken_off_blocks_no_more() {
+    let what = Blocked::Site(None, "s1".to_owned());
+    let listing = |removed| Listing {
+        what: what.clone(),
+        reason: String::new(),
+        score: String::new(),
+        at: T0,
+        removed,
+    };
+    let mut blocklist = Blocklist::default();
+    blocklist.apply(listing(false));
+    assert!(blocklist.site(NETWORK, "s1").is_some());
+    blocklist.apply(listing(true));
+    assert!(blocklist.site(NETWORK, "s1").is_none() && blocklist.is_empty());
+}
+
+#[test]
+fn signatures_are_what_the_edge_says() {
+    for (flag, expected) in [
+        (Some(Flag::SignatureOk), ""),
+        (Some(Flag::SignatureMissing), "click_validation reject caught"),
+        (Some(Flag::SignatureBad), "click_validation reject caught"),
+        (Some(Flag::SignatureExpired), "click_validation reject caught"),
+        (None, "click_validation reject too_little"),
+    ] {
+        let flags: Flags = flag.into_iter().collect();
+        let settings = settings_of("network click_validation=reject");
+        let findings = judged(settings, Vec::new(), &click(), &flags, Seen::default());
+        assert_eq!(words(&findings), expected, "{flag:?}");
+        assert_eq!(findings.iter().any(Finding::rejects), expected.ends_with("caught"));
+        let impression = Engagement { kind: EngagementKind::Impression, ..click() };
+        let settings = settings_of("network click_validation=reject");
+        assert_eq!(words(&judged(settings, Vec::new(), &impression, &flags, Seen::default())), "");
+    }
+}
+
+#[track_caller]
+fn check_seen(settings: &str, capped: Option<u32>, stacked: Option<u32>, expected: &str) {
+    let seen = Seen { capped, stacked };
+    let findings = judged(settings_of(settings), Vec::new(), &click(), &Flags::new(), seen);
+    assert_eq!(words(&findings), expected, "{settings} {seen:?}");
+}
+
+#[test]
+fn caps_and_stacks_let_their_number_through() {
+    let cap = "tracker frequency_cap=reject; tracker frequency_cap.threshold=5";
+    check_seen(cap, Some(5), None, "");
+    check_seen(cap, Some(6), None, "frequency_cap reject caught");
+    check_seen(cap, None, None, "frequency_cap reject too_little");
+    let stack = "app ad_stacking=flag";
+    check_seen(stack, None, Some(3), "");
+    check_seen(stack, None, Some(4), "ad_stacking flag caught");
+    check_seen("", Some(1_000), Some(1_000), "");
+}
+
+#[test]
+fn runs_begin_with_their_first_and_end() {
+    let catalogue = catalogue(
+        settings_of("app frequency_cap=flag; app ad_stacking=flag; app frequency_cap.threshold_minutes=1"),
+        Vec::new(),
+    );
+    let rules = Rules::of(&catalogue, APP, NETWORK, Some(TRACKER));
+    let mut figures = Figures::default();
+    let mut at = |seconds: i64, click: &Engagement| {
+        let seen = figures.observe(click, T0.plus(seconds * SECOND_MS), &rules);
+        (seen.capped.unwrap_or_default(), seen.stacked.unwrap_or_default())
+    };
+    let other_site = Engagement { site_id: None, ..click() };
+    let other_device = Engagement { identifiers: Vec::new(), ..click() };
+    assert_eq!(at(0, &click()), (1, 1));
+    assert_eq!(at(1, &click()), (2, 2));
+    assert_eq!(at(1, &other_site), (1, 3), "caps are by site, stacks by device");
+    assert_eq!(at(1, &other_device), (1, 1));
+    assert_eq!(at(2, &click()), (3, 1));
+    assert_eq!(at(59, &click()), (4, 1));
+    assert_eq!(at(60, &click()), (1, 2));
+}
+
+// ---- the verifier
+
+fn verifier(lists: &[(&str, &str)]) -> Verification {
+    let lists = lists.iter().map(|(name, values)| {
+        ((*name).to_owned(), values.split(',').filter(|value| !value.is_empty()).map(str::to_owned).collect())
+    });
+    Verification { enabled: true, lists: lists.collect(), ..Verification::default() }
+}
+
+fn verified(verification: Verification) -> BTreeMap<Scope, FraudSettings> {
+    let settings = FraudSettings { verification: Some(verification), ..FraudSettings::default() };
+    BTreeMap::from([(Scope::Tracker(TRACKER), settings)])
+}
+
+#[track_caller]
+fn check_lists(lists: &[(&str, &str)], passes: bool) {
+    let findings = judged(verified(verifier(lists)), Vec::new(), &click(), &Flags::new(), Seen::default());
+    assert_eq!(words(&findings), if passes { "" } else { "verification reject caught" }, "{lists:?}");
+}
+
+#[test]
+fn the_verifier_keeps_its_lists() {
+    check_lists(&[], true);
+    check_lists(&[("platform_in", "")], true);
+    check_lists(&[("platform_in", "android,iOS")], true);
+    check_lists(&[("platform_in", "iOS")], false);
+    check_lists(&[("platform_not_in", "ANDROID")], false);
+    check_lists(&[("platform_not_in", "iOS")], true);
+    check_lists(&[("os_version_in", "14.1")], true);
+    check_lists(&[("os_version_in", "14")], false);
+    check_lists(&[("os_version_greater_than", "14")], true);
+    check_lists(&[("os_version_greater_than", "14.1")], false);
+    check_lists(&[("os_version_greater_than", "14.1.0")], false);
+    check_lists(&[("os_version_less_than", "14.10")], true);
+    check_lists(&[("os_version_less_than", "14.1")], false);
+    check_lists(&[("device_type_in", "pixel 8")], true);
+    check_lists(&[("device_type_not_in", "Pixel 8")], false);
+    check_lists(&[("platform_in", "Android"), ("device_type_in", "iPhone")], false);
+    // What only an install tells speaks against no click.
+    check_lists(&[("country_in", "NZ"), ("device_language_in", "en")], true);
+}
+
+#[test]
+fn the_verifier_wants_to_know_the_system() {
+    let unknown = Engagement { traits: Traits::default(), ..click() };
+    for (list, expected) in [
+        (("platform_not_in", "iOS"), "verification reject caught"),
+        (("os_version_less_than", "99"), "verification reject caught"),
+        (("device_type_in", "Pixel 8"), ""),
+    ] {
+        let settings = verified(verifier(&[list]));
+        assert_eq!(words(&judged(settings, Vec::new(), &unknown, &Flags::new(), Seen::default())), expected);
+    }
+}
+
+#[test]
+fn the_verifier_knows_its_dates() {
+    for (from, until, passes) in [
+        (None, None, true),
+        (Some(0), None, true),
+        (Some(1), None, false),
+        (None, Some(0), true),
+        (None, Some(-1), false),
+        (Some(-5), Some(5), true),
+    ] {
+        let at = |seconds: Option<i64>| seconds.map(|seconds| T0.seconds() + seconds);
+        let dated = Verification { valid_from: at(from), valid_until: at(until), ..verifier(&[]) };
+        let findings = judged(verified(dated.clone()), Vec::new(), &click(), &Flags::new(), Seen::default());
+        assert_eq!(findings.is_empty(), passes, "{from:?} {until:?}");
+        let off = Verification { enabled: false, ..dated };
+        assert!(judged(verified(off), Vec::new(), &click(), &Flags::new(), Seen::default()).is_empty());
+    }
+}
+
+#[test]
+fn a_verifier_turns_rules_on_for_its_tracker() {
+    let rules = vec![Rule::BlocklistSite, Rule::FrequencyCap, Rule::MinimumTimeToInstall];
+    let mut settings = verified(Verification { rules, ..verifier(&[]) });
+    settings.insert(Scope::App(APP), FraudSettings { blocklist: true, ..FraudSettings::default() });
+    let catalogue = catalogue(settings, Vec::new());
+    let rules = Rules::of(&catalogue, APP, NETWORK, Some(TRACKER));
+    for (rule, mode) in [
+        (Rule::BlocklistSite, Mode::Reject),
+        (Rule::BlocklistIp, Mode::Off),
+        (Rule::FrequencyCap, Mode::Reject),
+        (Rule::MinimumTimeToInstall, Mode::Reject),
+        (Rule::Verification, Mode::Reject),
+        (Rule::AdStacking, Mode::Off),
+    ] {
+        assert_eq!(rules.mode(rule).0, mode, "{rule:?}");
+    }
+    let other = Rules::of(&catalogue, APP, NETWORK, Some(TrackerId(101)));
+    assert!(Rule::ALL.iter().all(|rule| other.mode(*rule).0 == Mode::Off));
+}
+
+// ---- rules about engagement and install
+
+struct Case {
+    settings: BTreeMap<Scope, FraudSettings>,
+    blocked: Vec<Blocked>,
+    click: Engagement,
+    install: Install,
+    age_ms: i64,
+    hour: Option<HourFigures>,
+}
+
+impl Case {
+    fn new(settings: &str) -> Self {
+        let mut install = Install::default();
+        install.origin.identifiers = vec![Identifier::new(IdKind::Adid, ADID).unwrap()];
+        install.origin.traits = click().traits;
+        Self {
+            settings: settings_of(settings),
+            blocked: Vec::new(),
+            click: click(),
+            install,
+            age_ms: HOUR_MS,
+            hour: None,
+        }
+    }
+
+    fn decide(&self) -> Decision {
+        let id = TouchId(Uuid::from_u128(5));
+        let catalogue = catalogue(self.settings.clone(), self.blocked.clone());
+        let time = T0.plus(self.age_ms);
+        let record = InstallRecord {
+            id: InstallId(Uuid::from_u128(9)),
+            app: APP,
+            device: DeviceId(Uuid::from_u128(9)),
+            received: time.max(T0),
+            catalogue: 1,
+            install: Install { time, ..self.install.clone() },
+            flags: Flags::new(),
+        };
+        decide(&Question {
+            record: &record,
+            touches: &[self.click.touch(id, T0)],
+            more: false,
+            credited: &BTreeSet::new(),
+            figures: &self.hour.into_iter().map(|hour| (id, hour)).collect(),
+            catalogue: &catalogue,
+            revision: 0,
+            decided: record.received,
+        })
+    }
+
+    /// The class, or why the click lost, and what rules saw.
+    #[track_caller]
+    fn check(&self, expected: &str) {
+        let decision = self.decide();
+        let lost = decision.candidates[0].lost.map_or(decision.class(), |lost| lost.name());
+        assert_eq!(format!("{lost}; {}", words(&decision.candidates[0].fraud)), expected);
+    }
+}
+
+#[test]
+fn nobody_installs_within_the_minimum_time() {
+    const RULE: &str = "minimum_time_to_install";
+    for (settings, age_ms, expected) in [
+        (format!("app {RULE}=reject"), 9_999, format!("rejected:{RULE}; {RULE} reject caught")),
+        (format!("app {RULE}=reject"), 10_000, format!("device_id; {RULE} reject passed")),
+        (format!("app {RULE}=flag"), 0, format!("device_id; {RULE} flag caught")),
+        (format!("app {RULE}=off"), 0, "device_id; ".to_owned()),
+        (format!("app {RULE}=reject; tracker {RULE}=flag"), 0, format!("device_id; {RULE} flag caught")),
+        (format!("app {RULE}=reject"), -5_000, format!("device_id; {RULE} reject too_little")),
+        (
+            format!("network {RULE}=reject; network {RULE}.threshold=60"),
+            59_000,
+            format!("rejected:{RULE}; {RULE} reject caught"),
+        ),
+    ] {
+        Case { age_ms, ..Case::new(&settings) }.check(&expected);
+    }
+    let mut view = Case { age_ms: 0, ..Case::new(&format!("app {RULE}=reject")) };
+    view.click.kind = EngagementKind::Impression;
+    view.check("device_id; ");
+}
+
+#[test]
+fn a_window_that_bars_is_the_reason_and_the_finding_stays() {
+    let mut case = Case::new("app platform_mismatch=reject");
+    case.age_ms = 40 * DAY_MS;
+    case.install.origin.traits.os = Some(Os::Ios);
+    case.check("outside_window; platform_mismatch reject caught");
+}
+
+#[test]
+fn platforms_have_to_agree() {
+    for (os, expected) in [
+        (Some(Os::Android), "device_id; platform_mismatch reject passed"),
+        (Some(Os::Ios), "rejected:platform_mismatch; platform_mismatch reject caught"),
+        (None, "device_id; platform_mismatch reject too_little"),
+    ] {
+        let mut case = Case::new("app platform_mismatch=reject");
+        case.install.origin.traits.os = os;
+        case.check(expected);
+    }
+}
+
+#[test]
+fn without_a_database_the_rule_says_so() {
+    Case::new("app geo_mismatch=reject").check("device_id; geo_mismatch reject no_database");
+    Case::new("app anonymous_network=flag").check("device_id; anonymous_network flag no_database");
+}
+
+#[test]
+fn a_blocked_device_is_found_by_its_install() {
+    let mut case = Case::new("app blocklist; app blocklist_device=reject");
+    case.blocked = vec![Blocked::device("adid", ADID).unwrap()];
+    case.check("rejected:blocklist_device; blocklist_device reject caught");
+    case.blocked.clear();
+    case.check("device_id; blocklist_device reject passed");
+}
+
+#[test]
+fn a_finding_of_the_click_decides_the_install() {
+    let mut case = Case::new("");
+    let catalogue = catalogue(
+        settings_of("app blocklist; app blocklist_ip=reject"),
+        vec![Blocked::Ip("203.0.113.0/24".parse().unwrap())],
+    );
+    let rules = Rules::of(&catalogue, APP, NETWORK, Some(TRACKER));
+    let findings =
+        judge_engagement(&case.click, &Flags::new(), T0, &rules, catalogue.blocklist(), Seen::default());
+    let mut touch = case.click.touch(TouchId(Uuid::from_u128(5)), T0);
+    touch.findings = findings;
+    case.install.time = T0.plus(HOUR_MS);
+    let record = InstallRecord {
+        id: InstallId(Uuid::from_u128(9)),
+        app: APP,
+        device: DeviceId(Uuid::from_u128(9)),
+        received: case.install.time,
+        catalogue: 1,
+        install: case.install,
+        flags: Flags::new(),
+    };
+    // Settings may have changed since: what was said when it came in stands.
+    let decision = decide(&Question {
+        record: &record,
+        touches: &[touch],
+        more: false,
+        credited: &BTreeSet::new(),
+        figures: &BTreeMap::new(),
+        catalogue: &Catalogue::default(),
+        revision: 0,
+        decided: record.received,
+    });
+    assert_eq!(decision.candidates[0].lost.unwrap().name(), "rejected:blocklist_ip");
+    assert_eq!(words(&decision.candidates[0].fraud), "blocklist_ip reject caught");
+    let sentences = crate::attribution::explain(&decision, &Catalogue::default()).join(" ");
+    assert!(sentences.contains("203.0.113.0/24") && sentences.contains("seen before"), "{sentences}");
+}
+
+#[test]
+fn the_verifier_looks_at_the_install_too() {
+    let named = |case: &mut Case, click_time| {
+        case.install.click = Some(ClickReference {
+            kind: ClickReferenceKind::InstallReferrer,
+            written: String::new(),
+            touch: Some(TouchId(Uuid::from_u128(5))),
+            raw: String::new(),
+            click_time,
+        });
+    };
+    let check = |verification: Verification, change: &dyn Fn(&mut Case), expected: &str| {
+        let mut case = Case { settings: verified(verification), ..Case::new("") };
+        case.install.origin.country = Some("NZ".to_owned());
+        change(&mut case);
+        case.check(expected);
+    };
+    let (passed, caught, unknown) = (
+        "device_id; verification reject passed",
+        "rejected:verification; verification reject caught",
+        "device_id; verification reject no_database",
+    );
+    let with = |change: &dyn Fn(&mut Verification)| {
+        let mut verification = verifier(&[]);
+        change(&mut verification);
+        verification
+    };
+    check(verifier(&[("country_in", "nz")]), &|_| {}, passed);
+    check(verifier(&[("country_in", "DE")]), &|_| {}, caught);
+    check(verifier(&[("country_in", "DE")]), &|case| case.install.origin.country = None, unknown);
+    check(verifier(&[("city_in", "Auckland")]), &|_| {}, unknown);
+    let language = |case: &mut Case| {
+        case.install.params.push(("device_language".to_owned(), Value::Text("en".to_owned())));
+    };
+    check(verifier(&[("device_language_not_in", "en")]), &language, caught);
+    check(verifier(&[("device_language_in", "en")]), &language, passed);
+    let required = || with(&|verification| verification.utm_source_required = true);
+    check(required(), &|_| {}, caught);
+    check(required(), &|case| named(case, None), passed);
+    let forbidden = with(&|verification| verification.utm_source_forbidden = true);
+    check(forbidden.clone(), &|case| named(case, None), caught);
+    check(forbidden, &|_| {}, passed);
+    let timed = || with(&|verification| verification.referrer_click_time_required = true);
+    check(timed(), &|case| named(case, None), caught);
+    check(timed(), &|case| named(case, Some(T0)), passed);
+}
+
+// ---- rules about the last closed hour
+
+const fn counts(clicks: u32, installs: u32, late: u32) -> Counts {
+    Counts { clicks, installs, late }
+}
+
+fn hour(network: Counts, site: Option<Counts>) -> Option<HourFigures> {
+    Some(HourFigures { network, site, ..HourFigures::default() })
+}
+
+#[test]
+fn very_few_installs_for_the_clicks_are_flooding() {
+    let (caught, passed, little) = (
+        "rejected:click_flooding; click_flooding reject caught",
+        "device_id; click_flooding reject passed",
+        "device_id; click_flooding reject too_little",
+    );
+    for (hour, expected) in [
+        (hour(counts(1_000, 0, 0), None), caught),
+        (hour(counts(1_000, 1, 0), None), passed),
+        (hour(counts(1_001, 1, 0), None), caught),
+        (hour(counts(999, 0, 0), None), little),
+        (hour(counts(5_000, 100, 0), Some(counts(1_000, 0, 0))), caught),
+        (hour(counts(5_000, 0, 0), Some(counts(1_000, 50, 0))), passed),
+        (hour(counts(5_000, 0, 0), Some(counts(999, 50, 0))), caught),
+        (None, "device_id; "),
+    ] {
+        Case { hour, ..Case::new("app click_flooding=reject") }.check(expected);
+    }
+    let lower = "app click_flooding=flag; network click_flooding.threshold=1; \
+                 app click_flooding.threshold_clicks=10";
+    Case { hour: hour(counts(100_000, 1, 0), None), ..Case::new(lower) }
+        .check("device_id; click_flooding flag passed");
+    Case { hour: hour(counts(10, 0, 0), None), ..Case::new(lower) }
+        .check("device_id; click_flooding flag caught");
+}
+
+#[test]
+fn late_installs_of_a_source_with_too_many_of_them_are_caught() {
+    let caught = "rejected:tti_distribution; tti_distribution reject caught";
+    let passed = "device_id; tti_distribution reject passed";
+    for (installs, late, age_ms, expected) in [
+        (50, 26, DAY_MS, caught),
+        (50, 25, DAY_MS, passed),
+        (50, 26, DAY_MS - 1, passed),
+        (49, 49, DAY_MS, "device_id; tti_distribution reject too_little"),
+    ] {
+        let hour = hour(counts(0, installs, late), None);
+        Case { hour, age_ms, ..Case::new("app tti_distribution=reject") }.check(expected);
+    }
+}
+
+#[test]
+fn busy_addresses_and_devices_are_caught() {
+    for (ip_clicks, device_clicks, expected) in [
+        (200, 50, "device_id; high_volume_ip flag passed, high_volume_device reject passed"),
+        (201, 50, "device_id; high_volume_ip flag caught, high_volume_device reject passed"),
+        (
+            200,
+            51,
+            "rejected:high_volume_device; high_volume_ip flag passed, high_volume_device reject caught",
+        ),
+    ] {
+        let hour = Some(HourFigures { ip_clicks, device_clicks, ..HourFigures::default() });
+        Case { hour, ..Case::new("app high_volume_ip=flag; app high_volume_device=reject") }.check(expected);
+    }
+}
+
+#[test]
+fn figures_are_those_of_the_last_closed_hour() {
+    let touch = click().touch(TouchId(Uuid::from_u128(5)), T0);
+    let start = Timestamp(T0.millis().div_euclid(HOUR_MS) * HOUR_MS);
+    let mut figures = Figures::default();
+    figures.advance(start);
+    (0..12).for_each(|_| figures.count_touch(&touch));
+    let case = Case { age_ms: 2 * DAY_MS, ..Case::new("") };
+    figures.count_install(&case.decide().candidates);
+    assert_eq!(figures.of(&touch).network, counts(0, 0, 0), "the hour is still open");
+    assert!(!figures.advance(start.plus(HOUR_MS - 1)));
+    assert!(figures.advance(start.plus(HOUR_MS)));
+    let closed = figures.of(&touch);
+    assert_eq!((closed.hour, closed.ip_clicks, closed.device_clicks), (start, 12, 12));
+    assert_eq!((closed.network, closed.site), (counts(12, 1, 1), Some(counts(12, 1, 1))));
+    let elsewhere = Engagement { site_id: Some("s2".to_owned()), ..click() };
+    assert_eq!(figures.of(&elsewhere.touch(TouchId(Uuid::from_u128(6)), T0)).site, None);
+    assert!(figures.advance(start.plus(3 * HOUR_MS)));
+    assert_eq!(figures.of(&touch).network, counts(0, 0, 0), "nothing came in the hour before");
+}
+
+#[test]
+fn what_hourly_rules_reject_still_counts_for_its_source() {
+    let mut figures = Figures::default();
+    let touch = click().touch(TouchId(Uuid::from_u128(5)), T0);
+    figures.advance(T0);
+    let flooded = Case { hour: hour(counts(1_000, 0, 0), None), ..Case::new("app click_flooding=reject") };
+    figures.count_install(&flooded.decide().candidates);
+    let quick = Case { age_ms: 0, ..Case::new("app minimum_time_to_install=reject") };
+    figures.count_install(&quick.decide().candidates);
+    figures.advance(T0.plus(HOUR_MS));
+    assert_eq!(figures.of(&touch).network, counts(0, 1, 0));
+}
+
+#[test]
+fn a_clock_that_was_ahead_stops_no_hour() {
+    let mut figures = Figures::default();
+    figures.sequence = 9;
+    assert!(figures.advance(T0.plus(365 * DAY_MS)));
+    assert!(!figures.advance(T0.plus(364 * DAY_MS)), "a day may be a straggler");
+    assert!(figures.advance(T0));
+    assert!(figures.advance(T0.plus(HOUR_MS)));
+    assert_eq!(figures.sequence, 9, "what is counted stays counted");
+}
+
+#[test]
+fn figures_have_bounds() {
+    let mut figures = Figures::default();
+    figures.advance(T0);
+    let id = TouchId(Uuid::from_u128(5));
+    for n in 0..60_000_u32 {
+        let mut click = click();
+        click.identifiers.clear();
+        click.ip = Some(std::net::Ipv4Addr::from(n).into());
+        click.site_id = Some(n.to_string());
+        figures.count_touch(&click.touch(id, T0));
+    }
+    figures.advance(T0.plus(HOUR_MS));
+    let mut last = click();
+    last.site_id = Some("59999".to_owned());
+    let hour = figures.of(&last.touch(id, T0));
+    assert_eq!((hour.network, hour.site), (counts(60_000, 0, 0), None));
+}
