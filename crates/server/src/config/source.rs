@@ -165,8 +165,13 @@ fn insert(values: &mut Dict, name: &str, value: Value) {
 }
 
 fn effective(figment: &Figment, name: &str) -> Effective {
-    let value = figment.find_value(name).map_or_else(|_| String::new(), |value| written(&value));
-    let value = if is_secret(name) { "\"(hidden)\"".to_owned() } else { value };
+    let value = figment.find_value(name).map_or_else(
+        |_| String::new(),
+        |value| match value {
+            Value::String(..) if is_secret(name) => "\"(hidden)\"".to_owned(),
+            value => written(&value),
+        },
+    );
     let source = figment.find_metadata(name).map_or_else(
         || "default".to_owned(),
         |metadata| match (&metadata.source, metadata.name.as_ref()) {
@@ -179,7 +184,7 @@ fn effective(figment: &Figment, name: &str) -> Effective {
     Effective { name: name.to_owned(), value, source }
 }
 
-/// Whether a setting holds a secret. None does today: TLS keys are named by their files.
+/// Whether a setting that is a text holds a secret. None does today: TLS keys are named by their files.
 fn is_secret(name: &str) -> bool {
     ["secret", "password", "token"].iter().any(|word| name.ends_with(word))
 }

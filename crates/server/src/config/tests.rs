@@ -143,6 +143,7 @@ fn the_later_source_wins_and_is_named() {
     check("click.commit_wait", "\"2s\"", "SEXTANT_CLICK_COMMIT_WAIT");
     check("ingest.hold", "\"1h\"", &path);
     check("log.format", "\"human\"", "default");
+    check("attribution.resolve_adservices_token", "false", "default");
     check("publisher_api.duplicate_status", "409", "default");
     check("courier.allow_targets", "[]", "default");
 }
