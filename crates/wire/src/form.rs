@@ -12,7 +12,10 @@ use crate::{
 /// 400 when the body is no form or nested too deep, 413 for too many pairs.
 pub fn parse(body: &[u8]) -> Result<Json, Refusal> {
     if !body.contains(&b'=') {
-        return Err(Refusal::bad_request("the body is neither JSON nor a form: send one JSON object"));
+        return Err(Refusal::bad_request(
+            "the body is neither a JSON object, nor an array of them, nor a form: send one JSON object, plain or \
+             compressed with gzip",
+        ));
     }
     let mut root = Object::new();
     for (count, (key, value)) in form_urlencoded::parse(body).enumerate() {

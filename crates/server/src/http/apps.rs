@@ -161,7 +161,12 @@ pub async fn update(
             app.platform = platform(&name)?;
         }
         if let Some(guid) = fields.text("guid")?.filter(|guid| *guid != app.guid) {
-            return Err(Error::BadRequest(format!("guid: {guid} is another one; it cannot be changed")));
+            // Senders and links name an app by its GUID, so it stays; the answer says which mistake it was.
+            return Err(if catalogue.app_guid_taken(&guid) {
+                Error::Conflict(format!("guid: {guid} belongs to another app"))
+            } else {
+                Error::BadRequest(format!("guid: {guid} is another one; it cannot be changed"))
+            });
         }
         app.updated = now;
         let rules = fraud::take(&mut fields)?;

@@ -24,7 +24,12 @@ pub(in crate::http) async fn ledger(
     Query(asked): Query<Asked>,
 ) -> Result<Json<Value>, Error> {
     match asked.app {
-        Some(app) => caller.may_read(app)?,
+        Some(app) => {
+            caller.may_read(app)?;
+            if site.catalogue.current().app(app).is_none() {
+                return Err(Error::NotFound("app"));
+            }
+        }
         None => caller.may_read_account()?,
     }
     // The store is read between two looks at the process: what it holds has to lie between what was known
