@@ -279,8 +279,7 @@ fn ask(requests: &[Vec<Submission>], memory: &Memory) -> Ask {
 }
 
 fn body_key(input: &Input) -> IdempotencyKey {
-    let key = input.body_hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    IdempotencyKey { source: BODY.to_owned(), key }
+    IdempotencyKey { source: BODY.to_owned(), key: format!("{:032x}", u128::from_be_bytes(input.body_hash)) }
 }
 
 impl Turn<'_, '_> {
