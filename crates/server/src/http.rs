@@ -8,6 +8,7 @@ mod fraud;
 mod health;
 mod ingest;
 mod networks;
+mod openapi;
 mod postbacks;
 mod record;
 mod settings;
@@ -16,15 +17,18 @@ mod tests;
 mod tiers;
 mod trackers;
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     extract::{Request, State},
     http::{HeaderName, HeaderValue},
     middleware::{Next, from_fn_with_state, map_response},
     response::{IntoResponse, Response},
-    routing::{delete, get, patch, post},
+    routing::{get, head, options, post},
 };
 use measure::Timestamp;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     error::{Error, enveloped},
@@ -49,15 +53,19 @@ pub fn admin(site: &Site) -> Router {
 }
 
 /// What the world sends. Every path is served with and without a slash at its end.
-fn ingest() -> Router<Site> {
-    Router::new()
-        .route("/track/json", post(ingest::s2s::track_json).options(ingest::preflight))
+fn ingest() -> OpenApiRouter<Site> {
+    OpenApiRouter::new()
+        .routes(routes!(ingest::s2s::track_json))
+        .routes(routes!(ingest::s2s::identity_link))
+        .routes(routes!(ingest::link::click))
+        .routes(routes!(ingest::link::impression))
+        .route("/track/json", options(ingest::preflight))
         .route("/track/json/", post(ingest::s2s::track_json).options(ingest::preflight))
-        .route("/v1/cpi/identityLink.php", post(ingest::s2s::identity_link).options(ingest::preflight))
+        .route("/v1/cpi/identityLink.php", options(ingest::preflight))
         .route("/v1/cpi/identityLink.php/", post(ingest::s2s::identity_link).options(ingest::preflight))
-        .route("/v1/cpi/click", get(ingest::link::click).head(uncounted))
+        .route("/v1/cpi/click", head(uncounted))
         .route("/v1/cpi/click/", get(ingest::link::click).head(uncounted))
-        .route("/track/impression", get(ingest::link::impression).head(uncounted))
+        .route("/track/impression", head(uncounted))
         .route("/track/impression/", get(ingest::link::impression).head(uncounted))
         .layer(map_response(ingest::open_to_browsers))
         .merge(aggregates())
@@ -65,10 +73,10 @@ fn ingest() -> Router<Site> {
 
 /// What Apple's devices send, and networks forward. The last two are the paths that Apple appends to the
 /// domain in an app's property list.
-fn aggregates() -> Router<Site> {
+fn aggregates() -> OpenApiRouter<Site> {
     let postback = || post(ingest::skad::postback);
-    Router::new()
-        .route("/v1/skad/postback", postback())
+    OpenApiRouter::new()
+        .routes(routes!(ingest::skad::postback))
         .route("/v1/skad/postback/", postback())
         .route("/.well-known/skadnetwork/report-attribution", postback())
         .route("/.well-known/skadnetwork/report-attribution/", postback())
@@ -82,23 +90,23 @@ async fn uncounted() -> Error {
 }
 
 /// What the account's own people and tools ask for, with a management key.
-fn management() -> Router<Site> {
-    Router::new()
-        .route("/apps", get(apps::list).post(apps::create))
-        .route("/apps/{app}", get(apps::get).patch(apps::update).delete(apps::delete))
-        .route("/networks", get(networks::list).post(networks::create))
-        .route("/networks/{network}", get(networks::get).patch(networks::update).delete(networks::delete))
-        .route("/campaign/{app}", get(campaigns::list).post(campaigns::save))
-        .route("/campaign/{app}/{campaign}", get(campaigns::get))
-        .route("/campaign/{app}/delete/{campaign}", delete(campaigns::delete))
-        .route("/tier/{campaign}", get(tiers::list).post(tiers::save))
-        .route("/tier/{campaign}/{segment}", get(tiers::get))
-        .route("/tier/{campaign}/delete/{segment}", delete(tiers::delete))
-        .route("/tracker/override", get(trackers::overrides::get).post(trackers::overrides::save))
-        .route("/tracker/{app}", get(trackers::list).post(trackers::update))
-        .route("/tracker/{app}/create", post(trackers::create))
-        .route("/tracker/{app}/{tracker}", get(trackers::get))
-        .route("/tracker/{app}/delete/{tracker}", delete(trackers::delete))
+fn management() -> OpenApiRouter<Site> {
+    OpenApiRouter::new()
+        .routes(routes!(apps::list, apps::create))
+        .routes(routes!(apps::get, apps::update, apps::delete))
+        .routes(routes!(networks::list, networks::create))
+        .routes(routes!(networks::get, networks::update, networks::delete))
+        .routes(routes!(campaigns::list, campaigns::save))
+        .routes(routes!(campaigns::get))
+        .routes(routes!(campaigns::delete))
+        .routes(routes!(tiers::list, tiers::save))
+        .routes(routes!(tiers::get))
+        .routes(routes!(tiers::delete))
+        .routes(routes!(trackers::overrides::get, trackers::overrides::save))
+        .routes(routes!(trackers::list, trackers::update))
+        .routes(routes!(trackers::create))
+        .routes(routes!(trackers::get))
+        .routes(routes!(trackers::delete))
         .merge(triggers())
         .merge(fraud_rules())
         .merge(record())
@@ -106,43 +114,51 @@ fn management() -> Router<Site> {
 }
 
 /// What the record says.
-fn record() -> Router<Site> {
-    Router::new()
-        .route("/v1/apps/{guid}/attribution/{device}", get(record::attribution::of_device))
-        .route("/api/ledger", get(record::ledger::ledger))
-        .route("/api/deliveries", get(record::deliveries::list))
-        .route("/api/inputs/{id}", get(record::inputs::one))
-        .route("/api/apps/{id}/quarantine", get(record::inputs::quarantine))
-        .route("/api/apps/{id}/skad", get(record::skad::list))
-        .route("/api/apps/{id}/events", get(record::inputs::event_names))
+fn record() -> OpenApiRouter<Site> {
+    OpenApiRouter::new()
+        .routes(routes!(record::attribution::of_device))
+        .routes(routes!(record::ledger::ledger))
+        .routes(routes!(record::deliveries::list))
+        .routes(routes!(record::inputs::one))
+        .routes(routes!(record::inputs::quarantine))
+        .routes(routes!(record::inputs::event_names))
+        .routes(routes!(record::skad::list))
 }
 
 /// The blocklist of the account.
-fn fraud_rules() -> Router<Site> {
-    Router::new()
-        .route("/fraud/blacklist/{op}", post(fraud::blocklist::change))
-        .route("/api/blocklist", get(fraud::blocklist::list))
-        .route("/api/blocklist/import", post(fraud::blocklist::import))
+fn fraud_rules() -> OpenApiRouter<Site> {
+    OpenApiRouter::new()
+        .routes(routes!(fraud::blocklist::change))
+        .routes(routes!(fraud::blocklist::list))
+        .routes(routes!(fraud::blocklist::import))
 }
 
 /// The interface for triggers, which has an envelope of its own.
-fn triggers() -> Router<Site> {
-    Router::new()
-        .route("/apps/{app}/postbacks", get(postbacks::list))
-        .route("/apps/{app}/postbacks/{trigger}", get(postbacks::get))
-        .route("/postbacks", post(postbacks::create))
-        .route("/postbacks/{trigger}", patch(postbacks::update).delete(postbacks::delete))
-        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
-        .layer(map_response(enveloped))
+fn triggers() -> OpenApiRouter<Site> {
+    let (routes, description) = OpenApiRouter::new()
+        .routes(routes!(postbacks::list))
+        .routes(routes!(postbacks::get))
+        .routes(routes!(postbacks::create))
+        .routes(routes!(postbacks::update, postbacks::delete))
+        .split_for_parts();
+    let routes =
+        routes.method_not_allowed_fallback(async || Error::MethodNotAllowed).layer(map_response(enveloped));
+    let mut triggers = OpenApiRouter::from(routes);
+    triggers.get_openapi_mut().merge(description);
+    triggers
 }
 
-fn health() -> Router<Site> {
-    Router::new().route("/healthz", get(health::alive)).route("/readyz", get(health::ready))
+fn health() -> OpenApiRouter<Site> {
+    OpenApiRouter::new().routes(routes!(health::alive)).routes(routes!(health::ready))
 }
 
 /// What holds for every route.
-fn finish(routes: Router<Site>, site: &Site) -> Router {
+fn finish(routes: OpenApiRouter<Site>, site: &Site) -> Router {
+    let (routes, description) =
+        OpenApiRouter::with_openapi(openapi::document()).merge(routes).split_for_parts();
+    let description: Arc<str> = openapi::text(description).into();
     routes
+        .route("/openapi.json", get(async move || openapi::served(&description)))
         .fallback(async || Error::NotFound("path"))
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .layer(from_fn_with_state(site.clone(), in_time))

@@ -15,6 +15,7 @@ use super::{
     fields::{Fields, shown},
     fraud, next_id, rfc3339, settings, slug,
 };
+use crate::http::openapi::{Refusals, bodies::AppBody};
 use crate::{auth::Caller, clock, error::Error, site::Site, vault::Vault};
 
 /// Rows of a page.
@@ -62,6 +63,12 @@ pub struct ListQuery {
 }
 
 /// `GET /apps`
+#[utoipa::path(
+    get, path = "/apps", tag = "management",
+    params(("app_selector" = Option<bool>, Query, description = "`true`: only id, GUID, name and platform"), ("pageToken" = Option<String>, Query, description = "1 turns paging on, 50 rows a page")),
+    responses((status = 200, description = "the apps that the key reaches: an array, or with `pageToken` a page", body = Value), Refusals),
+    operation_id = "apps_list",
+)]
 pub async fn list(
     State(site): State<Site>,
     caller: Caller,
@@ -93,6 +100,12 @@ pub async fn list(
 }
 
 /// `GET /apps/{app}`
+#[utoipa::path(
+    get, path = "/apps/{app}", tag = "management",
+    params(("app" = u64, Path, description = "the number of the app")),
+    responses((status = 200, description = "the app", body = Value), Refusals),
+    operation_id = "apps_get",
+)]
 pub async fn get(
     State(site): State<Site>,
     caller: Caller,
@@ -105,6 +118,12 @@ pub async fn get(
 }
 
 /// `POST /apps`
+#[utoipa::path(
+    post, path = "/apps", tag = "management",
+    request_body = AppBody,
+    responses((status = 201, description = "the app; a generated secret is shown only here", body = Value), Refusals),
+    operation_id = "apps_create",
+)]
 pub async fn create(
     State(site): State<Site>,
     caller: Caller,
@@ -146,6 +165,13 @@ pub async fn create(
 }
 
 /// `PATCH /apps/{app}`
+#[utoipa::path(
+    patch, path = "/apps/{app}", tag = "management",
+    params(("app" = u64, Path, description = "the number of the app")),
+    request_body = AppBody,
+    responses((status = 200, description = "the app as it is now", body = Value), Refusals),
+    operation_id = "apps_update",
+)]
 pub async fn update(
     State(site): State<Site>,
     caller: Caller,
@@ -179,6 +205,12 @@ pub async fn update(
 }
 
 /// `DELETE /apps/{app}`: its data stays, its GUID is taken for ever.
+#[utoipa::path(
+    delete, path = "/apps/{app}", tag = "management",
+    params(("app" = u64, Path, description = "the number of the app")),
+    responses((status = 200, description = "the app as it was", body = Value), Refusals),
+    operation_id = "apps_delete",
+)]
 pub async fn delete(
     State(site): State<Site>,
     caller: Caller,

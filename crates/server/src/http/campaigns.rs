@@ -14,6 +14,7 @@ use super::{
     fields::{Fields, shown},
     next_id,
 };
+use crate::http::openapi::{Refusals, bodies::CampaignBody};
 use crate::{auth::Caller, clock, error::Error, site::Site};
 
 /// Fields that the server fills, and those that never change.
@@ -26,6 +27,12 @@ pub struct ListQuery {
 }
 
 /// `GET /campaign/{app}`
+#[utoipa::path(
+    get, path = "/campaign/{app}", tag = "management",
+    params(("app" = u64, Path, description = "the number of the app"), ("stats" = Option<bool>, Query, description = "`true`: with the numbers of trackers and segments")),
+    responses((status = 200, description = "the campaigns of the app", body = Value), Refusals),
+    operation_id = "campaigns_list",
+)]
 pub async fn list(
     State(site): State<Site>,
     caller: Caller,
@@ -42,6 +49,12 @@ pub async fn list(
 }
 
 /// `GET /campaign/{app}/{campaign}`; `HEAD` says whether it exists.
+#[utoipa::path(
+    get, path = "/campaign/{app}/{campaign}", tag = "management",
+    params(("app" = u64, Path, description = "the number of the app"), ("campaign" = u64, Path, description = "the number of the campaign")),
+    responses((status = 200, description = "the campaign", body = Value), Refusals),
+    operation_id = "campaigns_get",
+)]
 pub async fn get(
     State(site): State<Site>,
     caller: Caller,
@@ -54,6 +67,13 @@ pub async fn get(
 }
 
 /// `POST /campaign/{app}`: creates, or with an `id` changes.
+#[utoipa::path(
+    post, path = "/campaign/{app}", tag = "management",
+    params(("app" = u64, Path, description = "the number of the app")),
+    request_body = CampaignBody,
+    responses((status = 200, description = "the campaign as it is now", body = Value), (status = 201, description = "the campaign", body = Value), Refusals),
+    operation_id = "campaigns_save",
+)]
 pub async fn save(
     State(site): State<Site>,
     caller: Caller,
@@ -95,6 +115,12 @@ pub async fn save(
 }
 
 /// `DELETE /campaign/{app}/delete/{campaign}`: refused while trackers use it.
+#[utoipa::path(
+    delete, path = "/campaign/{app}/delete/{campaign}", tag = "management",
+    params(("app" = u64, Path, description = "the number of the app"), ("campaign" = u64, Path, description = "the number of the campaign")),
+    responses((status = 200, description = "the campaign as it was", body = Value), Refusals),
+    operation_id = "campaigns_delete",
+)]
 pub async fn delete(
     State(site): State<Site>,
     caller: Caller,

@@ -15,6 +15,7 @@ use super::{
     fields::{Fields, shown},
     fraud, next_id, rfc3339, settings,
 };
+use crate::http::openapi::{Refusals, bodies::NetworkBody};
 use crate::{auth::Caller, clock, error::Error, site::Site};
 
 /// The first number of networks that people make; lower ones are kept for built-in ones.
@@ -23,6 +24,11 @@ const FIRST_NUMBER: u64 = 1_001;
 const OWN: [&str; 3] = ["id", "date_created", "deleted"];
 
 /// `GET /networks`
+#[utoipa::path(
+    get, path = "/networks", tag = "management",
+    responses((status = 200, description = "all networks", body = Value), Refusals),
+    operation_id = "networks_list",
+)]
 pub async fn list(State(site): State<Site>, _caller: Caller) -> Json<Value> {
     let catalogue = site.catalogue.current();
     let networks = catalogue.networks();
@@ -36,6 +42,12 @@ pub async fn list(State(site): State<Site>, _caller: Caller) -> Json<Value> {
 }
 
 /// `GET /networks/{network}`
+#[utoipa::path(
+    get, path = "/networks/{network}", tag = "management",
+    params(("network" = u64, Path, description = "the number of the network")),
+    responses((status = 200, description = "the network", body = Value), Refusals),
+    operation_id = "networks_get",
+)]
 pub async fn get(
     State(site): State<Site>,
     _caller: Caller,
@@ -46,6 +58,12 @@ pub async fn get(
 }
 
 /// `POST /networks`
+#[utoipa::path(
+    post, path = "/networks", tag = "management",
+    request_body = NetworkBody,
+    responses((status = 201, description = "the network", body = Value), Refusals),
+    operation_id = "networks_create",
+)]
 pub async fn create(
     State(site): State<Site>,
     caller: Caller,
@@ -74,6 +92,13 @@ pub async fn create(
 }
 
 /// `PATCH /networks/{network}`
+#[utoipa::path(
+    patch, path = "/networks/{network}", tag = "management",
+    params(("network" = u64, Path, description = "the number of the network")),
+    request_body = NetworkBody,
+    responses((status = 200, description = "the network as it is now", body = Value), Refusals),
+    operation_id = "networks_update",
+)]
 pub async fn update(
     State(site): State<Site>,
     caller: Caller,
@@ -94,6 +119,12 @@ pub async fn update(
 }
 
 /// `DELETE /networks/{network}`: refused while trackers use it.
+#[utoipa::path(
+    delete, path = "/networks/{network}", tag = "management",
+    params(("network" = u64, Path, description = "the number of the network")),
+    responses((status = 200, description = "the network as it was", body = Value), Refusals),
+    operation_id = "networks_delete",
+)]
 pub async fn delete(
     State(site): State<Site>,
     caller: Caller,

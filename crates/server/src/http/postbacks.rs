@@ -10,6 +10,10 @@ use measure::{
 use serde_json::{Map, Value};
 
 use super::{apps, asked::Path, fields::Fields, next_id};
+use crate::http::openapi::{
+    Refusals,
+    bodies::{TriggerBody, TriggerChange},
+};
 use crate::{
     auth::Caller,
     clock,
@@ -18,6 +22,12 @@ use crate::{
 };
 
 /// `GET /apps/{app}/postbacks`
+#[utoipa::path(
+    get, path = "/apps/{app}/postbacks", tag = "postbacks",
+    params(("app" = u64, Path, description = "the number of the app")),
+    responses((status = 200, description = "the triggers of the app, in the envelope", body = Value), Refusals),
+    operation_id = "postbacks_list",
+)]
 pub async fn list(
     State(site): State<Site>,
     caller: Caller,
@@ -30,6 +40,12 @@ pub async fn list(
 }
 
 /// `GET /apps/{app}/postbacks/{trigger}`
+#[utoipa::path(
+    get, path = "/apps/{app}/postbacks/{trigger}", tag = "postbacks",
+    params(("app" = u64, Path, description = "the number of the app"), ("trigger" = u64, Path, description = "the number of the trigger")),
+    responses((status = 200, description = "the trigger, in the envelope", body = Value), Refusals),
+    operation_id = "postbacks_get",
+)]
 pub async fn get(
     State(site): State<Site>,
     caller: Caller,
@@ -46,6 +62,12 @@ pub async fn get(
 }
 
 /// `POST /postbacks`
+#[utoipa::path(
+    post, path = "/postbacks", tag = "postbacks",
+    request_body = TriggerBody,
+    responses((status = 201, description = "the trigger, in the envelope", body = Value), Refusals),
+    operation_id = "postbacks_create",
+)]
 pub async fn create(
     State(site): State<Site>,
     caller: Caller,
@@ -86,6 +108,13 @@ pub async fn create(
 
 /// `PATCH /postbacks/{trigger}`: title, active and context, which is merged by key; `null` deletes a key.
 /// What was planned before goes out as it was planned, also when the trigger is switched off.
+#[utoipa::path(
+    patch, path = "/postbacks/{trigger}", tag = "postbacks",
+    params(("trigger" = u64, Path, description = "the number of the trigger")),
+    request_body = TriggerChange,
+    responses((status = 200, description = "the trigger as it is now, in the envelope", body = Value), Refusals),
+    operation_id = "postbacks_update",
+)]
 pub async fn update(
     State(site): State<Site>,
     caller: Caller,
@@ -116,6 +145,12 @@ pub async fn update(
 
 /// `DELETE /postbacks/{trigger}`: answered without a body. What it had not delivered yet is suppressed as
 /// `trigger_deleted` (DECISIONS 7).
+#[utoipa::path(
+    delete, path = "/postbacks/{trigger}", tag = "postbacks",
+    params(("trigger" = u64, Path, description = "the number of the trigger")),
+    responses((status = 200, description = "it is gone; no body"), Refusals),
+    operation_id = "postbacks_delete",
+)]
 pub async fn delete(
     State(site): State<Site>,
     caller: Caller,

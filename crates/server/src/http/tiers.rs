@@ -13,12 +13,19 @@ use super::{
     fields::{Fields, shown},
     next_id,
 };
+use crate::http::openapi::{Refusals, bodies::SegmentBody};
 use crate::{auth::Caller, clock, error::Error, site::Site};
 
 /// Fields that the server fills.
 const OWN: [&str; 5] = ["id", "app_id", "campaign_id", "date_created", "deleted"];
 
 /// `GET /tier/{campaign}`
+#[utoipa::path(
+    get, path = "/tier/{campaign}", tag = "management",
+    params(("campaign" = u64, Path, description = "the number of the campaign")),
+    responses((status = 200, description = "the segments of the campaign", body = Value), Refusals),
+    operation_id = "tiers_list",
+)]
 pub async fn list(
     State(site): State<Site>,
     caller: Caller,
@@ -33,6 +40,12 @@ pub async fn list(
 }
 
 /// `GET /tier/{campaign}/{segment}`
+#[utoipa::path(
+    get, path = "/tier/{campaign}/{segment}", tag = "management",
+    params(("campaign" = u64, Path, description = "the number of the campaign"), ("segment" = u64, Path, description = "the number of the segment")),
+    responses((status = 200, description = "the segment", body = Value), Refusals),
+    operation_id = "tiers_get",
+)]
 pub async fn get(
     State(site): State<Site>,
     caller: Caller,
@@ -45,6 +58,13 @@ pub async fn get(
 }
 
 /// `POST /tier/{campaign}`: creates, or with an `id` changes.
+#[utoipa::path(
+    post, path = "/tier/{campaign}", tag = "management",
+    params(("campaign" = u64, Path, description = "the number of the campaign")),
+    request_body = SegmentBody,
+    responses((status = 200, description = "the segment as it is now", body = Value), (status = 201, description = "the segment", body = Value), Refusals),
+    operation_id = "tiers_save",
+)]
 pub async fn save(
     State(site): State<Site>,
     caller: Caller,
@@ -86,6 +106,12 @@ pub async fn save(
 }
 
 /// `DELETE /tier/{campaign}/delete/{segment}`: refused while trackers use it.
+#[utoipa::path(
+    delete, path = "/tier/{campaign}/delete/{segment}", tag = "management",
+    params(("campaign" = u64, Path, description = "the number of the campaign"), ("segment" = u64, Path, description = "the number of the segment")),
+    responses((status = 200, description = "the segment as it was", body = Value), Refusals),
+    operation_id = "tiers_delete",
+)]
 pub async fn delete(
     State(site): State<Site>,
     caller: Caller,

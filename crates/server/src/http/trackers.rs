@@ -17,6 +17,7 @@ use super::{
     fields::{Fields, shown},
     fraud, next_id, rfc3339,
 };
+use crate::http::openapi::{Refusals, bodies::TrackerBody};
 use crate::{auth::Caller, clock, error::Error, site::Site};
 
 /// Where overrides are kept among the fields; not shown as one of them.
@@ -41,6 +42,12 @@ const OWN: [&str; 14] = [
 ];
 
 /// `GET /tracker/{app}?<field>=<value>`: those whose fields all equal what is asked for.
+#[utoipa::path(
+    get, path = "/tracker/{app}", tag = "management",
+    params(("app" = u64, Path, description = "the number of the app"), ("network_id" = Option<String>, Query, description = "only of this network; every field of a tracker can be asked for so")),
+    responses((status = 200, description = "the trackers of the app", body = Value), Refusals),
+    operation_id = "trackers_list",
+)]
 pub async fn list(
     State(site): State<Site>,
     caller: Caller,
@@ -64,6 +71,12 @@ pub async fn list(
 }
 
 /// `GET /tracker/{app}/{tracker}`
+#[utoipa::path(
+    get, path = "/tracker/{app}/{tracker}", tag = "management",
+    params(("app" = u64, Path, description = "the number of the app"), ("tracker" = u64, Path, description = "the number of the tracker")),
+    responses((status = 200, description = "the tracker", body = Value), Refusals),
+    operation_id = "trackers_get",
+)]
 pub async fn get(
     State(site): State<Site>,
     caller: Caller,
@@ -76,6 +89,13 @@ pub async fn get(
 }
 
 /// `POST /tracker/{app}/create`
+#[utoipa::path(
+    post, path = "/tracker/{app}/create", tag = "management",
+    params(("app" = u64, Path, description = "the number of the app")),
+    request_body = TrackerBody,
+    responses((status = 201, description = "the tracker, with its links", body = Value), Refusals),
+    operation_id = "trackers_create",
+)]
 pub async fn create(
     State(site): State<Site>,
     caller: Caller,
@@ -111,6 +131,13 @@ pub async fn create(
 }
 
 /// `POST /tracker/{app}` with an `id`
+#[utoipa::path(
+    post, path = "/tracker/{app}", tag = "management",
+    params(("app" = u64, Path, description = "the number of the app")),
+    request_body = TrackerBody,
+    responses((status = 200, description = "the tracker as it is now", body = Value), Refusals),
+    operation_id = "trackers_update",
+)]
 pub async fn update(
     State(site): State<Site>,
     caller: Caller,
@@ -143,6 +170,12 @@ pub async fn update(
 }
 
 /// `DELETE /tracker/{app}/delete/{tracker}`: its link is unknown from now on; clicks it had may still win.
+#[utoipa::path(
+    delete, path = "/tracker/{app}/delete/{tracker}", tag = "management",
+    params(("app" = u64, Path, description = "the number of the app"), ("tracker" = u64, Path, description = "the number of the tracker")),
+    responses((status = 200, description = "the tracker as it was", body = Value), Refusals),
+    operation_id = "trackers_delete",
+)]
 pub async fn delete(
     State(site): State<Site>,
     caller: Caller,

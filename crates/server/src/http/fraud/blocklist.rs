@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::import;
+use crate::http::openapi::Refusals;
 use crate::{
     auth::Caller,
     clock, edge,
@@ -32,6 +33,13 @@ const PAGE_ROWS_MAX: usize = 1_000;
 const TEXT_BYTES_MAX: usize = 512;
 
 /// `POST /fraud/blacklist/{add,update,remove}`: 403 for what is on the list already, 404 for what is not.
+#[utoipa::path(
+    post, path = "/fraud/blacklist/{op}", tag = "fraud",
+    params(("op" = String, Path, description = "`add`, `update` or `remove`")),
+    request_body = Value,
+    responses((status = 200, description = "done", body = Value), Refusals),
+    operation_id = "blocklist_change",
+)]
 pub(in crate::http) async fn change(
     State(site): State<Site>,
     caller: Caller,
@@ -62,6 +70,12 @@ pub(in crate::http) async fn change(
 }
 
 /// `POST /api/blocklist/import`: CSV or JSON lines; all of it or, when a line is wrong, nothing.
+#[utoipa::path(
+    post, path = "/api/blocklist/import", tag = "fraud",
+    request_body(content = String, content_type = "text/csv", description = "CSV or JSON lines"),
+    responses((status = 200, description = "how many entries are new, and changed", body = Value), Refusals),
+    operation_id = "blocklist_import",
+)]
 pub(in crate::http) async fn import(
     State(site): State<Site>,
     caller: Caller,
@@ -105,6 +119,12 @@ pub(in crate::http) struct Asked {
 }
 
 /// `GET /api/blocklist?kind=&limit=&pageToken=`
+#[utoipa::path(
+    get, path = "/api/blocklist", tag = "fraud",
+    params(("kind" = Option<String>, Query, description = "`device`, `siteId` or `ip`"), ("limit" = Option<u32>, Query, description = "rows of a page, 1 to 1000"), ("pageToken" = Option<String>, Query, description = "what `nextToken` of the page before said")),
+    responses((status = 200, description = "a page of entries", body = Value), Refusals),
+    operation_id = "blocklist_list",
+)]
 pub(in crate::http) async fn list(
     State(site): State<Site>,
     caller: Caller,

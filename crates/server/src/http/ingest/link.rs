@@ -27,6 +27,7 @@ use super::{
     answer::{refusal, with_inputs},
     text,
 };
+use crate::http::openapi::Untaken;
 use crate::{clock, ledger::Fate, site::Site};
 
 /// A transparent picture of one pixel.
@@ -39,6 +40,12 @@ const PIXEL: &[u8] = &[
 const UNKNOWN_TRACKER: &str = "<!doctype html><title>Unknown link</title>\
     <p>This link leads nowhere: its campaign_id is not known here, or its tracker was deleted.</p>";
 
+#[utoipa::path(
+    get, path = "/v1/cpi/click", tag = "ingest",
+    params(("campaign_id" = String, Query, description = "the GUID of the tracker"), ("network_id" = Option<String>, Query, description = "the network"), ("click_id" = Option<String>, Query, description = "the network's own id of the click")),
+    responses((status = 302, description = "on to the destination of the tracker"), (status = 200, description = "taken; the caller is a server (`pbr=1`)", body = Value), Untaken),
+    operation_id = "link_click",
+)]
 pub(in crate::http) async fn click(
     State(site): State<Site>,
     peer: Peer,
@@ -81,6 +88,12 @@ pub(in crate::http) async fn click(
     }
 }
 
+#[utoipa::path(
+    get, path = "/track/impression", tag = "ingest",
+    params(("campaign_id" = String, Query, description = "the GUID of the tracker"), ("network_id" = Option<String>, Query, description = "the network")),
+    responses((status = 200, description = "a picture of one pixel"), Untaken),
+    operation_id = "link_impression",
+)]
 pub(in crate::http) async fn impression(
     State(site): State<Site>,
     peer: Peer,

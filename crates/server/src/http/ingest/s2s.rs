@@ -27,8 +27,15 @@ use super::{
     answer::{Fate, array, refusal, single},
     finish, search_ads, text,
 };
+use crate::http::openapi::Untaken;
 use crate::{clock, edge, ledger, site::Site};
 
+#[utoipa::path(
+    post, path = "/track/json", tag = "ingest",
+    request_body = Value,
+    responses((status = 200, description = "durable, decided, postbacks queued; `Sextant-Input` names the inputs", body = Value), Untaken),
+    operation_id = "s2s_track_json",
+)]
 pub(in crate::http) async fn track_json(
     State(site): State<Site>,
     peer: Peer,
@@ -38,6 +45,12 @@ pub(in crate::http) async fn track_json(
     receive(site, peer, headers, request, Endpoint::TrackJson).await
 }
 
+#[utoipa::path(
+    post, path = "/v1/cpi/identityLink.php", tag = "ingest",
+    request_body = Value,
+    responses((status = 200, description = "durable; linked now or when the install comes", body = Value), Untaken),
+    operation_id = "s2s_identity_link",
+)]
 pub(in crate::http) async fn identity_link(
     State(site): State<Site>,
     peer: Peer,

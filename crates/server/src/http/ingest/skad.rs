@@ -23,8 +23,15 @@ use super::{
     finish,
     s2s::{Prepared, Step, submit},
 };
+use crate::http::openapi::Untaken;
 use crate::{clock, edge, site::Site};
 
+#[utoipa::path(
+    post, path = "/v1/skad/postback", tag = "ingest",
+    request_body = Value,
+    responses((status = 200, description = "verified and on record", body = Value), Untaken),
+    operation_id = "skad_postback",
+)]
 pub(in crate::http) async fn postback(State(site): State<Site>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();

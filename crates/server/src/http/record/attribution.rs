@@ -15,8 +15,15 @@ use serde_json::{Value, json};
 
 use super::super::asked::Path;
 use super::{iso, plain};
+use crate::http::openapi::Refusals;
 use crate::{auth::Caller, error::Error, http::fraud, site::Site};
 
+#[utoipa::path(
+    get, path = "/v1/apps/{guid}/attribution/{device}", tag = "record",
+    params(("guid" = String, Path, description = "the GUID of the app"), ("device" = String, Path, description = "`kochava_device_id`, or the id of the install")),
+    responses((status = 200, description = "where the install came from, and the whole decision", body = Value), Refusals),
+    operation_id = "attribution_of_device",
+)]
 pub(in crate::http) async fn of_device(
     State(site): State<Site>,
     caller: Caller,

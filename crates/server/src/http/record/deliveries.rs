@@ -12,6 +12,7 @@ use store::{DeliveryQuery, Store, StoreError};
 
 use super::super::asked::Query;
 use super::{iso, rows};
+use crate::http::openapi::Refusals;
 use crate::{auth::Caller, error::Error, site::Site};
 
 /// Facts looked through for one page of suppressed pairs.
@@ -30,6 +31,12 @@ pub(in crate::http) struct Asked {
     page_token: Option<String>,
 }
 
+#[utoipa::path(
+    get, path = "/api/deliveries", tag = "record",
+    params(("app" = Option<u64>, Query, description = "only of this app"), ("trigger" = Option<u64>, Query, description = "only of this trigger"), ("state" = Option<String>, Query, description = "`pending`, `delivered`, `dead` or `suppressed`"), ("install" = Option<String>, Query, description = "only of this install"), ("limit" = Option<u32>, Query, description = "rows of a page, 1 to 1000"), ("pageToken" = Option<String>, Query, description = "what `nextToken` of the page before said")),
+    responses((status = 200, description = "a page of deliveries, newest first, with every attempt", body = Value), Refusals),
+    operation_id = "deliveries_list",
+)]
 pub(in crate::http) async fn list(
     State(site): State<Site>,
     caller: Caller,

@@ -12,11 +12,18 @@ use store::{Store, StoreError};
 
 use super::super::asked::{Path, Query};
 use super::{iso, rows};
+use crate::http::openapi::Refusals;
 use crate::{auth::Caller, error::Error, http::fraud, site::Site};
 
 /// The bucket of bodies that belong to no known app.
 const UNKNOWN: &str = "unknown";
 
+#[utoipa::path(
+    get, path = "/api/inputs/{id}", tag = "record",
+    params(("id" = String, Path, description = "what `Sextant-Input` said")),
+    responses((status = 200, description = "what became of the input", body = Value), Refusals),
+    operation_id = "inputs_one",
+)]
 pub(in crate::http) async fn one(
     State(site): State<Site>,
     caller: Caller,
@@ -167,6 +174,12 @@ pub(in crate::http) struct Asked {
     page_token: Option<String>,
 }
 
+#[utoipa::path(
+    get, path = "/api/apps/{id}/quarantine", tag = "record",
+    params(("id" = String, Path, description = "the number of the app, or `unknown`"), ("limit" = Option<u32>, Query, description = "rows of a page, 1 to 1000"), ("pageToken" = Option<String>, Query, description = "what `nextToken` of the page before said")),
+    responses((status = 200, description = "a page of bodies that could not be used, with the reason", body = Value), Refusals),
+    operation_id = "inputs_quarantine",
+)]
 pub(in crate::http) async fn quarantine(
     State(site): State<Site>,
     caller: Caller,
@@ -203,6 +216,12 @@ fn quarantined(body: &Quarantined) -> Value {
     })
 }
 
+#[utoipa::path(
+    get, path = "/api/apps/{id}/events", tag = "record",
+    params(("id" = u64, Path, description = "the number of the app")),
+    responses((status = 200, description = "the event names seen so far", body = Value), Refusals),
+    operation_id = "inputs_event_names",
+)]
 pub(in crate::http) async fn event_names(
     State(site): State<Site>,
     caller: Caller,

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::asked::Query;
+use crate::http::openapi::Refusals;
 use crate::{auth::Caller, error::Error, site::Site};
 
 #[derive(Deserialize)]
@@ -18,6 +19,12 @@ pub(in crate::http) struct Asked {
     app: Option<AppId>,
 }
 
+#[utoipa::path(
+    get, path = "/api/ledger", tag = "record",
+    params(("app" = Option<u64>, Query, description = "only of this app")),
+    responses((status = 200, description = "what came in and what became of it", body = Value), Refusals),
+    operation_id = "ledger_ledger",
+)]
 pub(in crate::http) async fn ledger(
     State(site): State<Site>,
     caller: Caller,

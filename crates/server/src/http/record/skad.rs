@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{inputs::app, iso, rows};
+use crate::http::openapi::Refusals;
 use crate::{auth::Caller, error::Error, site::Site};
 
 #[derive(Deserialize)]
@@ -23,6 +24,12 @@ pub(in crate::http) struct Asked {
     page_token: Option<String>,
 }
 
+#[utoipa::path(
+    get, path = "/api/apps/{id}/skad", tag = "record",
+    params(("id" = u64, Path, description = "the number of the app"), ("limit" = Option<u32>, Query, description = "rows of a page, 1 to 1000"), ("pageToken" = Option<String>, Query, description = "what `nextToken` of the page before said")),
+    responses((status = 200, description = "a page of aggregate postbacks, and their counts", body = Value), Refusals),
+    operation_id = "skad_list",
+)]
 pub(in crate::http) async fn list(
     State(site): State<Site>,
     caller: Caller,

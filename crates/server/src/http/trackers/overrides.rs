@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{super::asked::Query, super::fields::Fields, super::settings, OVERRIDES};
+use crate::http::openapi::Refusals;
 use crate::{auth::Caller, clock, error::Error, site::Site};
 
 /// Every key, in the order shown.
@@ -53,6 +54,12 @@ struct Override {
 }
 
 /// `GET /tracker/override?id={tracker}`
+#[utoipa::path(
+    get, path = "/tracker/override", tag = "management",
+    params(("id" = u64, Query, description = "the number of the tracker")),
+    responses((status = 200, description = "the overrides of the tracker", body = Value), Refusals),
+    operation_id = "overrides_get",
+)]
 pub async fn get(
     State(site): State<Site>,
     caller: Caller,
@@ -65,6 +72,13 @@ pub async fn get(
 }
 
 /// `POST /tracker/override?id={tracker}`: replaces all overrides of the tracker.
+#[utoipa::path(
+    post, path = "/tracker/override", tag = "management",
+    params(("id" = u64, Query, description = "the number of the tracker")),
+    request_body = Value,
+    responses((status = 200, description = "the overrides as they are now", body = Value), Refusals),
+    operation_id = "overrides_save",
+)]
 pub async fn save(
     State(site): State<Site>,
     caller: Caller,

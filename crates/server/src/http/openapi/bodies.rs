@@ -1,0 +1,141 @@
+//! The bodies that calls take, for the description of the interface. Handlers read them field by field and
+//! keep what is not listed, so these types are never made.
+#![expect(dead_code, reason = "they describe bodies; nothing makes one")]
+
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// An app, or what shall change of it.
+#[derive(ToSchema)]
+pub struct AppBody {
+    /// Its name; required to make one.
+    #[schema(example = "Sky Boots")]
+    pub name: Option<String>,
+    /// The platform as the incumbent spells it; required to make one.
+    #[schema(example = "Android")]
+    pub platform: Option<String>,
+    /// What senders call it (`kochava_app_id`); made up when absent, and never changed.
+    #[schema(example = "kosky-boots-1")]
+    pub guid: Option<String>,
+    /// Install authentication.
+    pub install_auth: Option<InstallAuthBody>,
+    /// Settings by their dotted names (docs/attribution.md, docs/fraud.md); `null` gives one back to the server's.
+    #[schema(value_type = Option<Object>)]
+    pub settings: Option<Value>,
+}
+
+/// Install authentication of an app.
+#[derive(ToSchema)]
+pub struct InstallAuthBody {
+    /// `off`, `flag` or `strict`.
+    #[schema(example = "flag")]
+    pub mode: Option<String>,
+    /// The key that senders name in `Kochava-Api-Key`; made up when absent.
+    pub api_key: Option<String>,
+    /// The shared secret; made up when absent, and shown once.
+    pub secret: Option<String>,
+    /// The actions it covers; absent is all.
+    pub actions: Option<Vec<String>>,
+}
+
+/// A network, or what shall change of it.
+#[derive(ToSchema)]
+pub struct NetworkBody {
+    /// Its name; required to make one.
+    #[schema(example = "Example Network")]
+    pub name: Option<String>,
+    /// Windows and fraud settings by their dotted names.
+    #[schema(value_type = Option<Object>)]
+    pub settings: Option<Value>,
+}
+
+/// A campaign to make or, with `id`, to change.
+#[derive(ToSchema)]
+pub struct CampaignBody {
+    /// The campaign to change; absent makes one.
+    pub id: Option<String>,
+    /// Its name; required to make one.
+    #[schema(example = "Spring")]
+    pub name: Option<String>,
+    /// Where its links lead unless a tracker says otherwise.
+    pub destination_url: Option<String>,
+    /// Who made it.
+    #[schema(example = "api")]
+    pub source: Option<String>,
+}
+
+/// A segment to make or, with `id`, to change.
+#[derive(ToSchema)]
+pub struct SegmentBody {
+    /// The segment to change; absent makes one.
+    pub id: Option<String>,
+    /// Its name; required to make one.
+    #[schema(example = "DE")]
+    pub name: Option<String>,
+    /// Who made it.
+    #[schema(example = "api")]
+    pub source: Option<String>,
+}
+
+/// A tracker, or what shall change of it.
+#[derive(ToSchema)]
+pub struct TrackerBody {
+    /// The tracker to change; not given to make one.
+    pub id: Option<String>,
+    /// Its name.
+    #[schema(example = "DE video")]
+    pub name: Option<String>,
+    /// Its network.
+    #[schema(example = "1001")]
+    pub network_id: Option<String>,
+    /// Its campaign.
+    #[schema(example = "1")]
+    pub campaign_id: Option<String>,
+    /// Its segment.
+    #[schema(example = "1")]
+    pub tier_id: Option<String>,
+    /// Where a click leads; may hold `{key}` placeholders filled from the link.
+    #[schema(example = "https://play.google.com/store/apps/details?id=com.example.skyboots")]
+    pub destination_url: Option<String>,
+    /// What kind of destination that is: `{"type": "google_referrer"}` and the like.
+    #[schema(value_type = Option<Object>)]
+    pub destination_data: Option<Value>,
+    /// The verifier of its traffic (docs/fraud.md).
+    #[schema(value_type = Option<Object>)]
+    pub verification_rules: Option<Value>,
+}
+
+/// A trigger to make.
+#[derive(ToSchema)]
+pub struct TriggerBody {
+    /// Its app.
+    #[schema(example = 1)]
+    pub app_id: u64,
+    /// `install`, `event` or `click`.
+    #[schema(rename = "type", example = "install")]
+    pub r#type: String,
+    /// Its title.
+    pub title: Option<String>,
+    /// The template: 3373 is any URL.
+    #[schema(example = 3373)]
+    pub template_id: u64,
+    /// The event it is about; absent or empty is every event.
+    pub filter_str: Option<String>,
+    /// Whether it sends; off unless said otherwise.
+    pub active: Option<bool>,
+    /// The inputs of the template, and how to deliver. Keys that are not known are kept.
+    #[schema(value_type = Object)]
+    pub context: Value,
+}
+
+/// What shall change of a trigger.
+#[derive(ToSchema)]
+pub struct TriggerChange {
+    /// Its title.
+    pub title: Option<String>,
+    /// Whether it sends.
+    pub active: Option<bool>,
+    /// Merged by key; `null` takes a key out.
+    #[schema(value_type = Option<Object>)]
+    pub context: Option<Value>,
+}
