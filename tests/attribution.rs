@@ -4,4 +4,5 @@
 mod classes;
 mod crowds;
 mod decisions;
+mod explain;
 mod time;

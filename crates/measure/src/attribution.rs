@@ -4,6 +4,7 @@ mod decide;
 mod explain;
 mod keys;
 mod matching;
+mod misses;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use crate::{
 pub use decide::{Question, decide};
 pub use explain::explain;
 pub use keys::{arrival_keys, horizon, match_keys};
+pub use misses::{Miss, Missed, nearest, unseen};
 pub use source::source;
 
 /// On what an engagement and an install were found to belong together. A later class of the ladder is one

@@ -117,6 +117,9 @@ fn management() -> OpenApiRouter<Site> {
 fn record() -> OpenApiRouter<Site> {
     OpenApiRouter::new()
         .routes(routes!(record::attribution::of_device))
+        .routes(routes!(record::explain::install))
+        .routes(routes!(record::explain::device))
+        .routes(routes!(record::explain::event))
         .routes(routes!(record::ledger::ledger))
         .routes(routes!(record::deliveries::list))
         .routes(routes!(record::inputs::one))

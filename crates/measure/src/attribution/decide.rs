@@ -109,22 +109,22 @@ fn settle(judge: &Judge<'_>, candidates: &mut [Candidate]) -> bool {
 
 /// Who engaged, when, and whose engagement it was, as far as windows depend on it.
 #[derive(Clone, Copy)]
-struct Origin {
-    kind: EngagementKind,
-    network: NetworkId,
-    tracker: Option<TrackerId>,
+pub(super) struct Origin {
+    pub(super) kind: EngagementKind,
+    pub(super) network: NetworkId,
+    pub(super) tracker: Option<TrackerId>,
 }
 
 /// A question with what its candidates have in common.
-struct Judge<'a> {
+pub(super) struct Judge<'a> {
     question: &'a Question<'a>,
     app: Option<&'a App>,
-    policy: Policy,
-    matcher: Matcher<'a>,
+    pub(super) policy: Policy,
+    pub(super) matcher: Matcher<'a>,
 }
 
 impl<'a> Judge<'a> {
-    fn new(question: &'a Question<'a>) -> Self {
+    pub(super) fn new(question: &'a Question<'a>) -> Self {
         let catalogue = question.catalogue;
         let app = catalogue.app(question.record.app).map(AsRef::as_ref);
         Self {
@@ -236,7 +236,7 @@ impl<'a> Judge<'a> {
 
     /// The window of a class and who set it: tracker, else network, else app, else the server's default
     /// (section 6).
-    fn window(&self, origin: Origin, basis: &Basis) -> (Window, Level) {
+    pub(super) fn window(&self, origin: Origin, basis: &Basis) -> (Window, Level) {
         if origin.kind == EngagementKind::Impression && !self.policy.ladder.impressions {
             let own = self.app.is_some_and(|app| app.policy.ladder.impressions.is_some());
             return (Window::Disabled, if own { Level::App } else { Level::Default });

@@ -1,7 +1,7 @@
 //! A decision in plain sentences.
 
 use crate::{
-    attribution::{Basis, Candidate, Decision, LosingReason},
+    attribution::{Basis, Candidate, Decision, LosingReason, nearest},
     catalogue::{APPLE_SEARCH_ADS, Catalogue},
     engagement::EngagementKind,
     flag::Flag,
@@ -10,8 +10,8 @@ use crate::{
 };
 
 /// The decision in plain sentences, names taken from the catalogue: the winner and why, or that the
-/// install is organic, then each loser with its one reason, its age and its window, best class and latest
-/// first, then what was odd.
+/// install is organic, then each loser with its one reason, its age and its window: best class and latest
+/// first, or the nearest miss first of an organic install. Then what was odd.
 #[must_use]
 pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
     let mut sentences = Vec::new();
@@ -37,7 +37,9 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
                 .to_owned(),
         ),
     }
-    let losers = decision.candidates.iter().filter_map(|candidate| Some((candidate, candidate.lost?)));
+    sentences.extend(nearest(decision).iter().map(|miss| miss.sentence(catalogue)));
+    let beaten = decision.candidates.iter().filter(|_| decision.winner().is_some());
+    let losers = beaten.filter_map(|candidate| Some((candidate, candidate.lost?)));
     sentences.extend(losers.map(|(loser, reason)| {
         format!(
             "Not credited: {} ({}, {}): {} ({reason}).",
@@ -66,7 +68,7 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
 }
 
 /// `a click of Acme (tracker Spring, campaign Launch), 2 hours before the install`.
-fn engagement(candidate: &Candidate, catalogue: &Catalogue) -> String {
+pub(super) fn engagement(candidate: &Candidate, catalogue: &Catalogue) -> String {
     let network = catalogue.network(candidate.network).map(|network| network.name.clone());
     let network = network.unwrap_or_else(|| match candidate.network {
         APPLE_SEARCH_ADS => "Apple Search Ads".to_owned(),
@@ -88,6 +90,7 @@ fn engagement(candidate: &Candidate, catalogue: &Catalogue) -> String {
     };
     let when = match candidate.age_ms {
         0 => "at the time of the install".to_owned(),
+        age_ms if age_ms < 0 => format!("{} after the install", span(-age_ms)),
         age_ms => format!("{} before the install", span(age_ms)),
     };
     format!("{kind} of {network}{places}, {when}")
@@ -108,7 +111,7 @@ fn because(winner: &Candidate) -> String {
     }
 }
 
-fn why_lost(loser: &Candidate, reason: LosingReason) -> String {
+pub(super) fn why_lost(loser: &Candidate, reason: LosingReason) -> String {
     match reason {
         LosingReason::OutsideWindow => match loser.window {
             Window::Disabled => "its class is switched off".to_owned(),
@@ -151,7 +154,7 @@ fn window(candidate: &Candidate) -> String {
     }
 }
 
-fn by(level: Level) -> &'static str {
+pub(super) fn by(level: Level) -> &'static str {
     match level {
         Level::Tracker => "by the tracker",
         Level::Network => "by the network",
@@ -181,7 +184,7 @@ const fn oddity(flag: Flag) -> Option<&'static str> {
 }
 
 /// The two largest units of a span: `2 days 5 hours`, `40 seconds`; `less than a second`.
-fn span(ms: i64) -> String {
+pub(super) fn span(ms: i64) -> String {
     const UNITS: [(i64, &str); 4] =
         [(DAY_MS, "day"), (HOUR_MS, "hour"), (MINUTE_MS, "minute"), (SECOND_MS, "second")];
     let mut rest = ms;

@@ -3,6 +3,7 @@
 mod keys;
 mod ladder;
 mod laws;
+mod misses;
 mod rules;
 mod sentences;
 mod world;

@@ -2,6 +2,7 @@
 
 pub(super) mod attribution;
 pub(super) mod deliveries;
+pub(super) mod explain;
 pub(super) mod inputs;
 pub(super) mod ledger;
 pub(super) mod skad;

@@ -1,3 +1,4 @@
+mod explain;
 mod fraud;
 mod skad;
 

@@ -35,8 +35,8 @@ fn only_near_misses() {
         "app impression_modeled off\n30s viewed a",
         &[
             "The install is organic: nothing that was found could be credited. The nearest misses follow.",
-            "Not credited: an impression of Network A (tracker Link a, campaign Launch), 30 seconds before the \
-             install (modeled, window switched off by the app): its class is switched off (outside_window).",
+            "Missed: an impression of Network A (tracker Link a, campaign Launch), 30 seconds before the install, \
+             matched by IP and user agent; the modeled class is switched off by the app.",
         ],
     );
 }

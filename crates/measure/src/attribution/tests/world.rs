@@ -229,7 +229,12 @@ impl World {
     }
 
     pub(super) fn decide(&self) -> Decision {
-        decide(&Question {
+        self.ask(decide)
+    }
+
+    /// Asks the question.
+    pub(super) fn ask<T>(&self, of: impl FnOnce(&Question<'_>) -> T) -> T {
+        of(&Question {
             record: &self.record,
             touches: &self.touches,
             more: false,

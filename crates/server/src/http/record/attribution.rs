@@ -3,7 +3,7 @@
 
 use axum::{Json, extract::State};
 use measure::{
-    DeviceId, InstallId, Timestamp,
+    AppId, DeviceId, InstallId, Timestamp,
     attribution::{Basis, Candidate, Decision, explain},
     catalogue::Catalogue,
     device::Device,
@@ -12,6 +12,7 @@ use measure::{
     policy::Window,
 };
 use serde_json::{Value, json};
+use store::{Store, StoreError};
 
 use super::super::asked::Path;
 use super::{iso, plain};
@@ -38,19 +39,10 @@ pub(in crate::http) async fn of_device(
         .ask(move |store| {
             let by_device = store.device(app, &JoinKey::KochavaDeviceId(asked.clone()))?;
             let id = by_device.map(|device| device.install).or_else(|| asked.parse::<InstallId>().ok());
-            let Some(id) = id else { return Ok(None) };
-            let Some((record, decisions)) = store.install(app, id)? else { return Ok(None) };
-            // The device holds the source in full. Devices come in order: its own comes right after the
-            // identifier before it.
-            let before = DeviceId(uuid::Uuid::from_u128(record.device.0.as_u128().wrapping_sub(1)));
-            let next = store.devices(app, Some(before), 1)?.pop();
-            let device = next.filter(|device| device.id == record.device);
-            Ok(Some((record, decisions, device)))
+            id.map_or(Ok(None), |id| Decided::find(store, app, id))
         })
         .await?;
-    let (record, mut decisions, device) =
-        found.ok_or(Error::NotFound("install: no install of this device is on record"))?;
-    let decision = decisions.pop().ok_or(Error::NotFound("decision on this install"))?;
+    let Decided { record, decision, device, .. } = found.ok_or(NO_INSTALL)?;
     let kochava_id = device.as_ref().and_then(|device| device.kochava_ids.first()).cloned();
     Ok(Json(json!({
         "success": 1,
@@ -63,6 +55,33 @@ pub(in crate::http) async fn of_device(
         },
         "decision": in_full(&catalogue, &record, &decision),
     })))
+}
+
+/// The answer about a device that has no install.
+pub(super) const NO_INSTALL: Error = Error::NotFound("install: no install of this device is on record");
+
+/// An install with the decision on it.
+pub(super) struct Decided {
+    pub record: InstallRecord,
+    /// The revision in force.
+    pub decision: Decision,
+    /// Those before it, oldest first.
+    pub earlier: Vec<Decision>,
+    /// The device, which holds the source in full.
+    pub device: Option<Device>,
+}
+
+impl Decided {
+    /// What is on record of an install.
+    pub fn find(store: &dyn Store, app: AppId, install: InstallId) -> Result<Option<Self>, StoreError> {
+        let Some((record, mut earlier)) = store.install(app, install)? else { return Ok(None) };
+        let Some(decision) = earlier.pop() else { return Ok(None) };
+        // Devices come in order: its own comes right after the identifier before it.
+        let before = DeviceId(uuid::Uuid::from_u128(record.device.0.as_u128().wrapping_sub(1)));
+        let next = store.devices(app, Some(before), 1)?.pop();
+        let device = next.filter(|device| device.id == record.device);
+        Ok(Some(Self { record, decision, earlier, device }))
+    }
 }
 
 /// The part that clients of the incumbent know; `false` when organic.
@@ -111,7 +130,7 @@ fn incumbent(
 }
 
 /// The decision with every candidate, as data and in plain sentences.
-fn in_full(catalogue: &Catalogue, record: &InstallRecord, decision: &Decision) -> Value {
+pub(super) fn in_full(catalogue: &Catalogue, record: &InstallRecord, decision: &Decision) -> Value {
     json!({
         "winner": decision.winner().map(|winner| candidate(catalogue, winner)),
         "class": decision.class(),
@@ -170,7 +189,7 @@ impl Names {
     }
 }
 
-fn candidate(catalogue: &Catalogue, candidate: &Candidate) -> Value {
+pub(super) fn candidate(catalogue: &Catalogue, candidate: &Candidate) -> Value {
     let names = Names::of(catalogue, candidate);
     let (identifier, form) = match &candidate.basis {
         Basis::Identifier { kind, form } => (Some(kind.clone()), form.clone()),
@@ -202,6 +221,6 @@ fn candidate(catalogue: &Catalogue, candidate: &Candidate) -> Value {
     })
 }
 
-fn seconds(ms: i64) -> i64 {
+pub(super) fn seconds(ms: i64) -> i64 {
     Timestamp(ms).seconds()
 }

@@ -4,6 +4,7 @@
 use axum::{Json, extract::State};
 use measure::{
     AppId, InputId,
+    attribution::Source,
     input::{Fact, Outcome, Payload, Quarantined},
 };
 use serde::Deserialize;
@@ -124,16 +125,17 @@ fn device(origin: &measure::device::Origin) -> Value {
     })
 }
 
+/// Where an install or event came from, in short.
+pub(super) fn source(source: &Option<Source>) -> Value {
+    let Some(source) = source else { return Value::Null };
+    json!({
+        "class": source.class, "kind": source.kind.name(), "network_id": source.network.to_string(),
+        "tracker_id": source.tracker.map(|id| id.to_string()),
+        "click_id": source.touch.map(|touch| touch.to_string()),
+    })
+}
+
 fn outcome(outcome: &Outcome) -> Value {
-    let source = |source: &Option<measure::attribution::Source>| {
-        source.as_ref().map(|source| {
-            json!({
-                "class": source.class, "kind": source.kind.name(), "network_id": source.network.to_string(),
-                "tracker_id": source.tracker.map(|id| id.to_string()),
-                "click_id": source.touch.map(|touch| touch.to_string()),
-            })
-        })
-    };
     let suppressed: Vec<Value> = outcome
         .suppressed()
         .iter()

@@ -1,0 +1,156 @@
+//! Why an install or an event was decided as it was (tracking-and-attribution.md section 18).
+
+use crate::harness::{App, Server, Value, device, json, now};
+
+fn android(n: u64, ip: &str) -> Value {
+    json!({ "origination_ip": ip, "device_ua": device::PIXEL, "device_ids": { "adid": device::advertising_id(n) } })
+}
+
+fn modeled(ip: &str, seconds_ago: i64) -> String {
+    format!("ip_address={ip}&device_ua={}&click_time={}", device::encoded(device::PIXEL), now() - seconds_ago)
+}
+
+async fn explained(app: &App, device: &str) -> Value {
+    app.server.get(&format!("/api/apps/{}/devices/{device}/explain", app.id)).await.is(200).json()
+}
+
+fn sentences(answer: &Value) -> String {
+    let lines = answer["explanation"].as_array().unwrap_or_else(|| panic!("no sentences in {answer}"));
+    lines.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn an_install_is_explained_by_its_number_its_device_and_its_identifier() {
+    let server = Server::start().await;
+    let app = server.app("Android").await;
+    let link = app.link("Example Network").await;
+    let adid = device::advertising_id(1);
+    let older = link.click(&format!("adid={adid}")).await;
+    let newer = link.click(&format!("adid={adid}")).await;
+    let input = app.install("SX-1", android(1, "203.0.113.24")).await;
+    let install = input.replace("in_", "ins_");
+
+    let answer = server.get(&format!("/api/installs/{install}/explain")).await.is(200).json();
+    for name in ["SX-1", &install, &adid, &format!("{adid}?id_type=adid")] {
+        let path = name
+            .split_once('?')
+            .map_or(format!("{name}/explain"), |(id, query)| format!("{id}/explain?{query}"));
+        let path = format!("/api/apps/{}/devices/{path}", app.id);
+        assert_eq!(server.get(&path).await.is(200).json(), answer, "by {path}");
+    }
+    let attribution = app.attribution("SX-1").await;
+    assert_eq!(answer["decision"]["winner"]["click_id"], json!(newer), "{answer}");
+    assert_eq!(answer["decision"]["candidates"], attribution["decision"]["candidates"], "{answer}");
+    assert_eq!(answer["decision"]["candidates"][1]["click_id"], json!(older), "{answer}");
+    assert_eq!(answer["nearest_misses"], json!([]), "{answer}");
+    assert_eq!(answer["settings"]["version"], attribution["decision"]["settings_version"], "{answer}");
+    assert!(answer["settings"]["in_force_since"].is_string(), "{answer}");
+    assert_eq!(answer["revisions"][0]["network"], "Example Network", "{answer}");
+    let text = sentences(&answer);
+    assert!(text.contains("attributed to a click of Example Network"), "{text}");
+    assert!(text.contains("a later engagement of an equal class won (older_click)"), "{text}");
+    assert!(text.contains("This is revision 0 of the decision, made under version"), "{text}");
+}
+
+#[tokio::test]
+async fn an_organic_install_names_its_nearest_misses() {
+    let server = Server::start().await;
+    let settings = json!({ "attribution.windows.click_modeled": "7d",
+                           "fraud.minimum_time_to_install.mode": "reject" });
+    let app = server.app_with(json!({ "name": "Shop", "platform": "Android", "settings": settings })).await;
+    let (link, other) = (app.link("Network X").await, app.link("Network Y").await);
+    let ip = "203.0.113.24";
+    let too_old = link.click(&modeled(ip, (8 * 24 + 2) * 3_600 + 30)).await;
+    let too_soon = other.click(&modeled(ip, 5)).await;
+    app.install("SX-1", android(1, ip)).await;
+    let answer = explained(&app, "SX-1").await;
+    assert_eq!(answer["decision"]["winner"], Value::Null, "{answer}");
+    let misses = answer["nearest_misses"].as_array().unwrap();
+    let ids: Vec<&Value> = misses.iter().map(|miss| &miss["click_id"]).collect();
+    assert_eq!(ids, [&json!(too_soon), &json!(too_old)], "{answer}");
+    assert_eq!(misses[0]["missed"], "barred", "{answer}");
+    assert_eq!(misses[0]["lost"], "rejected:minimum_time_to_install", "{answer}");
+    assert_eq!(misses[1]["missed"], "outside_window", "{answer}");
+    assert_eq!(misses[1]["window_from"], "app", "{answer}");
+    let by = misses[1]["missed_by_seconds"].as_i64().unwrap();
+    assert!((93_600..93_700).contains(&by), "{answer}");
+    let text = sentences(&answer);
+    let words = "a click of Network X (tracker DE spring video, campaign Spring), 8 days 2 hours before the \
+                 install, matched by IP and user agent; the modeled window is 7 days, set by the app";
+    assert!(text.contains(words), "{text}");
+    assert_eq!(answer["fraud"][0]["rule"], "minimum_time_to_install", "{answer}");
+    assert_eq!(answer["fraud"][0]["looked_at"], 2, "{answer}");
+    assert_eq!(answer["fraud"][0]["caught"], 1, "{answer}");
+    assert!(text.contains("Fraud rule minimum_time_to_install (reject, set by the app) caught"), "{text}");
+}
+
+#[tokio::test]
+async fn a_click_after_the_install_and_what_consent_removed_are_told_of() {
+    let server = Server::start().await;
+    let app = server.app("iOS").await;
+    let link = app.link("Network X").await;
+    let idfa = device::advertising_id(7);
+    let data = json!({ "usertime": now() - 3_600, "origination_ip": "203.0.113.9", "device_ua": device::IPHONE,
+                       "device_ids": { "idfa": idfa, "idfv": device::advertising_id(8) } });
+    app.install("SX-1", data).await;
+    let device = device::encoded(device::IPHONE);
+    let after =
+        link.click(&format!("ip_address=203.0.113.9&device_ua={device}&click_time={}", now() - 1_800)).await;
+    let answer = explained(&app, "SX-1").await;
+    assert_eq!(answer["nearest_misses"][0]["click_id"], json!(after), "{answer}");
+    assert_eq!(answer["nearest_misses"][0]["missed"], "after_install", "{answer}");
+    assert_eq!(answer["consent"]["removed"][0]["why"], "idfa_dropped:att_missing", "{answer}");
+    let text = sentences(&answer);
+    assert!(text.contains("after the install, matched by IP and user agent"), "{text}");
+    assert!(text.contains("the install's IDFA was dropped before anything was stored"), "{text}");
+}
+
+#[tokio::test]
+async fn an_event_is_explained() {
+    let server = Server::start().await;
+    let app = server.app("Android").await;
+    let link = app.link("Example Network").await;
+    let early = app.event("SX-1", "Early", json!({})).await;
+    let stray = app.event("SX-9", "Stray", json!({})).await;
+    let click = link.click(&format!("adid={}", device::advertising_id(1))).await;
+    let input = app.install("SX-1", android(1, "203.0.113.24")).await;
+    let later = app.event("SX-1", "Purchase", json!({})).await;
+    let explained =
+        async |input: &str| server.get(&format!("/api/events/{input}/explain")).await.is(200).json();
+    let answer = explained(&later).await;
+    assert_eq!(answer["decision"]["basis"], "install_source", "{answer}");
+    assert_eq!(answer["decision"]["install_id"], json!(input.replace("in_", "ins_")), "{answer}");
+    assert_eq!(answer["decision"]["joined_by"], "kochava_device_id", "{answer}");
+    assert_eq!(answer["decision"]["source"]["click_id"], json!(click), "{answer}");
+    assert!(sentences(&answer).contains("a click of Example Network, matched as device_id"), "{answer}");
+    let answer = explained(&early).await;
+    assert_eq!(answer["decision"]["released_by"], json!(input), "{answer}");
+    assert!(sentences(&answer).contains("It came before its install and waited"), "{answer}");
+    let answer = explained(&stray).await;
+    assert_eq!(answer["decision"]["basis"], "no_install", "{answer}");
+    assert!(sentences(&answer).contains("within 86400 seconds (ingest.hold)"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_there_is_none_of_is_404_and_says_of_what() {
+    let server = Server::start().await;
+    let app = server.app("Android").await;
+    let first = app.install("SX-1", android(1, "203.0.113.24")).await;
+    let second = app.install("SX-1", android(1, "203.0.113.24")).await;
+    let id = app.id;
+    let unknown = "0198a1b2c3d47e5f8a9b0c1d2e3f4a5b";
+    for (path, status, says) in [
+        (format!("/api/installs/ins_{unknown}/explain"), 404, "install"),
+        (format!("/api/installs/{}/explain", second.replace("in_", "ins_")), 404, "duplicate"),
+        ("/api/installs/7/explain".to_owned(), 400, "ins_"),
+        (format!("/api/apps/{id}/devices/SX-2/explain"), 404, "no install of this device"),
+        (format!("/api/apps/{id}/devices/SX-1/explain?id_type=adid"), 404, "no install of this device"),
+        (format!("/api/apps/{}/devices/SX-1/explain", id + 9), 404, "app"),
+        (format!("/api/events/in_{unknown}/explain"), 404, "event"),
+        (format!("/api/events/{first}/explain"), 404, "event"),
+        ("/api/events/7/explain".to_owned(), 400, "in_"),
+    ] {
+        let answer = server.get(&path).await.is(status);
+        assert!(answer.text().contains(says), "{path}: {}", answer.text());
+    }
+}
