@@ -4,4 +4,5 @@
 mod apps;
 mod campaigns;
 mod keys;
+mod team;
 mod triggers;

@@ -2,17 +2,21 @@
 //! the fold of every change so far; readers hold an immutable one, and every input names the version it
 //! was resolved under.
 
+mod team;
+
 use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AppId, CampaignId, KeyId, NetworkId, SegmentId, Timestamp, TrackerId, TriggerId,
+    AppId, CampaignId, KeyId, MemberId, NetworkId, SegmentId, Timestamp, TrackerId, TriggerId,
     fraud::{Blocklist, FraudSettings, Listing, Scope},
     platform::Os,
     policy::{Addresses, AppPolicy, Policy, Windows},
     postback::Trigger,
 };
+
+pub use team::{Access, Area, Member, Role};
 
 /// Apple Search Ads: the one network that is always there, because an install can name it without a click.
 pub const APPLE_SEARCH_ADS: NetworkId = NetworkId(1);
@@ -211,6 +215,9 @@ pub struct ManagementKey {
     pub created: Timestamp,
     /// Whether it was withdrawn.
     pub revoked: bool,
+    /// Whose it is: it can do no more than this member. `None` for keys of the account itself.
+    #[serde(default)]
+    pub member: Option<MemberId>,
 }
 
 /// One thing as it is after a change.
@@ -236,6 +243,8 @@ pub enum Entry {
     Fraud(Scope, FraudSettings),
     /// Entries of the blocklist, put on or taken off.
     Blocklist(Vec<Listing>),
+    /// A member.
+    Member(Member),
 }
 
 /// One step in the history of the catalogue.
@@ -268,6 +277,7 @@ pub struct Catalogue {
     triggers: HashMap<TriggerId, Arc<Trigger>>,
     app_triggers: HashMap<AppId, Vec<TriggerId>>,
     keys: HashMap<[u8; 32], Arc<ManagementKey>>,
+    members: HashMap<MemberId, Arc<Member>>,
     addresses: Addresses,
     fraud: HashMap<Scope, Arc<FraudSettings>>,
     blocklist: Arc<Blocklist>,
@@ -298,6 +308,7 @@ impl Catalogue {
     lookup!(segment, segments, segments, SegmentId, Segment);
     lookup!(tracker, trackers, trackers, TrackerId, Tracker);
     lookup!(trigger, triggers, triggers, TriggerId, Trigger);
+    lookup!(member, members, members, MemberId, Member);
 
     /// The app that senders call `guid`; deleted apps are unknown.
     #[must_use]
@@ -405,6 +416,9 @@ impl Catalogue {
             }
             Entry::Key(key) => {
                 self.keys.insert(key.hash, Arc::new(key));
+            }
+            Entry::Member(member) => {
+                self.members.insert(member.id, Arc::new(member));
             }
             Entry::Fraud(scope, settings) => {
                 self.fraud.insert(scope, Arc::new(settings));

@@ -145,3 +145,6 @@ number_id!(
 number_id!(
     /// A management key.
     KeyId);
+number_id!(
+    /// A member: somebody who works with the account.
+    MemberId);

@@ -25,8 +25,8 @@ pub mod skad;
 pub mod time;
 
 pub use id::{
-    AppId, CampaignId, DeliveryId, DeviceId, InputId, InstallId, KeyId, NetworkId, SegmentId, TemplateId,
-    TouchId, TrackerId, TriggerId,
+    AppId, CampaignId, DeliveryId, DeviceId, InputId, InstallId, KeyId, MemberId, NetworkId, SegmentId,
+    TemplateId, TouchId, TrackerId, TriggerId,
 };
 pub use rust_decimal::Decimal;
 pub use time::Timestamp;

@@ -1,6 +1,5 @@
-//! Who may use the management interface: the header `Authentication-Key` (DECISIONS 27, 34).
-
-use std::sync::Arc;
+//! Who may use the management interface: the header `Authentication-Key` (DECISIONS 27, 34), and what the
+//! role of a key's member opens (management-and-reporting.md sections 1 and 11).
 
 use axum::{
     extract::FromRequestParts,
@@ -8,11 +7,11 @@ use axum::{
 };
 use measure::{
     AppId, KeyId,
-    catalogue::{Catalogue, ManagementKey},
+    catalogue::{Access, Area, Catalogue},
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::{error::Error, site::Site};
+use crate::{clock, error::Error, site::Site};
 
 /// The header that carries the key.
 pub const HEADER: &str = "authentication-key";
@@ -23,30 +22,58 @@ pub fn hash(key: &str) -> [u8; 32] {
     Sha256::digest(key).into()
 }
 
-/// Whoever holds the key that a request came with.
+/// What a request is about, by its path. What is not named here counts as [`Area::Analytics`].
+fn area(path: &str) -> Area {
+    let mut parts = path.trim_start_matches('/').split('/');
+    let mut part = || parts.next().unwrap_or_default();
+    match (part(), part(), part()) {
+        ("campaign" | "tier" | "tracker", ..) | ("api", "trackers" | "costs", _) => Area::Campaigns,
+        ("postbacks", ..) | ("apps", _, "postbacks") | ("api", "triggers" | "deliveries", _) => {
+            Area::Postbacks
+        }
+        ("api", "members" | "keys" | "audit", _) => Area::Team,
+        ("accounts", ..) => Area::Privacy,
+        ("apps" | "networks" | "fraud", ..) | ("api", "blocklist", _) => Area::Setup,
+        ("v1", "apps", _) | ("api", "inputs" | "installs", _) => Area::Conversions,
+        _ => Area::Analytics,
+    }
+}
+
+/// Whoever holds the key that a request came with, and what the request is about.
 #[derive(Clone, Debug)]
-pub struct Caller(Arc<ManagementKey>);
+pub struct Caller {
+    key: KeyId,
+    access: Access,
+    area: Area,
+}
 
 impl Caller {
-    /// The caller named by `headers`; 401 when there is no key or it is not known.
-    pub fn identify(catalogue: &Catalogue, headers: &HeaderMap) -> Result<Self, Error> {
+    /// The caller named by `headers`: 401 when there is no key or it is not known, 403 when its role does
+    /// not open what `path` is about.
+    pub fn identify(catalogue: &Catalogue, headers: &HeaderMap, path: &str) -> Result<Self, Error> {
         let key = headers
             .get(HEADER)
             .ok_or(Error::Unauthorized("send a management key in the header Authentication-Key"))?;
         let known = key.to_str().ok().and_then(|key| catalogue.key_by_hash(&hash(key.trim())));
-        known.cloned().map(Self).ok_or(Error::Unauthorized("this management key is not known"))
+        let known = known.and_then(|key| Some((key.id, catalogue.access(key)?)));
+        let (key, access) = known.ok_or(Error::Unauthorized("this management key is not known"))?;
+        let area = area(path);
+        if !access.role.reads(area) {
+            return Err(Error::Forbidden("the role of this key does not open this"));
+        }
+        Ok(Self { key, access, area })
     }
 
     /// The number of the key, for the record of changes.
     #[must_use]
     pub fn key(&self) -> KeyId {
-        self.0.id
+        self.key
     }
 
     /// Whether the key reaches an app.
     #[must_use]
     pub fn reaches(&self, app: AppId) -> bool {
-        self.0.apps.is_empty() || self.0.apps.contains(&app)
+        self.access.reaches(app)
     }
 
     /// May look at an app; 403 otherwise.
@@ -57,12 +84,18 @@ impl Caller {
     /// May change an app; 403 otherwise.
     pub fn may_write(&self, app: AppId) -> Result<(), Error> {
         self.may_read(app)?;
-        if self.0.write { Ok(()) } else { Err(Error::Forbidden("this key may only read")) }
+        if !self.access.write {
+            return Err(Error::Forbidden("this key may only read"));
+        }
+        if !self.access.role.writes(self.area) {
+            return Err(Error::Forbidden("the role of this key may only look at this"));
+        }
+        Ok(())
     }
 
     /// May see what belongs to no app: the whole account's; 403 otherwise.
     pub fn may_read_account(&self) -> Result<(), Error> {
-        if self.0.apps.is_empty() {
+        if self.access.apps.is_none() {
             Ok(())
         } else {
             Err(Error::Forbidden("this key reaches single apps only"))
@@ -72,7 +105,13 @@ impl Caller {
     /// May change what belongs to no app, such as the list of apps; 403 otherwise.
     pub fn may_write_account(&self) -> Result<(), Error> {
         self.may_read_account()?;
-        if self.0.write { Ok(()) } else { Err(Error::Forbidden("this key may only read")) }
+        if !self.access.write {
+            return Err(Error::Forbidden("this key may only read"));
+        }
+        if !self.access.is_whole() {
+            return Err(Error::Forbidden("only an Account Admin may change this"));
+        }
+        Ok(())
     }
 }
 
@@ -80,6 +119,43 @@ impl FromRequestParts<Site> for Caller {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Error> {
-        Self::identify(&site.catalogue.current(), &parts.headers)
+        let caller = Self::identify(&site.catalogue.current(), &parts.headers, parts.uri.path())?;
+        site.catalogue.note_use(caller.key, clock::now());
+        Ok(caller)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Area, area};
+
+    #[test]
+    fn what_a_path_is_about() {
+        for (path, expected) in [
+            ("/apps", Area::Setup),
+            ("/apps/1", Area::Setup),
+            ("/networks/1001", Area::Setup),
+            ("/fraud/blacklist/add", Area::Setup),
+            ("/api/blocklist/import", Area::Setup),
+            ("/campaign/1/delete/2", Area::Campaigns),
+            ("/tier/1", Area::Campaigns),
+            ("/tracker/override", Area::Campaigns),
+            ("/api/trackers/1/links", Area::Campaigns),
+            ("/api/costs", Area::Campaigns),
+            ("/apps/1/postbacks", Area::Postbacks),
+            ("/postbacks/1", Area::Postbacks),
+            ("/api/deliveries", Area::Postbacks),
+            ("/v1/apps/koshop-1/attribution/SX-1", Area::Conversions),
+            ("/api/inputs/in_1", Area::Conversions),
+            ("/api/ledger", Area::Analytics),
+            ("/api/apps/1/skad", Area::Analytics),
+            ("/api/something-new", Area::Analytics),
+            ("/accounts/1/privacy/scrub", Area::Privacy),
+            ("/api/keys/1", Area::Team),
+            ("/api/members", Area::Team),
+            ("/api/audit", Area::Team),
+        ] {
+            assert_eq!(area(path), expected, "{path}");
+        }
     }
 }

@@ -1,15 +1,19 @@
 //! The catalogue as the program holds it: readers take an immutable one, changes go through the store one
 //! after the other.
 
-use std::sync::{
-    Arc, PoisonError, RwLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex as SyncMutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use measure::{
     KeyId, Timestamp,
     catalogue::{APPLE_SEARCH_ADS, Catalogue, Change, Entry, ManagementKey, Network},
     policy::{Policy, Windows},
+    time::MINUTE_MS,
 };
 use store::{Store, StoreError};
 use tokio::sync::Mutex;
@@ -27,6 +31,8 @@ struct Inner {
     changing: Arc<Mutex<()>>,
     /// Whether a change failed in a way that leaves open if it was written.
     unsure: AtomicBool,
+    /// When each key was last used, as far as it was written down: to the minute.
+    used: SyncMutex<BTreeMap<KeyId, Timestamp>>,
 }
 
 /// What the catalogue was found to be at start.
@@ -42,7 +48,9 @@ impl CatalogueService {
     pub fn open(store: Arc<dyn Store>) -> Result<Opened, StoreError> {
         let catalogue = read(store.as_ref())?;
         let fresh = catalogue.version == 0;
+        let used = store.key_uses()?.into_iter().collect();
         let inner = Inner {
+            used: SyncMutex::new(used),
             store,
             current: RwLock::new(Arc::new(catalogue)),
             changing: Arc::default(),
@@ -55,6 +63,28 @@ impl CatalogueService {
     #[must_use]
     pub fn current(&self) -> Arc<Catalogue> {
         self.0.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes that a key was used. Written down at most once a minute, and not waited for.
+    pub fn note_use(&self, key: KeyId, at: Timestamp) {
+        let mut used = self.0.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.get(&key).is_some_and(|before| at.since(*before).abs() < MINUTE_MS) {
+            return;
+        }
+        used.insert(key, at);
+        drop(used);
+        let service = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = service.blocking(move |inner| inner.store.note_use(key, at)).await {
+                tracing::warn!(%error, "the use of a key could not be noted");
+            }
+        });
+    }
+
+    /// When a key was last used, to the minute.
+    #[must_use]
+    pub fn last_use(&self, key: KeyId) -> Option<Timestamp> {
+        self.0.used.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied()
     }
 
     /// Makes a change: `make` sees the catalogue, alone, and says what becomes of it; what it hands out
@@ -153,6 +183,7 @@ impl CatalogueService {
                     write: true,
                     created: at,
                     revoked: false,
+                    member: None,
                 }));
             }
             Ok::<_, StoreError>((entries, ()))

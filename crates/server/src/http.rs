@@ -12,6 +12,7 @@ mod openapi;
 mod postbacks;
 mod record;
 mod settings;
+mod team;
 #[cfg(test)]
 mod tests;
 mod tiers;
@@ -109,6 +110,7 @@ fn management() -> OpenApiRouter<Site> {
         .routes(routes!(trackers::delete))
         .merge(triggers())
         .merge(fraud_rules())
+        .merge(team())
         .merge(record())
         .layer(map_response(secured))
 }
@@ -126,6 +128,16 @@ fn record() -> OpenApiRouter<Site> {
         .routes(routes!(record::inputs::quarantine))
         .routes(routes!(record::inputs::event_names))
         .routes(routes!(record::skad::list))
+}
+
+/// Who works with the account, and what they changed.
+fn team() -> OpenApiRouter<Site> {
+    OpenApiRouter::new()
+        .routes(routes!(team::members::list, team::members::create))
+        .routes(routes!(team::members::get, team::members::update, team::members::delete))
+        .routes(routes!(team::keys::list, team::keys::create))
+        .routes(routes!(team::keys::get, team::keys::update, team::keys::revoke))
+        .routes(routes!(team::audit::list))
 }
 
 /// The blocklist of the account.

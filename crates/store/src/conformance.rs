@@ -39,6 +39,7 @@ macro_rules! store_conformance {
             counts_add_up,
             changes_come_back_in_order,
             event_names_and_digests_are_remembered,
+            the_last_use_of_a_key_is_remembered,
             figures_are_replaced_by_app,
             quarantine_is_paged_by_app,
             quarantine_keeps_the_newest_bodies,

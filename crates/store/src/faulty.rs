@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use measure::{
-    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp, TriggerId,
+    AppId, DeliveryId, DeviceId, InputId, InstallId, KeyId, Timestamp, TriggerId,
     attribution::Decision,
     catalogue::Change,
     device::Device,
@@ -125,6 +125,14 @@ impl<S: Store> Store for Faulty<S> {
 
     fn changes(&self) -> Result<Vec<Change>, StoreError> {
         self.inner.changes()
+    }
+
+    fn note_use(&self, key: KeyId, at: Timestamp) -> Result<(), StoreError> {
+        self.inner.note_use(key, at)
+    }
+
+    fn key_uses(&self) -> Result<Vec<(KeyId, Timestamp)>, StoreError> {
+        self.inner.key_uses()
     }
 
     fn last_sequence(&self) -> Result<u64, StoreError> {

@@ -27,7 +27,7 @@ use std::{
 
 use fjall::{Database, PersistMode};
 use measure::{
-    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp, TriggerId,
+    AppId, DeliveryId, DeviceId, InputId, InstallId, KeyId, Timestamp, TriggerId,
     attribution::Decision,
     catalogue::Change,
     device::Device,
@@ -295,6 +295,17 @@ impl Store for Fjall {
 
     fn changes(&self) -> Result<Vec<Change>, StoreError> {
         self.view().all(Space::Changes).collect()
+    }
+
+    fn note_use(&self, key: KeyId, at: Timestamp) -> Result<(), StoreError> {
+        let mut draft = Draft::default();
+        draft.key_use(key, at)?;
+        let _turn = self.writing();
+        self.write(draft, PersistMode::Buffer)
+    }
+
+    fn key_uses(&self) -> Result<Vec<(KeyId, Timestamp)>, StoreError> {
+        self.view().all(Space::KeyUses).collect()
     }
 
     fn last_sequence(&self) -> Result<u64, StoreError> {

@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use measure::{
-    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp, TouchId,
+    AppId, DeliveryId, DeviceId, InputId, InstallId, KeyId, Timestamp, TouchId,
     engagement::MatchKey,
     identifier::{Digest, DigestLength, JoinKey},
     input::IdempotencyKey,
@@ -262,6 +262,11 @@ fn aggregate_cell(cell: &AggregateCell) -> [u8; 16] {
     let AggregateCell { framework, signed, network, source, window, won } = cell;
     let parts = [framework.name(), signed.name(), network, source].map(str::as_bytes);
     hash(&[&parts[..], &[&[*window, u8::from(*won)]]].concat())
+}
+
+/// When a management key was last used.
+pub(crate) fn key_use(of: KeyId) -> Key {
+    number(of.0)
 }
 
 /// The least key that is greater than every key beginning with `prefix`; `None` when there is none.

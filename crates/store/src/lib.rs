@@ -25,7 +25,7 @@ pub use quarantine::{QUARANTINE_BODIES_MAX, QUARANTINE_BYTES_MAX};
 use std::{cmp::Reverse, collections::HashMap};
 
 use measure::{
-    AppId, DeliveryId, InputId, InstallId, Timestamp, TouchId, TriggerId,
+    AppId, DeliveryId, InputId, InstallId, KeyId, Timestamp, TouchId, TriggerId,
     attribution::Decision,
     catalogue::Change,
     device::Device,
@@ -332,6 +332,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Every change of the catalogue, in order.
     fn changes(&self) -> Result<Vec<Change>, StoreError>;
+
+    /// Notes that a management key was used. Not synced: a power cut may lose the last of them.
+    fn note_use(&self, key: KeyId, at: Timestamp) -> Result<(), StoreError>;
+
+    /// When management keys were last used, by their numbers; those that never were are absent.
+    fn key_uses(&self) -> Result<Vec<(KeyId, Timestamp)>, StoreError>;
 
     /// The sequence number of the last fact; 0 when there is none.
     fn last_sequence(&self) -> Result<u64, StoreError>;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use measure::{
-    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp, TouchId, TriggerId,
+    AppId, DeliveryId, DeviceId, InputId, InstallId, KeyId, Timestamp, TouchId, TriggerId,
     attribution::Decision,
     catalogue::Change,
     device::Device,
@@ -70,6 +70,7 @@ struct State {
     digest_indexes: BTreeMap<(AppId, DigestLength), DigestIndex>,
     tally: Tally,
     figures: BTreeMap<AppId, Figures>,
+    key_uses: BTreeMap<KeyId, Timestamp>,
 }
 
 impl Default for State {
@@ -103,6 +104,7 @@ impl Default for State {
             digest_indexes: BTreeMap::new(),
             tally: Tally::new(),
             figures: BTreeMap::new(),
+            key_uses: BTreeMap::new(),
         }
     }
 }
@@ -405,6 +407,15 @@ impl Store for Memory {
 
     fn changes(&self) -> Result<Vec<Change>, StoreError> {
         Ok(self.state().changes.values().cloned().collect())
+    }
+
+    fn note_use(&self, key: KeyId, at: Timestamp) -> Result<(), StoreError> {
+        self.state().key_uses.insert(key, at);
+        Ok(())
+    }
+
+    fn key_uses(&self) -> Result<Vec<(KeyId, Timestamp)>, StoreError> {
+        Ok(self.state().key_uses.iter().map(|(key, at)| (*key, *at)).collect())
     }
 
     fn last_sequence(&self) -> Result<u64, StoreError> {

@@ -6,7 +6,7 @@
 //! and a decoder for each older one. `tests/golden` holds a file of every version; all must stay readable.
 
 use measure::{
-    AppId, DeviceId, InputId, InstallId, Timestamp,
+    AppId, DeviceId, InputId, InstallId, KeyId, Timestamp,
     attribution::Decision,
     catalogue::Change,
     device::Device,
@@ -79,6 +79,8 @@ pub(crate) type IndexedLength = (AppId, DigestLength, DigestIndex);
 pub(crate) type Counted = (Option<AppId>, Counter, i64);
 /// What fraud rules count for an app.
 pub(crate) type Figured = (AppId, Figures);
+/// When a management key was last used.
+pub(crate) type Used = (KeyId, Timestamp);
 
 records! {
     Fact => "fact",
@@ -103,6 +105,7 @@ records! {
     Counted => "counter",
     Timestamp => "horizon",
     Figured => "figures",
+    Used => "key_use",
 }
 
 #[cfg(test)]

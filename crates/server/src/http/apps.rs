@@ -322,7 +322,7 @@ fn is_secret(key: &str) -> bool {
 }
 
 /// An app as it is shown; a generated secret only once.
-fn object(app: &App, secret: Option<&str>) -> Value {
+pub(super) fn object(app: &App, secret: Option<&str>) -> Value {
     let mode = match app.auth.mode {
         AuthMode::Off => "off",
         AuthMode::Flag => "flag",

@@ -155,7 +155,7 @@ fn find_in<'c>(catalogue: &'c Catalogue, app: &App, id: &str) -> Result<&'c Camp
 }
 
 /// A campaign as it is shown, with counts when a catalogue to count in is given.
-fn object(campaign: &Campaign, counted: Option<&Catalogue>) -> Value {
+pub(super) fn object(campaign: &Campaign, counted: Option<&Catalogue>) -> Value {
     let shape = json!({
         "id": "", "app_id": "", "type": "type_url_forward", "source": "api", "name": "",
         "destination_url": "", "date_created": 0, "date_start": null, "date_end": null,

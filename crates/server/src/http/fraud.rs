@@ -69,7 +69,7 @@ fn with(settings: &FraudSettings, mut answer: Value) -> Value {
 }
 
 /// Settings by their dotted names.
-fn names(settings: &FraudSettings) -> Map<String, Value> {
+pub(super) fn names(settings: &FraudSettings) -> Map<String, Value> {
     let mut names = Map::new();
     for (rule, mode) in &settings.modes {
         names.insert(format!("{PREFIX}{}.mode", rule.name()), mode.name().into());

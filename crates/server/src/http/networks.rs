@@ -169,7 +169,7 @@ fn shown_with(catalogue: &Catalogue, network: &Network) -> Value {
     fraud::shown(catalogue, Scope::Network(network.id), object(network))
 }
 
-fn object(network: &Network) -> Value {
+pub(super) fn object(network: &Network) -> Value {
     let known = json!({
         "id": network.id, "name": network.name, "date_created": rfc3339(network.created),
         "deleted": network.deleted, "settings": settings::of_network(network.windows),

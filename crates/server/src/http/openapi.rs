@@ -41,6 +41,7 @@ const OPEN: [&str; 2] = ["ingest", "server"];
         (name = "postbacks", description = "Which postbacks are sent."),
         (name = "fraud", description = "Blocklists."),
         (name = "record", description = "What became of what was sent."),
+        (name = "team", description = "Members, keys, and the log of every change."),
         (name = "server", description = "Whether the program lives and works."),
     ),
 )]

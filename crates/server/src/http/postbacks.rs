@@ -244,7 +244,7 @@ fn merge(context: &mut Vec<(String, event::Value)>, changes: Fields) {
     }
 }
 
-fn object(trigger: &Trigger) -> Value {
+pub(super) fn object(trigger: &Trigger) -> Value {
     let context: Map<String, Value> = trigger
         .context
         .iter()

@@ -19,7 +19,7 @@ const PAGE_ROWS: usize = 50;
 const PAGE_ROWS_MAX: usize = 1_000;
 
 /// How many rows a caller asks for.
-fn rows(limit: Option<usize>) -> Result<usize, Error> {
+pub(super) fn rows(limit: Option<usize>) -> Result<usize, Error> {
     match limit.unwrap_or(PAGE_ROWS) {
         rows @ 1..=PAGE_ROWS_MAX => Ok(rows),
         _ => Err(Error::BadRequest(format!("limit: must lie between 1 and {PAGE_ROWS_MAX}"))),
@@ -27,7 +27,7 @@ fn rows(limit: Option<usize>) -> Result<usize, Error> {
 }
 
 /// A time as ISO 8601 in UTC, with milliseconds.
-fn iso(time: Timestamp) -> Value {
+pub(super) fn iso(time: Timestamp) -> Value {
     jiff::Timestamp::from_millisecond(time.millis()).map_or(Value::Null, |time| format!("{time:.3}").into())
 }
 

@@ -87,6 +87,7 @@ impl Server {
                 write,
                 created: clock::now(),
                 revoked: false,
+                member: None,
             })
         });
         let keys = keys.collect();

@@ -138,7 +138,7 @@ fn find_in<'c>(catalogue: &'c Catalogue, campaign: &Campaign, id: &str) -> Resul
     own.map(AsRef::as_ref).ok_or(Error::NotFound("segment"))
 }
 
-fn object(segment: &Segment) -> Value {
+pub(super) fn object(segment: &Segment) -> Value {
     let shape = json!({
         "id": "", "app_id": "", "campaign_id": "", "source": "api", "name": "", "target_geo": null,
         "date_created": 0, "what_if_parent_tier_id": null,

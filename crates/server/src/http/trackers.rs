@@ -241,7 +241,7 @@ const SHAPE: &str = r#"{ "id": "", "app_id": "", "app_guid": "", "guid": "", "na
 "twttter_event_guid": null
 }"#;
 
-fn object(site: &Site, catalogue: &Catalogue, tracker: &Tracker) -> Value {
+pub(super) fn object(site: &Site, catalogue: &Catalogue, tracker: &Tracker) -> Value {
     let base = site.public_url();
     let link = |path: &str| {
         let query = form_urlencoded::Serializer::new(String::new())

@@ -6,7 +6,7 @@ use std::{
 };
 
 use measure::{
-    AppId, InputId, Timestamp,
+    AppId, InputId, KeyId, Timestamp,
     identifier::DigestLength,
     ledger::{Counter, Tally, count},
     policy::QUARANTINE_MS,
@@ -375,6 +375,16 @@ pub fn event_names_and_digests_are_remembered<S: Store, R: FnMut(S) -> S>(open: 
     assert_eq!(store.digest_lengths().unwrap(), lengths);
     let indexed = [(APP, DigestLength::Sha1, index(Some(device_id(4)), true))];
     assert_eq!(store.digest_indexes().unwrap(), indexed);
+}
+
+/// Of every key the last use is known, also after a restart.
+pub fn the_last_use_of_a_key_is_remembered<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (mut reopen, store) = open();
+    for (key, at) in [(2, day(1)), (1, day(2)), (2, day(3))] {
+        store.note_use(KeyId(key), at).unwrap();
+    }
+    let store = reopen(store);
+    assert_eq!(store.key_uses().unwrap(), [(KeyId(1), day(2)), (KeyId(2), day(3))]);
 }
 
 /// What fraud rules count is kept by app, the newest only, also after a restart.

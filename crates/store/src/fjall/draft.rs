@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fjall::{Database, OwnedWriteBatch, PersistMode};
 use measure::{
-    DeliveryId, DeviceId, Timestamp, TriggerId,
+    DeliveryId, DeviceId, KeyId, Timestamp, TriggerId,
     catalogue::Change,
     ledger::Tally,
     postback::{Delivery, DeliveryState, Suppression},
@@ -154,6 +154,10 @@ impl Draft {
 
     pub fn changes(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         changes.iter().try_for_each(|change| self.put(Space::Changes, key::number(change.version), change))
+    }
+
+    pub fn key_use(&mut self, key: KeyId, at: Timestamp) -> Result<(), StoreError> {
+        self.put(Space::KeyUses, key::key_use(key), &(key, at))
     }
 
     pub fn device_keys(&mut self, view: &View<'_>, batch: &Batch) -> Result<(), StoreError> {

@@ -37,6 +37,7 @@ pub(super) enum Space {
     DigestIndexes,
     Tally,
     Figures,
+    KeyUses,
 }
 
 /// How a keyspace is mostly read, which decides what Bloom filters are good for.
@@ -55,7 +56,7 @@ const MIB: u64 = 1024 * KIB;
 
 /// Every keyspace: its name on disk, the size of its memtable (what is written most gets most; all
 /// together stay under 100 MiB), and how it is read.
-const TABLE: [(Space, &str, u64, Reads); 27] = [
+const TABLE: [(Space, &str, u64, Reads); 28] = [
     (Space::Meta, "meta", 512 * KIB, Reads::Hits),
     (Space::Facts, "facts", 16 * MIB, Reads::Hits),
     (Space::Inputs, "inputs", 4 * MIB, Reads::Hits),
@@ -83,6 +84,7 @@ const TABLE: [(Space, &str, u64, Reads); 27] = [
     (Space::DigestIndexes, "digest_indexes", 512 * KIB, Reads::Ranges),
     (Space::Tally, "tally", 512 * KIB, Reads::Ranges),
     (Space::Figures, "figures", 4 * MIB, Reads::Ranges),
+    (Space::KeyUses, "key_uses", 512 * KIB, Reads::Ranges),
 ];
 
 /// The open keyspaces.

@@ -66,13 +66,14 @@ fn every_version_of_every_record_is_readable() {
     check::<Counted>(&(None, Counter::Suppressed("superseded".to_owned()), -3));
     check(&day(1));
     check::<Figured>(&(APP, sample::figures(7)));
+    check::<Used>(&(KeyId(3), day(1)));
 }
 
 #[test]
 fn there_is_no_golden_file_without_a_record() {
     let folder = golden("fact", 1);
     let files = fs::read_dir(folder.parent().unwrap()).unwrap().count();
-    assert_eq!(files, 22 * usize::from(VERSION), "one file per record and version");
+    assert_eq!(files, 23 * usize::from(VERSION), "one file per record and version");
 }
 
 #[test]

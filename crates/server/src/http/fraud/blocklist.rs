@@ -147,7 +147,7 @@ pub(in crate::http) async fn list(
     Ok(Json(json!({ "data": data, "nextToken": next, "total": catalogue.blocklist().len() })))
 }
 
-fn row(listing: &Listing) -> Value {
+pub(in crate::http) fn row(listing: &Listing) -> Value {
     let (value, kind, network) = match &listing.what {
         Blocked::Device(identifier) => (identifier.value.clone(), Some(identifier.kind.name()), None),
         Blocked::Digest(digest) => (digest.as_str().to_owned(), Some("hash"), None),

@@ -139,3 +139,33 @@ pub struct TriggerChange {
     #[schema(value_type = Option<Object>)]
     pub context: Option<Value>,
 }
+
+/// A member, or what shall change of it.
+#[derive(ToSchema)]
+pub struct MemberBody {
+    /// Its name; required to make one.
+    #[schema(example = "Sam")]
+    pub name: Option<String>,
+    /// What it may do, by the names of the incumbent; required to make one.
+    #[schema(example = "Campaign Admin")]
+    pub role: Option<String>,
+    /// A label; nothing is sent there.
+    #[schema(example = "sam@example.com")]
+    pub email: Option<String>,
+    /// The apps it may do that with; empty is the whole account.
+    pub apps: Option<Vec<u64>>,
+}
+
+/// A management key, or what shall change of it.
+#[derive(ToSchema)]
+pub struct KeyBody {
+    /// What it is for; required to make one.
+    #[schema(example = "CI")]
+    pub name: Option<String>,
+    /// Whether it may change things; off unless given.
+    pub write: Option<bool>,
+    /// The apps it reaches; empty is the whole account.
+    pub apps: Option<Vec<u64>>,
+    /// Whose it is: it can do no more than this member. Cannot be changed.
+    pub member_id: Option<u64>,
+}

@@ -124,7 +124,7 @@ fn delivery(delivery: &Delivery) -> Value {
 }
 
 /// A URL as it is shown: without the password that may stand before its host (postbacks.md section 11).
-fn masked(url: &str) -> String {
+pub(in crate::http) fn masked(url: &str) -> String {
     let parts = url.split_once("://").and_then(|(scheme, rest)| {
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at_checked(end)?;
