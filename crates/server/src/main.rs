@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod edge;
 mod error;
+mod evaluate;
 mod http;
 mod ledger;
 mod lifecycle;
@@ -21,6 +22,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use config::{Cli, LogFormat};
 use demo::{DemoOptions, SimulateOptions};
+use evaluate::EvaluateOptions;
 
 /// Batches allocate on one thread and free on others, which the system's allocator is slow at.
 #[global_allocator]
@@ -44,6 +46,8 @@ enum Command {
     Demo(DemoOptions),
     /// Sends simulated traffic to a running server and compares what it made of it with the truth.
     Simulate(SimulateOptions),
+    /// Says how right attribution is, on simulated towns whose truth is known.
+    Evaluate(EvaluateOptions),
 }
 
 /// Options that stand for settings. Everything else is set in the file or the environment.
@@ -94,6 +98,7 @@ fn main() -> ExitCode {
         Command::Config(options) => print_config(options),
         Command::Demo(options) => run(demo::demo(options)),
         Command::Simulate(options) => run(demo::simulate(options)),
+        Command::Evaluate(options) => evaluate::evaluate(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

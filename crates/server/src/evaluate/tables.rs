@@ -1,0 +1,133 @@
+//! The outcome as tables that can be pasted into a document.
+
+use std::io::Write as _;
+
+use simulate::city::{FLOODER, INJECTOR, NETWORKS, Trace};
+
+use super::{DEFAULTS, EvaluateOptions, score::Score, town::Town};
+
+/// A table in Markdown: a line of names, then rows.
+fn table(names: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let mut text = line(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
+    text.push_str(&line(&vec!["---".to_owned(); names.len()]));
+    text.extend(rows.into_iter().map(|row| line(&row)));
+    text
+}
+
+/// A share in percent.
+fn share(part: usize, of: usize) -> String {
+    if of == 0 {
+        return "–".to_owned();
+    }
+    #[expect(clippy::cast_precision_loss, reason = "counts of installs")]
+    let percent = 100.0 * part as f64 / of as f64;
+    format!("{percent:.1} %")
+}
+
+/// Prints everything.
+pub fn print(
+    options: &EvaluateOptions,
+    honest: &Town,
+    with_fraud: &Town,
+    modes: &[(&str, Score)],
+    rules: &[(&str, Score)],
+) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "Seed {}, {} people. Without fraud: {} calls, {} installs. With fraud: {} calls, {} installs.\n",
+        options.seed,
+        options.people,
+        honest.inputs(),
+        honest.installs(),
+        with_fraud.inputs(),
+        with_fraud.installs()
+    )?;
+    if let Some((_, score)) = modes.iter().find(|(name, _)| *name == DEFAULTS) {
+        writeln!(out, "What each match class is worth (defaults, no fraud)\n\n{}", classes(score))?;
+        writeln!(out, "What is found (defaults, no fraud)\n\n{}", traces(score))?;
+    }
+    writeln!(out, "Modes of modeled matching (no fraud)\n\n{}", modeled(modes))?;
+    writeln!(out, "What fraud gains under each rule, set to reject\n\n{}", spoils(rules))?;
+    Ok(())
+}
+
+fn classes(score: &Score) -> String {
+    let names =
+        ["class", "installs", "precision", "right network", "wrong network", "was organic", "ambiguous"];
+    table(
+        &names,
+        score.classes.iter().map(|(name, class)| {
+            vec![
+                (*name).to_owned(),
+                class.credited.to_string(),
+                share(class.right, class.credited),
+                share(class.right + class.right_network, class.credited),
+                share(class.wrong_network, class.credited),
+                share(class.was_organic, class.credited),
+                share(class.strangers, class.credited),
+                share(class.ambiguous, class.credited),
+            ]
+        }),
+    )
+}
+
+fn traces(score: &Score) -> String {
+    table(
+        &["what there is to go by", "installs", "recall"],
+        Trace::ALL.into_iter().filter_map(|trace| {
+            let traced = score.traces.get(&trace)?;
+            let installs = traced.installs.to_string();
+            Some(vec![trace.name().to_owned(), installs, share(traced.found, traced.installs)])
+        }),
+    )
+}
+
+fn modeled(modes: &[(&str, Score)]) -> String {
+    let names = ["setting", "modeled", "precision", "right network", "recall of guesses", "ambiguous"];
+    table(
+        &names,
+        modes.iter().map(|(name, score)| {
+            let (class, guesses) = (score.class("modeled"), score.guesses());
+            vec![
+                format!("`{name}`"),
+                class.credited.to_string(),
+                share(class.right, class.credited),
+                share(class.right + class.right_network, class.credited),
+                share(guesses.found, guesses.installs),
+                share(class.ambiguous, class.credited),
+            ]
+        }),
+    )
+}
+
+fn spoils(rules: &[(&str, Score)]) -> String {
+    let names = [
+        "rule",
+        "gained by fraud",
+        NETWORKS[FLOODER].name,
+        NETWORKS[INJECTOR].name,
+        "of organic people",
+        "of other networks",
+        "made up",
+        "earned by honest networks",
+    ];
+    table(
+        &names,
+        rules.iter().map(|(name, score)| {
+            let all = score.all_spoils();
+            let of = |network| score.spoils.get(&network).map_or(0, super::score::Spoils::all).to_string();
+            vec![
+                format!("`{name}`"),
+                all.all().to_string(),
+                of(FLOODER),
+                of(INJECTOR),
+                all.organic.to_string(),
+                all.stolen.to_string(),
+                all.fake.to_string(),
+                score.earned.to_string(),
+            ]
+        }),
+    )
+}

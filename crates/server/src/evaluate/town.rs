@@ -1,0 +1,243 @@
+//! A town as inputs of the engine, and what the engine makes of them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use anyhow::{Context as _, anyhow};
+use engine::{Machine, Submission};
+use measure::{
+    AppId, CampaignId, InputId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
+    attribution::Decision,
+    catalogue::{App, Catalogue, Change, DestinationKind, Entry, InstallAuth, Network, Tracker},
+    engagement::EngagementKind,
+    flag::Flag,
+    fraud::{FraudSettings, Scope},
+    input::{Input, Payload},
+    policy::{AppPolicy, Windows},
+};
+use simulate::{
+    city::{self, Call, City, NETWORKS, Names, Plan, What},
+    device::Platform,
+};
+use store::{Memory, Store};
+use wire::{
+    link::LinkEdge,
+    s2s::{Edge, Endpoint, elements, parse},
+};
+
+use super::score::{Found, Score};
+use crate::edge::UserAgents;
+
+/// When every town begins: times are the town's, not the clock's.
+const FROM: Timestamp = Timestamp(1_760_000_400_000);
+/// Inputs decided in one step; where steps end never shows.
+const STEP: usize = 500;
+/// The first network's number; lower ones are kept for built-in ones.
+const FIRST_NETWORK: u64 = 1_001;
+
+/// A town, parsed once.
+pub struct Town {
+    city: City,
+    inputs: Vec<Input>,
+    /// The mark of the call that each touch stands for.
+    marks: HashMap<TouchId, u64>,
+}
+
+impl Town {
+    /// Draws a town and reads its calls as a server would.
+    pub fn draw(seed: u64, people: usize, flood: u32) -> anyhow::Result<Self> {
+        let names = Names {
+            tracker: &|platform, network| tracker_guid(platform, network),
+            app: &|platform| app_guid(platform).to_owned(),
+            click: &|received, mark| TouchId::from(input_id(received, mark, false)).to_string(),
+        };
+        let city = city::city(&Plan { seed, people, from: FROM.millis(), flood }, &names);
+        let catalogue = catalogue(AppPolicy::default(), &FraudSettings::default());
+        let user_agents = UserAgents::default();
+        let read = |call| read(&catalogue, &user_agents, call);
+        let inputs: Vec<Input> = city.calls.iter().map(read).collect::<anyhow::Result<_>>()?;
+        let marks =
+            city.calls.iter().zip(&inputs).map(|(call, input)| (input.id.into(), call.mark)).collect();
+        Ok(Self { city, inputs, marks })
+    }
+
+    /// How many inputs a run takes.
+    pub const fn inputs(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// How many installs there are.
+    pub const fn installs(&self) -> usize {
+        self.city.installs.len()
+    }
+
+    /// Decides everything under settings and holds it against the truth. `progress` is told of each step.
+    pub fn decide(
+        &self,
+        policy: AppPolicy,
+        rules: FraudSettings,
+        progress: impl Fn(usize),
+    ) -> anyhow::Result<Score> {
+        let catalogue = Arc::new(catalogue(policy, &rules));
+        let store: Arc<dyn Store> = Arc::new(Memory::default());
+        let mut machine = Machine::open(store.clone(), catalogue.clone())?;
+        for step in self.inputs.chunks(STEP) {
+            let taken = |input: &Input| vec![Submission::Input(Box::new(input.clone()), catalogue.clone())];
+            machine.process(step.iter().map(taken).collect());
+            progress(step.len());
+        }
+        let mut score = Score::default();
+        let first: HashMap<u64, &Input> = self
+            .city
+            .calls
+            .iter()
+            .zip(&self.inputs)
+            .filter(|(call, _)| !call.again)
+            .map(|(call, input)| (call.mark, input))
+            .collect();
+        for install in &self.city.installs {
+            let input = first.get(&install.mark).context("an install without a call")?;
+            let (_, mut decisions) =
+                store.install(input.app, input.id.into())?.ok_or_else(|| anyhow!("an install was lost"))?;
+            let decision = decisions.pop().context("an install without a decision")?;
+            score.count(install, self.found(&decision), &self.city.marks);
+        }
+        Ok(score)
+    }
+
+    fn found(&self, decision: &Decision) -> Found {
+        Found {
+            class: decision.class(),
+            mark: decision
+                .winner()
+                .and_then(|winner| winner.touch)
+                .and_then(|touch| self.marks.get(&touch).copied()),
+            ambiguous: decision.ambiguous,
+        }
+    }
+}
+
+/// A call as an input.
+fn read(catalogue: &Catalogue, user_agents: &UserAgents, call: &Call) -> anyhow::Result<Input> {
+    let received = Timestamp(call.received);
+    let app = catalogue.app_by_guid(app_guid(call.platform)).context("the app is unknown")?;
+    let traits_of = |user_agent: &str| user_agents.traits_of(user_agent);
+    let (payload, flags) = match &call.what {
+        What::Click(query) => engagement(catalogue, app, EngagementKind::Click, query, received, &traits_of)?,
+        What::View(query) => {
+            engagement(catalogue, app, EngagementKind::Impression, query, received, &traits_of)?
+        }
+        What::Install(body) => {
+            let read = elements(body.as_bytes()).map_err(|refused| anyhow!(refused.error))?;
+            let element = read.elements.into_iter().next().and_then(Result::ok).context("an empty body")?;
+            let edge = Edge { received, ip: None, user_agent: None, traits_of: &traits_of };
+            let parsed = parse(Endpoint::TrackJson, &element, app, &edge).map_err(|no| anyhow!(no.error))?;
+            (parsed.payload, parsed.flags)
+        }
+    };
+    Ok(Input {
+        id: input_id(call.received, call.mark, call.again),
+        received,
+        app: app.id,
+        catalogue: catalogue.version,
+        key: None,
+        body_hash: [0; 16],
+        body: String::new(),
+        flags,
+        payload,
+    })
+}
+
+fn engagement(
+    catalogue: &Catalogue,
+    app: &App,
+    kind: EngagementKind,
+    query: &str,
+    received: Timestamp,
+    traits_of: &dyn Fn(&str) -> measure::platform::Traits,
+) -> anyhow::Result<(Payload, measure::flag::Flags)> {
+    let link = wire::link::read(query);
+    let tracker = link.tracker_guid().and_then(|guid| catalogue.tracker_by_guid(guid));
+    let edge = LinkEdge { received, ip: None, user_agent: None, accept_click_time: true, traits_of };
+    let (engagement, mut flags) =
+        link.engagement(kind, tracker.context("the tracker is unknown")?, app, &edge);
+    if engagement.identifiers.is_empty() {
+        flags.insert(Flag::NoIdentifier);
+    }
+    Ok((Payload::Engagement(engagement), flags))
+}
+
+/// A version 7 UUID of this time and number.
+fn input_id(received: i64, mark: u64, again: bool) -> InputId {
+    let number = u128::from(mark) << 1 | u128::from(again);
+    let millis = u128::from(received.unsigned_abs());
+    InputId(uuid::Uuid::from_u128(millis << 80 | 0x7000_u128 << 64 | 0x8000_u128 << 48 | number))
+}
+
+const fn app_guid(platform: Platform) -> &'static str {
+    match platform {
+        Platform::Ios => "kotown-ios",
+        Platform::Android => "kotown-android",
+    }
+}
+
+fn tracker_guid(platform: Platform, network: usize) -> String {
+    format!("{}-t{network}", app_guid(platform))
+}
+
+/// Two apps with the same settings, the networks, and a tracker for each pair of them.
+fn catalogue(policy: AppPolicy, rules: &FraudSettings) -> Catalogue {
+    let mut entries = Vec::new();
+    let policy = AppPolicy { accept_click_time: Some(true), ..policy };
+    for (network, kind) in NETWORKS.iter().enumerate() {
+        entries.push(Entry::Network(Network {
+            id: network_id(network),
+            name: kind.name.to_owned(),
+            windows: Windows::default(),
+            created: FROM,
+            deleted: false,
+            extra: String::new(),
+        }));
+    }
+    for (number, platform) in (1..).zip(Platform::ALL) {
+        let app = AppId(number);
+        entries.push(Entry::App(App {
+            id: app,
+            guid: app_guid(platform).to_owned(),
+            name: platform.name().to_owned(),
+            platform: platform.name().to_owned(),
+            auth: InstallAuth::default(),
+            policy,
+            created: FROM,
+            updated: FROM,
+            deleted: false,
+            extra: String::new(),
+        }));
+        entries.push(Entry::Fraud(Scope::App(app), rules.clone()));
+        for (network, kind) in NETWORKS.iter().enumerate() {
+            entries.push(Entry::Tracker(Tracker {
+                id: TrackerId(number * 100 + network as u64),
+                guid: tracker_guid(platform, network),
+                app,
+                campaign: CampaignId(number),
+                segment: SegmentId(number),
+                network: network_id(network),
+                name: kind.name.to_owned(),
+                destination_url: "https://apps.example.com/town".to_owned(),
+                destination: DestinationKind::Custom,
+                windows: Windows::default(),
+                created: FROM,
+                deleted: false,
+                extra: String::new(),
+            }));
+        }
+    }
+    let mut catalogue = Catalogue::default();
+    for (version, entry) in (1..).zip(entries) {
+        catalogue.apply(Change { version, at: FROM, by: None, entry });
+    }
+    catalogue
+}
+
+const fn network_id(network: usize) -> NetworkId {
+    NetworkId(FIRST_NETWORK + network as u64)
+}

@@ -1,0 +1,150 @@
+//! Where phones are on the internet, hour by hour. Only ranges that nobody has: 198.18.0.0/15 (benchmarks) and
+//! 2001:db8::/32 (documentation).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use rand::{RngExt as _, rngs::StdRng};
+
+use super::{HOUR, phone::Phone};
+
+/// Of a hundred homes, those with more than one of our people.
+const SHARED_HOMES: u32 = 30;
+/// People of a shared home, at most.
+const HOME_PEOPLE_MAX: usize = 4;
+/// Of a hundred homes, those with IPv6 (one /64 for all; every phone takes a new address in it every day).
+const V6_HOMES: u32 = 45;
+/// Of a hundred people, those who work in an office.
+const WORKERS: u32 = 35;
+/// Our people in one office, all behind one address.
+const OFFICE_PEOPLE: usize = 40;
+/// Carriers, each of which has a pool of IPv4 addresses.
+const CARRIERS: u32 = 4;
+/// Of a hundred phones, those that their carrier gives an IPv6 /64 of their own, a new one every time.
+const V6_CARRIED: u32 = 55;
+/// Our people behind one address of a carrier at any time. Thousands share it in all; ours are a few of them.
+const CARRIED_PEOPLE: usize = 12;
+/// Hours after which a carrier hands out another address.
+const LEASE_HOURS: i64 = 3;
+
+/// Where somebody lives and works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// The number of the person.
+    pub person: u32,
+    /// The number of the home.
+    pub home: u32,
+    /// The number of the office, for those who work in one.
+    pub office: Option<u32>,
+    carrier: u32,
+    carrier_v6: bool,
+    home_v6: bool,
+}
+
+impl Home {
+    /// The place of a phone that is in nobody's hands.
+    pub const fn nowhere(person: u32) -> Self {
+        Self { person, home: 0, office: None, carrier: 0, carrier_v6: false, home_v6: false }
+    }
+}
+
+/// All of them.
+#[derive(Clone, Debug)]
+pub struct Places {
+    people: usize,
+    offices: u32,
+    pool: u32,
+    salt: u64,
+}
+
+impl Places {
+    pub fn draw(people: usize, rng: &mut StdRng) -> Self {
+        let offices = u32::try_from(people / OFFICE_PEOPLE).unwrap_or(u32::MAX).max(1);
+        let pool = u32::try_from(people / CARRIED_PEOPLE / CARRIERS as usize).unwrap_or(u32::MAX).max(1);
+        Self { people, offices, pool, salt: rng.random() }
+    }
+
+    /// Everybody's place, home by home.
+    pub fn phones(&self, rng: &mut StdRng) -> Vec<Home> {
+        let mut all: Vec<Home> = Vec::with_capacity(self.people);
+        let mut home = 0;
+        while all.len() < self.people {
+            let shared = rng.random_range(0..100) < SHARED_HOMES;
+            let size = if shared { rng.random_range(2..=HOME_PEOPLE_MAX) } else { 1 };
+            let home_v6 = rng.random_range(0..100) < V6_HOMES;
+            for _ in 0..size.min(self.people - all.len()) {
+                let works = rng.random_range(0..100) < WORKERS;
+                all.push(Home {
+                    person: u32::try_from(all.len()).unwrap_or(u32::MAX),
+                    home,
+                    office: works.then(|| rng.random_range(0..self.offices)),
+                    carrier: rng.random_range(0..CARRIERS),
+                    carrier_v6: rng.random_range(0..100) < V6_CARRIED,
+                    home_v6,
+                });
+            }
+            home += 1;
+        }
+        all
+    }
+
+    /// The address that a phone has at a moment.
+    pub fn address(&self, phone: &Phone, time: i64) -> IpAddr {
+        let home = &phone.home;
+        let hour = time.div_euclid(HOUR);
+        let at_work = home.office.is_some() && (9..17).contains(&hour.rem_euclid(24));
+        match (self.dice(home.person, hour, 0) % 100, at_work, home.office) {
+            (0..70, true, Some(office)) => v4(office),
+            (0..60, false, _) => self.at_home(home, hour.div_euclid(24)),
+            _ => self.carried(home, hour.div_euclid(LEASE_HOURS)),
+        }
+    }
+
+    fn at_home(&self, home: &Home, day: i64) -> IpAddr {
+        if home.home_v6 {
+            // A /64 of the home, an interface of the phone and day.
+            v6(u64::from(home.home), self.dice(home.person, day, 1))
+        } else {
+            v4(self.offices + home.home)
+        }
+    }
+
+    fn carried(&self, home: &Home, lease: i64) -> IpAddr {
+        let dice = self.dice(home.person, lease, 2);
+        if home.carrier_v6 {
+            v6(0x8000_0000 | (dice >> 34), dice)
+        } else {
+            let number = u32::try_from(dice % u64::from(self.pool)).unwrap_or(0);
+            // The pools lie behind every home that there can be.
+            v4(0x1_0000 + home.carrier * self.pool + number)
+        }
+    }
+
+    /// An address of a data centre.
+    pub const fn rented(&self, number: u32) -> IpAddr {
+        v4(0x1_f000 + number)
+    }
+
+    /// A number that looks drawn and is always the same for the same person and slot.
+    fn dice(&self, person: u32, slot: i64, kind: u64) -> u64 {
+        let mut x = self.salt ^ (u64::from(person) << 32) ^ slot.cast_unsigned() ^ (kind << 60);
+        for _ in 0..2 {
+            // The finaliser of SplitMix64.
+            x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            x ^= x >> 31;
+        }
+        x
+    }
+}
+
+/// The address of this number in 198.18.0.0/15.
+const fn v4(number: u32) -> IpAddr {
+    let [_, b, c, d] = (number % 0x2_0000).to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(198, 18 + b, c, d))
+}
+
+/// The address of this subnet and interface in 2001:db8::/32.
+fn v6(subnet: u64, interface: u64) -> IpAddr {
+    let prefix = 0x2001_0db8_u128 << 96 | u128::from(subnet & 0xffff_ffff) << 64;
+    IpAddr::V6(Ipv6Addr::from(prefix | u128::from(interface)))
+}
