@@ -5,6 +5,7 @@
 //! answers of this module say which.
 
 mod answer;
+mod finished;
 mod limit;
 pub(super) mod link;
 pub(super) mod s2s;
@@ -19,6 +20,8 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+
+use finished::Finished;
 
 pub use limit::AppLimits;
 
@@ -44,8 +47,8 @@ pub(super) async fn open_to_browsers(mut response: Response) -> Response {
 
 /// Runs `work` to its end, whether or not the sender waits for the answer.
 async fn finish(work: impl Future<Output = Response> + Send + 'static) -> Response {
-    let done = tokio::spawn(work).await;
-    done.unwrap_or_else(|_| answer::refusal(500, "the server failed while it took this call: send it again"))
+    let done = Finished::new(work).await;
+    done.unwrap_or_else(|| answer::refusal(500, "the server failed while it took this call: send it again"))
 }
 
 /// The text of a header, byte by byte where it is not UTF-8, so that two values stay two; `None` when it is

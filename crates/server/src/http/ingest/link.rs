@@ -1,7 +1,7 @@
 //! Tracking links: `GET /v1/cpi/click` and `GET /track/impression`
 //! (tracking-and-attribution.md sections 2 to 4, DECISIONS 1 and 10).
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json,
@@ -25,6 +25,7 @@ use wire::link::{Link, LinkEdge};
 use super::{
     Peer,
     answer::{refusal, with_inputs},
+    finished::Finished,
     text,
 };
 use crate::http::openapi::Untaken;
@@ -61,7 +62,7 @@ pub(in crate::http) async fn click(
     let is_server = link.is_server_call();
     let mut commit = commit(&site, read, !is_server);
     if is_server {
-        return match commit.await {
+        return match commit.await.unwrap_or(Answer::Unavailable) {
             Answer::Accepted(id) | Answer::Repeated(id) => {
                 with_inputs(Json(json!({ "success": "1" })).into_response(), &[id])
             }
@@ -71,7 +72,7 @@ pub(in crate::http) async fn click(
     let onward = |id: InputId| redirect(link.destination(&tracker, &app, id.into()));
     match tokio::time::timeout(site.config.commit_wait(), &mut commit).await {
         // A repeated click leads on as the first one, which is the one that an install can name.
-        Ok(Answer::Accepted(id) | Answer::Repeated(id) | Answer::Conflict(id)) => {
+        Ok(Some(Answer::Accepted(id) | Answer::Repeated(id) | Answer::Conflict(id))) => {
             with_inputs(onward(id), &[id])
         }
         // A person is waiting: the way to the store stays open even when the click could not be kept. It
@@ -104,7 +105,7 @@ pub(in crate::http) async fn impression(
     let Some(read) = read(&site, &peer, &headers, &link, EngagementKind::Impression) else {
         return unknown_tracker(&site);
     };
-    match commit(&site, read, false).await {
+    match commit(&site, read, false).await.unwrap_or(Answer::Unavailable) {
         Answer::Accepted(id) | Answer::Repeated(id) => {
             let mut response = PIXEL.into_response();
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("image/gif"));
@@ -124,11 +125,11 @@ struct Read {
 
 /// Puts an engagement on record. The work goes on when nobody waits for it any more. A `browser` is never
 /// told of a conflict: the first click stands (DECISIONS 26).
-fn commit(site: &Site, read: Read, browser: bool) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+fn commit(site: &Site, read: Read, browser: bool) -> Finished<Answer> {
     let site = site.clone();
     let app = Some(read.app.id);
     site.ledger.receive(app);
-    let work = tokio::spawn(async move {
+    Finished::new(async move {
         let submission = Submission::Input(Box::new(read.input), read.catalogue);
         let answer =
             site.engine.submit(vec![submission]).await.into_iter().next().unwrap_or(Answer::Unavailable);
@@ -140,8 +141,7 @@ fn commit(site: &Site, read: Read, browser: bool) -> Pin<Box<dyn Future<Output =
         };
         site.ledger.settle(app, fate);
         answer
-    });
-    Box::pin(async move { work.await.unwrap_or(Answer::Unavailable) })
+    })
 }
 
 /// The engagement that a link stands for; `None` when its tracker is unknown.
