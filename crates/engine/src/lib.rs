@@ -1,9 +1,10 @@
 //! The one write path.
 //!
 //! Resolved inputs come in over a bounded queue; one thread gathers those of the last moments into a
-//! batch, loads what they need, asks `measure` what they bring about, and commits it all at once. The
-//! sender is answered after that. Batches form by themselves while the previous one is being written, so
-//! an idle server answers at once and a busy one commits many inputs with one sync.
+//! batch, loads what they need, asks `measure` what they bring about, and writes it all at once. A second
+//! thread syncs what was written, and only then answers the senders, while the first one decides the
+//! next batch. Batches form by themselves while the previous one is being written, so an idle server
+//! answers at once and a busy one commits many inputs with one sync.
 
 mod aggregate;
 mod engagement;
@@ -14,11 +15,18 @@ mod link;
 mod machine;
 mod memory;
 mod replay;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod view;
 
-use std::{sync::Arc, thread::JoinHandle};
+use std::{
+    sync::{
+        Arc,
+        mpsc::{SendError, SyncSender, sync_channel},
+    },
+    thread::JoinHandle,
+};
 
 use measure::{
     InputId,
@@ -26,10 +34,16 @@ use measure::{
     input::{Input, Quarantined},
 };
 use store::{Store, StoreError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 
 pub use machine::Machine;
 pub use replay::replay;
+
+/// Batches that may be written and wait for the sync of an earlier one.
+const BATCHES_WRITTEN_MAX: usize = 2;
 
 /// Limits of the write path.
 #[derive(Clone, Copy, Debug)]
@@ -74,8 +88,11 @@ pub enum Answer {
 
 struct Job {
     submissions: Vec<Submission>,
-    reply: oneshot::Sender<Vec<Answer>>,
+    reply: Reply,
 }
+
+/// Where the answers to one request go.
+type Reply = oneshot::Sender<Vec<Answer>>;
 
 /// A handle to the write path; cheap to clone.
 #[derive(Clone, Debug)]
@@ -89,13 +106,13 @@ impl std::fmt::Debug for Job {
     }
 }
 
+/// Takes a batch from the queue, decides and writes it.
 fn run_batch(
     machine: &mut Machine,
     queue: &mut mpsc::Receiver<Job>,
     first: Job,
     options: Options,
-    committed: &impl Fn(),
-) {
+) -> sync::Written {
     let mut elements = first.submissions.len();
     let mut batch = vec![first];
     while elements < options.batch_elements_max {
@@ -105,19 +122,42 @@ fn run_batch(
     }
     let (submissions, replies): (Vec<_>, Vec<_>) =
         batch.into_iter().map(|job| (job.submissions, job.reply)).unzip();
-    let done = machine.process(submissions);
-    for (reply, answers) in replies.into_iter().zip(done.answers) {
-        // A sender that has gone does not undo what is on record.
-        let _gone = reply.send(answers);
-    }
-    if done.created_deliveries {
-        committed();
+    sync::Written { done: machine.write(submissions), replies }
+}
+
+/// The writing thread: batch after batch, until nobody can submit any more or the store takes no writes.
+fn run(
+    mut machine: Machine,
+    mut queue: mpsc::Receiver<Job>,
+    options: Options,
+    written: &SyncSender<sync::Written>,
+) {
+    // The digest index grows in the pauses between batches.
+    let mut indexing = machine.index_some_digests();
+    loop {
+        let first = if indexing { queue.try_recv().ok() } else { queue.blocking_recv() };
+        match first {
+            Some(first) => {
+                let batch = run_batch(&mut machine, &mut queue, first, options);
+                if let Err(SendError(batch)) = written.send(batch) {
+                    return batch.refuse();
+                }
+            }
+            None if queue.is_closed() && queue.is_empty() => return,
+            None => {}
+        }
+        indexing = machine.index_some_digests();
+        if machine.is_over() {
+            return;
+        }
     }
 }
 
 impl Engine {
-    /// Starts the writing thread. It ends when every handle is gone and the queue is empty, or when the
-    /// store takes no more writes: then end the program, for no more is accepted. `committed` is called after each commit that created deliveries.
+    /// Starts the write path: a thread that decides and writes batches, and one that syncs them and answers.
+    /// The handle is of the latter. It ends when every handle is gone and the queue is empty, or when the
+    /// store takes no more writes: then end the program, for no more is accepted. `committed` is called
+    /// once deliveries that were created are durable.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -127,28 +167,20 @@ impl Engine {
         options: Options,
         committed: impl Fn() + Send + 'static,
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
-        let mut machine = Machine::open(store, catalogue)?;
-        let (jobs, mut queue) = mpsc::channel::<Job>(options.queue_requests_max);
-        let thread = std::thread::Builder::new()
+        let machine = Machine::open(store.clone(), catalogue)?;
+        let (jobs, queue) = mpsc::channel::<Job>(options.queue_requests_max);
+        let (written, to_sync) = sync_channel(BATCHES_WRITTEN_MAX);
+        let cannot_start =
+            |error| StoreError::Unavailable(format!("cannot start the threads of the write path: {error}"));
+        let writer = std::thread::Builder::new()
             .name("engine".to_owned())
-            .spawn(move || {
-                // The digest index grows in the pauses between batches.
-                let mut indexing = machine.index_some_digests();
-                loop {
-                    let first = if indexing { queue.try_recv().ok() } else { queue.blocking_recv() };
-                    match first {
-                        Some(first) => run_batch(&mut machine, &mut queue, first, options, &committed),
-                        None if queue.is_closed() && queue.is_empty() => break,
-                        None => {}
-                    }
-                    indexing = machine.index_some_digests();
-                    if machine.is_over() {
-                        break;
-                    }
-                }
-            })
-            .map_err(|error| StoreError::Unavailable(format!("cannot start the writing thread: {error}")))?;
-        Ok((Self { jobs }, thread))
+            .spawn(move || run(machine, queue, options, &written))
+            .map_err(cannot_start)?;
+        let syncer = std::thread::Builder::new()
+            .name("sync".to_owned())
+            .spawn(move || sync::run(store.as_ref(), &to_sync, writer, &committed))
+            .map_err(cannot_start)?;
+        Ok((Self { jobs }, syncer))
     }
 
     /// Puts the elements of one request on record, in one commit, and says what became of each. The
@@ -156,8 +188,10 @@ impl Engine {
     pub async fn submit(&self, submissions: Vec<Submission>) -> Vec<Answer> {
         let elements = submissions.len();
         let (reply, answers) = oneshot::channel();
-        if self.jobs.try_send(Job { submissions, reply }).is_err() {
-            return vec![Answer::Busy; elements];
+        match self.jobs.try_send(Job { submissions, reply }) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return vec![Answer::Busy; elements],
+            Err(TrySendError::Closed(_)) => return vec![Answer::Unavailable; elements],
         }
         answers.await.unwrap_or_else(|_| vec![Answer::Unavailable; elements])
     }

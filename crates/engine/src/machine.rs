@@ -74,16 +74,25 @@ impl Machine {
 
     /// Decides and commits the elements of several requests, all in one commit.
     pub fn process(&mut self, requests: Vec<Vec<Submission>>) -> Done {
-        let sizes: Vec<usize> = requests.iter().map(Vec::len).collect();
-        match self.decide_and_commit(requests) {
-            Ok(done) => done,
-            Err(error) => {
-                tracing::error!(%error, "a batch could not be committed");
-                self.fail(&error);
-                let answers = sizes.into_iter().map(|size| vec![Answer::Unavailable; size]).collect();
-                Done { answers, created_deliveries: false }
-            }
+        let done = self.write(requests);
+        match self.store.sync() {
+            Ok(()) => done,
+            Err(error) => self.refuse(&error, done.answers.iter().map(Vec::len)),
         }
+    }
+
+    /// As [`Self::process`], but the answers hold only once the store has synced: nobody may be told of them
+    /// before.
+    pub(crate) fn write(&mut self, requests: Vec<Vec<Submission>>) -> Done {
+        let sizes: Vec<usize> = requests.iter().map(Vec::len).collect();
+        self.decide_and_write(requests).unwrap_or_else(|error| self.refuse(&error, sizes.into_iter()))
+    }
+
+    fn refuse(&mut self, error: &StoreError, sizes: impl Iterator<Item = usize>) -> Done {
+        tracing::error!(%error, "a batch could not be committed");
+        self.fail(error);
+        let answers = sizes.map(|size| vec![Answer::Unavailable; size]).collect();
+        Done { answers, created_deliveries: false }
     }
 
     /// Whether the store takes no more writes: nothing is to be had from this machine any more.
@@ -97,7 +106,7 @@ impl Machine {
         self.over |= matches!(error, StoreError::Closed(_));
     }
 
-    fn decide_and_commit(&mut self, requests: Vec<Vec<Submission>>) -> Result<Done, StoreError> {
+    fn decide_and_write(&mut self, requests: Vec<Vec<Submission>>) -> Result<Done, StoreError> {
         self.refresh()?;
         self.begin_digest_indexes(&requests)?;
         let store = self.store.clone();
@@ -120,7 +129,7 @@ impl Machine {
             }
             answers.push(of_request);
         }
-        let created_deliveries = self.commit(view)?;
+        let created_deliveries = self.put(view)?;
         Ok(Done { answers, created_deliveries })
     }
 
@@ -134,15 +143,15 @@ impl Machine {
         Ok(())
     }
 
-    /// Commits what a view has brought about and says whether there are deliveries in it.
-    fn commit(&mut self, view: View<'_>) -> Result<bool, StoreError> {
+    /// Writes what a view has brought about and says whether there are deliveries in it.
+    fn put(&mut self, view: View<'_>) -> Result<bool, StoreError> {
         let next_sequence = view.sequence();
         let mut batch = view.into_batch();
         if batch.is_empty() {
             return Ok(false);
         }
         batch.figures = self.memory.count.checkpoint(next_sequence - 1);
-        self.store.commit(&batch)?;
+        self.store.write(&batch)?;
         self.memory.forget(batch.now);
         self.next_sequence = next_sequence;
         Ok(!batch.deliveries.is_empty())
@@ -211,8 +220,9 @@ impl Machine {
         }
         self.memory.digest_indexes.insert((app, length), index);
         view.batch().digest_indexes.push((app, length, index));
-        self.commit(view)?;
-        Ok(())
+        self.put(view)?;
+        // Nobody waits for an answer that would have it synced.
+        self.store.sync()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod fraud;
+mod sync;
 mod world;
 
 use std::sync::Arc;
@@ -573,5 +574,5 @@ async fn a_store_that_takes_no_more_writes_ends_the_write_path() {
     store.close();
     assert_eq!(engine.submit(vec![world.submission(input.clone())]).await, [Answer::Unavailable]);
     thread.join().unwrap();
-    assert_eq!(engine.submit(vec![world.submission(input)]).await, [Answer::Busy]);
+    assert_eq!(engine.submit(vec![world.submission(input)]).await, [Answer::Unavailable]);
 }

@@ -30,6 +30,8 @@ macro_rules! store_conformance {
             a_batch_is_visible_as_a_whole,
             readers_never_see_half_a_batch,
             what_was_committed_survives_a_restart,
+            what_is_written_is_seen_before_it_is_synced,
+            syncs_and_writes_at_the_same_time_lose_nothing,
             sequence_numbers_go_on_where_they_ended,
             facts_are_paged_in_both_directions,
             released_inputs_name_the_fact_that_released_them,

@@ -19,8 +19,9 @@ use crate::{
     Ask, Batch, Context, DeliveryQuery, DigestIndex, EventName, Lease, Settlement, Store, StoreError,
 };
 
-/// A store around another one whose commits can be stalled and failed, for tests of what lies above the
-/// store. Everything else goes through as it is.
+/// A store around another one whose commits can be stalled and failed, in their writes and in their syncs,
+/// for tests of what lies above the store. Everything else goes through as it is, but for leases: they
+/// sync what is not synced yet, as every store has to.
 #[derive(Debug, Default)]
 pub struct Faulty<S> {
     inner: S,
@@ -34,12 +35,27 @@ struct Faults {
     failures: usize,
     closed: bool,
     waiting: usize,
+    syncs_stalled: bool,
+    syncs_fail: bool,
+    syncs_waiting: usize,
+    written: u64,
+    synced: u64,
 }
 
 impl<S> Faulty<S> {
     /// A store that behaves until it is told otherwise.
     pub const fn new(inner: S) -> Self {
-        let faults = Faults { stalled: false, failures: 0, closed: false, waiting: 0 };
+        let faults = Faults {
+            stalled: false,
+            failures: 0,
+            closed: false,
+            waiting: 0,
+            syncs_stalled: false,
+            syncs_fail: false,
+            syncs_waiting: 0,
+            written: 0,
+            synced: 0,
+        };
         Self { inner, faults: Mutex::new(faults), changed: Condvar::new() }
     }
 
@@ -48,19 +64,36 @@ impl<S> Faulty<S> {
         &self.inner
     }
 
-    /// While on, commits wait before they begin; switching it off lets them go on.
+    /// While on, writes of batches wait before they begin; switching it off lets them go on.
     pub fn stall_commits(&self, on: bool) {
         self.faults().stalled = on;
         self.changed.notify_all();
     }
 
-    /// Lets the next `n` commits fail with [`StoreError::Unavailable`], writing nothing; `usize::MAX` for
-    /// all until told otherwise, 0 for none.
+    /// Lets the next `n` writes of batches fail with [`StoreError::Unavailable`], writing nothing;
+    /// `usize::MAX` for all until told otherwise, 0 for none.
     pub fn fail_commits(&self, n: usize) {
         self.faults().failures = n;
     }
 
-    /// Lets every commit from now on fail with [`StoreError::Closed`], writing nothing.
+    /// While on, syncs wait before they begin; switching it off lets them go on.
+    pub fn stall_syncs(&self, on: bool) {
+        self.faults().syncs_stalled = on;
+        self.changed.notify_all();
+    }
+
+    /// Lets every sync from now on fail: what was written meanwhile is seen, but not durable, and nothing
+    /// more is written.
+    pub fn fail_syncs(&self) {
+        self.faults().syncs_fail = true;
+    }
+
+    /// How many syncs wait because of [`Self::stall_syncs`].
+    pub fn stalled_syncs(&self) -> usize {
+        self.faults().syncs_waiting
+    }
+
+    /// Lets every write of a batch from now on fail with [`StoreError::Closed`], writing nothing.
     pub fn close(&self) {
         self.faults().closed = true;
     }
@@ -72,6 +105,25 @@ impl<S> Faulty<S> {
 
     fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pass_sync(&self) -> Result<(), StoreError> {
+        let mut faults = self.faults();
+        let written = faults.written;
+        if faults.synced == written {
+            return Ok(());
+        }
+        faults.syncs_waiting += 1;
+        while faults.syncs_stalled {
+            faults = self.changed.wait(faults).unwrap_or_else(PoisonError::into_inner);
+        }
+        faults.syncs_waiting -= 1;
+        if faults.syncs_fail {
+            faults.closed = true;
+            return Err(StoreError::Closed("a sync was to fail".to_owned()));
+        }
+        faults.synced = faults.synced.max(written);
+        Ok(())
     }
 
     fn pass(&self) -> Result<(), StoreError> {
@@ -98,12 +150,20 @@ impl<S: Store> Store for Faulty<S> {
         self.inner.context(ask)
     }
 
-    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+    fn write(&self, batch: &Batch) -> Result<(), StoreError> {
         self.pass()?;
-        self.inner.commit(batch)
+        self.inner.write(batch)?;
+        self.faults().written += 1;
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        self.pass_sync()?;
+        self.inner.sync()
     }
 
     fn lease(&self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Lease>, StoreError> {
+        self.pass_sync()?;
         self.inner.lease(now, until, limit)
     }
 

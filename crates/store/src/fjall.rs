@@ -1,11 +1,14 @@
 //! The backend on disk: one fjall database, a keyspace per noun ([`space`]).
 //!
-//! **Writing.** A commit, a settlement and a record of changes is one fjall batch over all its keyspaces,
-//! synced before it becomes visible and before the call returns. Writers take turns behind one lock, from
-//! the first read of what they change to the end of the sync: fjall itself holds its journal while it
-//! syncs, so a sync outside our lock would make nobody wait less, but would show others what a power cut
-//! may still undo. What depends on nothing stored is encoded before the lock is taken. Readers never wait:
-//! they read a snapshot across all keyspaces, which holds whole batches only.
+//! **Writing.** A commit, a settlement and a record of changes is one fjall batch over all its keyspaces.
+//! Writers take turns behind one lock, from the first read of what they change to the end of the write.
+//! What depends on nothing stored is encoded before the lock is taken. Readers never wait: they read a
+//! snapshot across all keyspaces, which holds whole batches only.
+//!
+//! **Syncing.** There is one journal, so a sync makes everything durable that was written before it. A
+//! batch of the engine is written first and synced by [`Store::sync`], while the next one is decided; all
+//! other writes sync before they return. Two counters tell whether a batch is written and not synced yet. A
+//! lease syncs then too, so that nothing is sent that a power cut could take back.
 //!
 //! **Failing.** When the journal cannot be written, fjall refuses every later write until the database is
 //! opened again; reads go on. The answer is [`StoreError::Closed`], and the program ends on it. So a failed commit leaves nothing behind, in memory or on disk, that a later
@@ -21,7 +24,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -83,6 +86,10 @@ pub struct Fjall {
     known: RwLock<Known>,
     /// See [`crate::expiry`]. The compaction filters share it.
     horizon: Arc<AtomicI64>,
+    /// How many batches were written, counted by the writer.
+    written: AtomicU64,
+    /// How many of them a sync is known to have made durable.
+    synced: AtomicU64,
     path: PathBuf,
 }
 
@@ -126,8 +133,16 @@ impl Fjall {
         let meta = Spaces::meta(&database)?;
         check_format(&database, &meta, &path)?;
         let spaces = Spaces::open(&database)?;
-        let store =
-            Self { database, spaces, writing: Mutex::default(), known: RwLock::default(), horizon, path };
+        let store = Self {
+            database,
+            spaces,
+            writing: Mutex::default(),
+            known: RwLock::default(),
+            horizon,
+            written: AtomicU64::new(0),
+            synced: AtomicU64::new(0),
+            path,
+        };
         store.load()?;
         Ok(store)
     }
@@ -181,12 +196,20 @@ impl Fjall {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether every batch written is durable.
+    fn is_synced(&self) -> bool {
+        self.synced.load(Ordering::Acquire) == self.written.load(Ordering::Acquire)
+    }
+
     /// Writes a draft and makes it known. The caller holds the writers' lock.
-    fn write(&self, mut draft: Draft, mode: PersistMode) -> Result<(), StoreError> {
+    fn put(&self, mut draft: Draft, mode: PersistMode) -> Result<(), StoreError> {
         let counted = draft.count(&self.known().tally)?;
         let due = draft.due();
         let horizon = draft.horizon;
         draft.write(&self.database, &self.spaces, mode)?;
+        if mode == PersistMode::SyncAll {
+            self.synced.fetch_max(self.written.load(Ordering::Acquire), Ordering::AcqRel);
+        }
         if let Some(horizon) = horizon {
             self.horizon.store(horizon.0, Ordering::Relaxed);
         }
@@ -209,7 +232,7 @@ impl Store for Fjall {
         self.view().context(ask)
     }
 
-    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+    fn write(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut draft = Draft::new(batch)?;
         let mut shelves = self.writing();
         let last_sequence = self.known().last_sequence;
@@ -219,13 +242,26 @@ impl Store for Fjall {
         draft.deliveries(&view, batch)?;
         draft.advance(&view, batch.now)?;
         draft.quarantine(&mut shelves, &view, batch)?;
-        self.write(draft, PersistMode::SyncAll)?;
+        self.put(draft, PersistMode::Buffer)?;
+        self.written.fetch_add(1, Ordering::AcqRel);
         self.known_mut().last_sequence = last_sequence + batch.facts.len() as u64;
         Ok(())
     }
 
-    /// Not synced: after a power cut a lease may be forgotten, which costs one more attempt with the same
-    /// delivery id and nothing else.
+    /// Whoever writes meanwhile waits for the journal, but not for us.
+    fn sync(&self) -> Result<(), StoreError> {
+        let written = self.written.load(Ordering::Acquire);
+        if self.synced.load(Ordering::Acquire) < written {
+            // Whatever went wrong, fjall takes no more writes afterwards.
+            let done = self.database.persist(PersistMode::SyncAll);
+            done.map_err(|error| StoreError::Closed(error.to_string()))?;
+            self.synced.fetch_max(written, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+
+    /// A lease alone is not synced: after a power cut it may be forgotten, which costs one more attempt with
+    /// the same delivery id and nothing else.
     fn lease(&self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Lease>, StoreError> {
         let _turn = self.writing();
         let Some(first) = self.known().first_due else { return Ok(Vec::new()) };
@@ -234,7 +270,8 @@ impl Store for Fjall {
         let due = view.due(first, now, limit)?;
         let leases = draft.lease(&view, &due, until, &self.known().deleted_triggers)?;
         if !draft.is_empty() {
-            self.write(draft, PersistMode::Buffer)?;
+            let mode = if self.is_synced() { PersistMode::Buffer } else { PersistMode::SyncAll };
+            self.put(draft, mode)?;
         }
         Ok(leases)
     }
@@ -245,7 +282,7 @@ impl Store for Fjall {
         let mut draft = Draft::default();
         let counted = draft.settle(&view, settlements)?;
         if counted.contains(&true) {
-            self.write(draft, PersistMode::SyncAll)?;
+            self.put(draft, PersistMode::SyncAll)?;
         }
         Ok(counted)
     }
@@ -271,7 +308,7 @@ impl Store for Fjall {
                 withdrawn += 1;
             }
             if !draft.is_empty() {
-                self.write(draft, PersistMode::SyncAll)?;
+                self.put(draft, PersistMode::SyncAll)?;
             }
         }
     }
@@ -286,7 +323,7 @@ impl Store for Fjall {
         let _turn = self.writing();
         let last_version = self.known().last_version;
         crate::in_sequence(last_version, changes.iter().map(|change| change.version))?;
-        self.write(draft, PersistMode::SyncAll)?;
+        self.put(draft, PersistMode::SyncAll)?;
         let mut known = self.known_mut();
         known.last_version = last_version + changes.len() as u64;
         known.deleted_triggers.extend(outbox::deleted(changes));
@@ -301,7 +338,7 @@ impl Store for Fjall {
         let mut draft = Draft::default();
         draft.key_use(key, at)?;
         let _turn = self.writing();
-        self.write(draft, PersistMode::Buffer)
+        self.put(draft, PersistMode::Buffer)
     }
 
     fn key_uses(&self) -> Result<Vec<(KeyId, Timestamp)>, StoreError> {

@@ -153,7 +153,7 @@ pub struct Credit {
     pub installed: Timestamp,
 }
 
-/// Everything that one batch brings about: written in one atomic, synced commit or not at all.
+/// Everything that one batch brings about: written as one or not at all.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// The receipt time of the newest input: what is older than its retention before it may be dropped
@@ -303,12 +303,26 @@ pub trait Store: Send + Sync + 'static {
     /// What is known about `ask`, as of the last commit.
     fn context(&self, ask: &Ask) -> Result<Context, StoreError>;
 
+    /// Writes a batch: atomic, and seen by every reader when this returns, but durable only after the next
+    /// [`Self::sync`]. Until then it may be gone after a power cut, with everything that was written after
+    /// it: acknowledge nothing yet.
+    fn write(&self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Makes durable whatever was written before it began; batches may be written meanwhile. A failure is
+    /// always [`StoreError::Closed`]: how much of what was written is there will be known when the store is
+    /// opened again.
+    fn sync(&self) -> Result<(), StoreError>;
+
     /// Writes a batch: atomic, and durable when this returns.
-    fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.write(batch)?;
+        self.sync()
+    }
 
     /// Takes on at most `limit` pending deliveries that are due at `now`, oldest due time first, until
     /// `until`. A lease that was not settled by then is free again. Deliveries of deleted triggers are
-    /// suppressed instead, so there may be fewer although more is due.
+    /// suppressed instead, so there may be fewer although more is due. What is handed out is durable: a
+    /// lease that meets written batches syncs them first, or fails.
     fn lease(&self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Lease>, StoreError>;
 
     /// Records what became of leased deliveries, durably, and counts delivered, dead and suppressed ones.

@@ -350,7 +350,7 @@ impl Store for Memory {
         Ok(context)
     }
 
-    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+    fn write(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut state = self.state();
         crate::in_sequence(state.last_sequence(), batch.facts.iter().map(|fact| fact.sequence))?;
         state.horizon = expiry::advance(state.horizon, batch.now);
@@ -358,6 +358,11 @@ impl Store for Memory {
         state.commit_lookups(batch);
         state.commit_deliveries(batch);
         state.commit_quarantine(batch);
+        Ok(())
+    }
+
+    /// What is in memory is as durable as it will ever be.
+    fn sync(&self) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -1,7 +1,10 @@
 //! What was recorded comes back.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
 };
 
@@ -190,6 +193,46 @@ pub fn what_was_committed_survives_a_restart<S: Store, R: FnMut(S) -> S>(open: i
         store = reopen(store);
         assert_full(&store, n);
     }
+}
+
+/// The next batch builds on one that is written, synced or not; syncing again and again is allowed.
+pub fn what_is_written_is_seen_before_it_is_synced<S: Store, R: FnMut(S) -> S>(
+    open: impl FnOnce() -> (R, S),
+) {
+    let (mut reopen, store) = open();
+    store.sync().unwrap();
+    for n in 1..=3 {
+        store.write(&full_batch(n)).unwrap();
+        assert_full(&store, n);
+    }
+    store.sync().unwrap();
+    store.sync().unwrap();
+    let store = reopen(store);
+    assert_full(&store, 3);
+    assert_eq!(store.facts(1, 9).unwrap(), (1..=3).map(fact).collect::<Vec<_>>());
+}
+
+/// One thread writes, another one syncs.
+pub fn syncs_and_writes_at_the_same_time_lose_nothing<S: Store, R: FnMut(S) -> S>(
+    open: impl FnOnce() -> (R, S),
+) {
+    let (mut reopen, store) = open();
+    thread::scope(|scope| {
+        let (written, to_sync) = mpsc::channel();
+        let store = &store;
+        scope.spawn(move || {
+            for n in 1..=30 {
+                store.write(&full_batch(n)).unwrap();
+                written.send(()).unwrap();
+            }
+        });
+        while to_sync.recv().is_ok() {
+            store.sync().unwrap();
+        }
+    });
+    let store = reopen(store);
+    assert_full(&store, 30);
+    assert_eq!(store.facts(1, 99).unwrap(), (1..=30).map(fact).collect::<Vec<_>>());
 }
 
 /// A commit must not overwrite facts or leave a hole.

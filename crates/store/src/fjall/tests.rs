@@ -7,7 +7,10 @@ use crate::{
     Seen,
     conformance::{
         full_ask, full_batch,
-        sample::{APP, change, day, delivery, delivery_id, device, fact, input, join_key, match_key, touch},
+        sample::{
+            APP, change, day, delivery, delivery_id, device, fact, input, join_key, match_key, settlement,
+            touch,
+        },
     },
     expiry::HELD_MS,
 };
@@ -25,6 +28,24 @@ fn count(store: &Fjall, space: Space) -> usize {
 fn compact(store: &Fjall, space: Space) {
     store.spaces.at(space).rotate_memtable_and_wait().unwrap();
     store.spaces.at(space).major_compact().unwrap();
+}
+
+/// What is handed out must not be taken back by a power cut: it would be sent, and then sent again under
+/// another identifier.
+#[test]
+fn a_lease_syncs_what_it_hands_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let batch = |n| Batch { deliveries: vec![delivery(n, day(1))], ..Batch::default() };
+    store.write(&batch(1)).unwrap();
+    assert!(!store.is_synced());
+    assert_eq!(store.lease(day(0), day(2), 1).unwrap().len(), 0, "nothing is due");
+    assert!(!store.is_synced());
+    assert_eq!(store.lease(day(1), day(2), 1).unwrap().len(), 1);
+    assert!(store.is_synced());
+    store.write(&batch(2)).unwrap();
+    store.settle(&[settlement(1, 1, DeliveryState::Delivered, None)]).unwrap();
+    assert!(store.is_synced(), "the journal has one order");
 }
 
 #[test]
