@@ -2,34 +2,46 @@
 //! Absolute figures depend on the machine; the ratios are what to look at. Nothing here passes or fails by
 //! speed.
 //!
-//! `SEXTANT_BENCH_TOUCHES` is how many clicks are stored before installs are measured (1,000,000), which is
-//! most of the running time; `SEXTANT_BENCH_SECONDS` how long each row is measured (6),
-//! `SEXTANT_BENCH_CONNECTIONS` how many requests are under way at a time (128). The baselines are
+//! `SEXTANT_BENCH_TOUCHES` says at how many stored clicks installs are measured, in ascending order
+//! (`100000,1000000`): storing them is most of the running time. `SEXTANT_BENCH_SECONDS` is how long each
+//! row is measured (6), `SEXTANT_BENCH_CONNECTIONS` how many requests are under way at a time (128),
+//! `SEXTANT_BENCH_PROGRAM` the program to measure, to compare with an older one. The baselines are
 //! measured before and after every row, and a row is held against the ones next to it: on a machine that
-//! others use as well, speed drifts within minutes.
+//! others use as well, speed drifts within minutes. Processor time per request drifts less.
 
 mod baselines;
 mod load;
+mod program;
+mod table;
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    net::SocketAddr,
+    io::Write as _,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
 use load::{Limit, Maker, Measured, load};
+use program::Program;
 use simulate::{
     account::{self, Account},
     device::Platform,
     target::Target,
 };
+use table::Row;
 
 /// Devices that events are joined to.
 const DEVICES: u64 = 10_000;
+/// Where the numbers of the clicks begin that installs are matched with.
+const STORED: u64 = 1 << 36;
+/// Where the numbers of further clicks begin. The low 32 bits make the address.
+const NEW: u64 = (1 << 37) + (1 << 30);
+/// Where the numbers of those begin who never clicked.
+const NOBODY: u64 = (1 << 38) + (1 << 31);
+/// Steps of this size, a prime number, come by every stored click once.
+const SPREAD: u64 = 1_000_003;
 /// Before each row, unmeasured.
 const WARM_UP: Duration = Duration::from_secs(1);
 /// How long each baseline is measured each time.
@@ -47,44 +59,8 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// A program under load, killed at the end.
-struct Program {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Program {
-    fn start(command: &mut Command) -> anyhow::Result<Self> {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-        let output = child.stdout.take().context("no output")?;
-        let mut program = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
-        for line in BufReader::new(output).lines() {
-            if let Some(address) = line?.strip_prefix("listening on ") {
-                program.address = address.parse()?;
-                return Ok(program);
-            }
-        }
-        anyhow::bail!("a program under test did not start");
-    }
-
-    /// Memory that is resident, in MiB, where the system tells it.
-    fn resident_mib(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? / 1_024)
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It may have ended already; there is nothing else to do about it here.
-        let _ended = self.child.kill();
-        let _ended = self.child.wait();
-    }
-}
-
 async fn bench() -> anyhow::Result<()> {
-    let touches = setting("SEXTANT_BENCH_TOUCHES", 1_000_000)?;
+    let sizes = sizes()?;
     let time = Duration::from_secs(setting("SEXTANT_BENCH_SECONDS", 6)?);
     let connections = usize::try_from(setting("SEXTANT_BENCH_CONNECTIONS", 128)?)?;
     let data = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
@@ -99,31 +75,25 @@ async fn bench() -> anyhow::Result<()> {
         ("a handler that parses the event", 200, at("/parse", &event)),
         ("a handler that redirects", 302, redirect),
     ];
-    let mut bench =
-        Bench { time, connections, next: 0, address: baseline.address, baselines, rows: Vec::new() };
+    let mut bench = Bench { time, connections, next: 0, server, baseline, baselines, rows: Vec::new() };
     println!("{connections} connections, one request each under way, {} s a row", time.as_secs());
 
-    let all = |requests| Limit { requests, time: FOREVER };
-    load(server.address, connections, 0, all(DEVICES), 200, &install(&account, "known", None)).await?;
-    bench.row("events, durable and joined", server.address, 200, &at("/track/json", &event)).await?;
-    let first = bench.next;
-    bench.row("clicks, redirected", server.address, 302, &click(&account, false)).await?;
-
-    let stored = bench.next - first;
-    let missing = touches.saturating_sub(stored);
-    let begun = Instant::now();
-    load(server.address, connections, bench.next, all(missing), 200, &click(&account, true)).await?;
-    bench.next += missing;
-    println!("  (stored {missing} more clicks in {:.0} s)", begun.elapsed().as_secs_f64());
-    let name = format!("installs, {} touches stored", touches.max(stored));
-    // Every other install is of somebody whose click is stored.
-    let made = install(&account, "new", Some((first, touches.max(stored))));
-    bench.row(&name, server.address, 200, &made).await?;
-
-    bench.print().await?;
-    if let Some(resident) = server.resident_mib() {
-        println!("resident memory of the server at the end: {resident} MiB");
+    bench.send(0, DEVICES, &install(&account, "known", None)).await?;
+    bench.next = DEVICES;
+    bench.row("events, durable and joined", 200, &at("/track/json", &event), false).await?;
+    let mut stored = 0;
+    for size in sizes {
+        let begun = Instant::now();
+        bench.send(stored, size - stored, &click(&account, true, STORED)).await?;
+        println!("  (stored {} more clicks in {:.0} s)", size - stored, begun.elapsed().as_secs_f64());
+        stored = size;
+        let made = install(&account, "new", Some(stored));
+        bench.row(&format!("installs, {stored} touches stored"), 200, &made, true).await?;
     }
+    bench.row("clicks, redirected", 302, &click(&account, false, NEW), false).await?;
+    bench.baseline_rows().await?;
+    table::print(&bench.rows);
+
     let ledger = target.get("/api/ledger").await?;
     println!("installs by match class: {}", ledger["installs"]);
     ensure!(ledger["balanced"] == true, "the ledger does not balance: {ledger}");
@@ -132,7 +102,8 @@ async fn bench() -> anyhow::Result<()> {
 }
 
 fn serve(data: &Path) -> anyhow::Result<Program> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sextant"));
+    let program = std::env::var_os("SEXTANT_BENCH_PROGRAM");
+    let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_sextant").into()));
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
     // The settings of this program are not those of the server.
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SEXTANT_")) {
@@ -149,68 +120,73 @@ fn setting(name: &str, default: u64) -> anyhow::Result<u64> {
     }
 }
 
+/// At how many stored clicks installs are measured.
+fn sizes() -> anyhow::Result<Vec<u64>> {
+    const NAME: &str = "SEXTANT_BENCH_TOUCHES";
+    let text = std::env::var(NAME).unwrap_or_else(|_| "100000,1000000".to_owned());
+    let sizes: Result<Vec<u64>, _> = text.split(',').map(|size| size.trim().parse()).collect();
+    let sizes = sizes.with_context(|| format!("{NAME}: must be whole numbers with commas between them"))?;
+    ensure!(sizes.is_sorted() && sizes.iter().all(|size| *size > 0), "{NAME}: must ascend from 1 or more");
+    Ok(sizes)
+}
+
 /// A baseline: its name, the status it answers with and its requests.
 type Baseline = (&'static str, u16, Maker);
-
-/// A row, and the rates of the baselines around it.
-struct Row {
-    name: String,
-    measured: Measured,
-    baselines: [f64; 3],
-}
 
 struct Bench {
     time: Duration,
     /// Each with one request under way.
     connections: usize,
-    /// The number of the next request: none is used twice.
+    /// The number of the next request of a row: none is used twice.
     next: u64,
-    /// Where the baselines are.
-    address: SocketAddr,
+    server: Program,
+    baseline: Program,
     /// Does nothing, parses, redirects.
     baselines: [Baseline; 3],
     rows: Vec<Row>,
 }
 
 impl Bench {
+    /// Sends what is not measured: requests numbered from `first` on.
+    async fn send(&self, first: u64, requests: u64, make: &Maker) -> anyhow::Result<()> {
+        let limit = Limit { requests, time: FOREVER };
+        load(self.server.address, self.connections, first, limit, 200, make).await?;
+        Ok(())
+    }
+
     /// Measures a row of the server, and the baselines before and after it.
-    async fn row(
-        &mut self,
-        name: &str,
-        address: SocketAddr,
-        expect: u16,
-        make: &Maker,
-    ) -> anyhow::Result<()> {
+    async fn row(&mut self, name: &str, expect: u16, make: &Maker, installs: bool) -> anyhow::Result<()> {
         print!("  {name} ...");
         std::io::stdout().flush()?;
         let before = self.around().await?;
-        self.measure(address, WARM_UP, expect, make).await.context(name.to_owned())?;
-        let measured = self.measure(address, self.time, expect, make).await.context(name.to_owned())?;
+        self.measure(WARM_UP, expect, make).await.context(name.to_owned())?;
+        let began = self.server.cpu();
+        let measured = self.measure(self.time, expect, make).await.context(name.to_owned())?;
+        let cpu = spent(began, self.server.cpu());
         let after = self.around().await?;
         println!(" {:.0}/s", measured.rate());
-        let baselines = std::array::from_fn(|place| f64::midpoint(before[place], after[place]));
-        self.rows.push(Row { name: name.to_owned(), measured, baselines });
+        self.rows.push(Row {
+            name: name.to_owned(),
+            measured,
+            baselines: std::array::from_fn(|place| f64::midpoint(before[place], after[place])),
+            cpu,
+            resident_mib: self.server.resident_mib(),
+            installs,
+        });
         Ok(())
     }
 
     async fn around(&self) -> anyhow::Result<[f64; 3]> {
         let mut rates = [0.0; 3];
-        for (place, (name, expect, make)) in self.baselines.clone().into_iter().enumerate() {
-            let measured = self.baseline(BASELINE, expect, &make).await.context(name)?;
-            rates[place] = measured.rate();
+        for (place, (name, expect, make)) in self.baselines.iter().enumerate() {
+            rates[place] = self.baseline(BASELINE, *expect, make).await.context(*name)?.rate();
         }
         Ok(rates)
     }
 
-    async fn measure(
-        &mut self,
-        address: SocketAddr,
-        time: Duration,
-        expect: u16,
-        make: &Maker,
-    ) -> anyhow::Result<Measured> {
+    async fn measure(&mut self, time: Duration, expect: u16, make: &Maker) -> anyhow::Result<Measured> {
         let limit = Limit { requests: u64::MAX, time };
-        let measured = load(address, self.connections, self.next, limit, expect, make).await?;
+        let measured = load(self.server.address, self.connections, self.next, limit, expect, make).await?;
         // Every connection may have drawn one number that it did not use any more.
         self.next += u64::try_from(measured.requests + self.connections)?;
         Ok(measured)
@@ -218,41 +194,30 @@ impl Bench {
 
     /// Baselines keep nothing, so their requests need no numbers of their own.
     async fn baseline(&self, time: Duration, expect: u16, make: &Maker) -> anyhow::Result<Measured> {
-        load(self.address, self.connections, 0, Limit { requests: u64::MAX, time }, expect, make).await
+        let limit = Limit { requests: u64::MAX, time };
+        load(self.baseline.address, self.connections, 0, limit, expect, make).await
     }
 
-    /// Prints the rows. Those of the baselines come last, measured once more for their latencies.
-    async fn print(&mut self) -> anyhow::Result<()> {
+    /// Adds the baselines themselves, measured once more for their latencies and their processor time.
+    async fn baseline_rows(&mut self) -> anyhow::Result<()> {
         for (name, expect, make) in self.baselines.clone() {
+            let began = self.baseline.cpu();
             let measured = self.baseline(self.time, expect, &make).await.context(name)?;
-            let baselines = [f64::NAN; 3];
-            self.rows.push(Row { name: name.to_owned(), measured, baselines });
+            self.rows.push(Row {
+                name: name.to_owned(),
+                measured,
+                baselines: [f64::NAN; 3],
+                cpu: spent(began, self.baseline.cpu()),
+                resident_mib: self.baseline.resident_mib(),
+                installs: false,
+            });
         }
-        println!();
-        println!(
-            "{:<34} {:>10} {:>8} {:>8}   {:>10} {:>10} {:>12}",
-            "", "per second", "p50 ms", "p99 ms", "to nothing", "to parsing", "to redirects"
-        );
-        for Row { name, measured, baselines } in &self.rows {
-            let ms = |percent| measured.percentile(percent).as_secs_f64() * 1_000.0;
-            let ratio = |place: usize| match measured.rate() / baselines[place] {
-                ratio if ratio.is_nan() => String::new(),
-                ratio => format!("{ratio:.2}"),
-            };
-            let line = format!(
-                "{name:<34} {:>10.0} {:>8.2} {:>8.2}   {:>10} {:>10} {:>12}",
-                measured.rate(),
-                ms(50),
-                ms(99),
-                ratio(0),
-                ratio(1),
-                ratio(2)
-            );
-            println!("{}", line.trim_end());
-        }
-        println!();
         Ok(())
     }
+}
+
+fn spent(before: Option<Duration>, after: Option<Duration>) -> Option<Duration> {
+    after?.checked_sub(before?)
 }
 
 /// An identifier from a number: the same for the same one, spread over all values (SplitMix64).
@@ -303,15 +268,14 @@ fn event(account: &Account) -> Body {
     })
 }
 
-/// A new install. With `clicks`, the number of the first and how many are stored, every other install
-/// carries the identifier of one of them.
-fn install(account: &Account, name: &'static str, clicks: Option<(u64, u64)>) -> Maker {
+/// A new install. With `clicks`, how many are stored, every other install carries the identifier of one of
+/// them, taken from all over them.
+fn install(account: &Account, name: &'static str, clicks: Option<u64>) -> Maker {
     let app = account.app(Platform::Android).guid.clone();
     Arc::new(move |number| {
-        // Others are numbered beyond any click.
         let who = match clicks {
-            Some((first, stored)) if number.is_multiple_of(2) => first + number % stored.max(1),
-            _ => number + (1 << 40),
+            Some(stored) if number.is_multiple_of(2) => STORED + (number / 2).wrapping_mul(SPREAD) % stored,
+            _ => NOBODY + number,
         };
         let body = format!(
             r#"{{"action":"install","kochava_app_id":"{app}","kochava_device_id":"{name}-{number}","data":{{"app_version":"3.4.1","origination_ip":"{}","device_ua":"{USER_AGENT}","device_ver":"","device_ids":{{"adid":"{}"}}}}}}"#,
@@ -322,12 +286,13 @@ fn install(account: &Account, name: &'static str, clicks: Option<(u64, u64)>) ->
     })
 }
 
-/// A click of somebody new, by a browser or a server.
-fn click(account: &Account, server: bool) -> Maker {
+/// A click by a browser or a server; requests are numbered on from `base`.
+fn click(account: &Account, server: bool, base: u64) -> Maker {
     let tracker = account.tracker(Platform::Android, 0).guid.clone();
     let network = account.networks.first().map_or(0, |network| network.id);
     let pbr = if server { "&pbr=1" } else { "" };
     Arc::new(move |number| {
+        let number = base + number;
         let path = format!(
             "/v1/cpi/click?campaign_id={tracker}&network_id={network}&click_id=b-{number}&site_id=s-1&adid={}&ip_address={}{pbr}",
             identifier(number),
