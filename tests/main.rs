@@ -33,6 +33,8 @@ mod privacy;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod reengagement;
+#[cfg(test)]
 mod senders;
 #[cfg(test)]
 mod shutdown;

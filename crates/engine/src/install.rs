@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 
 use measure::{
     InputId, InstallId, NetworkId, Timestamp, TouchId, TriggerId,
-    attribution::{Basis, Decision, LosingReason, Question, Source, decide, match_keys, source},
+    attribution::{Basis, Candidate, Decision, LosingReason, Question, Source, decide, match_keys, source},
     catalogue::App,
     device::{Device, Origin},
+    engagement::{MatchKey, Touch},
     flag::Flag,
     identifier::{Identifier, JoinKey},
     input::{Input, Outcome, Suppressed},
@@ -45,14 +46,19 @@ impl Turn<'_, '_> {
             catalogue: input.catalogue,
             install: install.clone(),
             flags: input.flags.clone(),
+            reprocess_for: None,
         };
         let verdict = self.decide(&record, 0, input.received, None)?;
         self.count_install(input, &verdict.decision);
         let mut device = self.new_device(&record, verdict.source.clone());
         self.file(&record, &device);
         let suppressed = self.post_install(&record, &verdict, &device, input.received);
-        let mut outcomes =
-            vec![Outcome::Installed { install: record.id, source: verdict.source.clone(), suppressed }];
+        let mut outcomes = vec![Outcome::Installed {
+            install: record.id,
+            source: verdict.source.clone(),
+            suppressed,
+            reprocess_for: record.reprocess_for,
+        }];
         outcomes.extend(self.release_held(input, &mut device)?);
         self.view.put_device(device);
         let class = verdict.decision.class().to_owned();
@@ -112,6 +118,7 @@ impl Turn<'_, '_> {
             install_received: record.received,
             source,
             links: Vec::new(),
+            claims: Vec::new(),
         };
         for identifier in &origin.identifiers {
             if !device.identifiers.iter().any(|known| known.kind == identifier.kind) {
@@ -145,7 +152,7 @@ impl Turn<'_, '_> {
         }
     }
 
-    fn match_keys(&self, record: &InstallRecord) -> Vec<measure::engagement::MatchKey> {
+    pub(crate) fn match_keys(&self, record: &InstallRecord) -> Vec<MatchKey> {
         let lengths = self.memory.digest_lengths.get(&record.app);
         match_keys(&record.install, lengths.unwrap_or(&BTreeSet::new()), self.catalogue.addresses())
     }
@@ -234,6 +241,20 @@ impl Turn<'_, '_> {
         }
     }
 
+    /// The engagements that an install could have come from, and whether there were more than are looked at.
+    pub(crate) fn touches_of(&mut self, record: &InstallRecord) -> Result<(Vec<Touch>, bool), StoreError> {
+        let until = self.horizon(record.app, record.install.time);
+        let keys = self.match_keys(record);
+        self.view.load_touches(record.app, &keys, until)?;
+        let (mut touches, mut more) = (Vec::new(), false);
+        for key in &keys {
+            let (found, cut) = self.view.touches(record.app, key, until)?;
+            touches.extend(found);
+            more |= cut;
+        }
+        Ok((touches, more))
+    }
+
     /// Decides an install on what is known now. Writes nothing.
     fn decide(
         &mut self,
@@ -242,13 +263,7 @@ impl Turn<'_, '_> {
         decided: Timestamp,
         old: Option<&Decision>,
     ) -> Result<Verdict, StoreError> {
-        let until = self.horizon(record.app, record.install.time);
-        let (mut touches, mut more) = (Vec::new(), false);
-        for key in self.match_keys(record) {
-            let (found, cut) = self.view.touches(record.app, &key, until)?;
-            touches.extend(found);
-            more |= cut;
-        }
+        let (touches, more) = self.touches_of(record)?;
         let figures = self.hour_figures(record.app, &touches, decided, old);
         let mut credited = BTreeSet::new();
         let mut asked: BTreeSet<TouchId> = BTreeSet::new();
@@ -406,7 +421,7 @@ impl Turn<'_, '_> {
             event: None,
             click: None,
             source: verdict.source.as_ref(),
-            influencers: &influencers(&verdict.decision),
+            influencers: &influencers(&verdict.decision.candidates),
             duplicate: false,
             unsent,
         });
@@ -432,14 +447,9 @@ fn winner_of(decision: &Decision) -> Option<(Option<TouchId>, &Basis)> {
 }
 
 /// Networks that were eligible but lost.
-fn influencers(decision: &Decision) -> Vec<NetworkId> {
+pub(crate) fn influencers(candidates: &[Candidate]) -> Vec<NetworkId> {
     let beaten = |lost| matches!(lost, Some(LosingReason::LowerClass | LosingReason::OlderClick));
-    decision
-        .candidates
-        .iter()
-        .filter(|candidate| beaten(candidate.lost))
-        .map(|candidate| candidate.network)
-        .collect()
+    candidates.iter().filter(|candidate| beaten(candidate.lost)).map(|candidate| candidate.network).collect()
 }
 
 fn same_decision(old: &Decision, new: &Decision) -> bool {

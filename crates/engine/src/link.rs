@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use measure::{
+    Timestamp,
     device::{Device, Origin},
     identifier::JoinKey,
     input::{Input, Outcome, Payload},
@@ -81,10 +82,16 @@ impl Turn<'_, '_> {
             .app(app)
             .map_or(self.catalogue.policy, |app| self.catalogue.policy_of(app))
             .hold_ms;
-        let mut outcomes = Vec::new();
+        let mut facts = Vec::new();
         for id in waiting {
-            let Some(fact) = self.view.fact(id)? else { continue };
+            facts.extend(self.view.fact(id)?);
+        }
+        // Events are decided in the order in which they happened: minimum times count from one to the next.
+        facts.sort_by_key(|fact| (happened(&fact.input), fact.input.id));
+        let mut outcomes = Vec::new();
+        for fact in facts {
             let mut held = fact.input;
+            let id = held.id;
             for key in held_keys(&held.payload) {
                 self.view.release(app, key, id, held.received);
             }
@@ -94,13 +101,7 @@ impl Turn<'_, '_> {
             let outcome = match held.payload.clone() {
                 Payload::Event(event) => {
                     self.take_consent(device, &event.origin);
-                    let suppressed = self.post_event(&held, &event, Some(device), 1, cause);
-                    Outcome::EventLinked {
-                        input: id,
-                        install: device.install,
-                        source: device.source.clone(),
-                        suppressed,
-                    }
+                    self.link_event(&held, &event, device, 1, cause)?
                 }
                 Payload::Update(update) => {
                     self.apply_update(&mut held, &update, device)?;
@@ -115,6 +116,14 @@ impl Turn<'_, '_> {
             outcomes.push(outcome);
         }
         Ok(outcomes)
+    }
+}
+
+/// When what an input tells of happened; for what tells of nothing, when it came.
+const fn happened(input: &Input) -> Timestamp {
+    match &input.payload {
+        Payload::Event(event) => event.time,
+        _ => input.received,
     }
 }
 

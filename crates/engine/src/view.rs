@@ -126,6 +126,21 @@ impl<'s> View<'s> {
         Ok(self.device_of.get(&place).copied().flatten())
     }
 
+    /// Loads the touches under `keys` in one go, as far as they are not at hand.
+    pub(crate) fn load_touches(
+        &mut self,
+        app: AppId,
+        keys: &[MatchKey],
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        let missing = keys.iter().filter(|key| {
+            let loaded = self.touches.get(&(app, (*key).clone()));
+            loaded.is_none_or(|(loaded_until, ..)| *loaded_until != until)
+        });
+        let touches: Vec<_> = missing.map(|key| (app, key.clone(), until)).collect();
+        if touches.is_empty() { Ok(()) } else { self.load(&Ask { touches, ..Ask::default() }) }
+    }
+
     /// The newest touches under `key` that are not later than `until`, and whether there are more.
     pub(crate) fn touches(
         &mut self,

@@ -1,7 +1,9 @@
 //! Which ad an install came from, and why (tracking-and-attribution.md sections 5 to 8 and 18).
 
 mod decide;
+mod event;
 mod explain;
+mod explain_event;
 mod keys;
 mod matching;
 mod misses;
@@ -22,7 +24,11 @@ use crate::{
 };
 
 pub use decide::{Question, decide};
+pub use event::{
+    Attributed, EventAction, EventDecision, EventQuestion, Unattributed, decide_event, stand_in,
+};
 pub use explain::explain;
+pub use explain_event::explain_event;
 pub use keys::{arrival_keys, horizon, match_keys};
 pub use misses::{Miss, Missed, nearest, unseen};
 pub use source::source;
@@ -103,6 +109,16 @@ pub enum LosingReason {
     AmbiguousRefused,
     /// A fraud rule rejects it (section 14).
     Rejected(Rule),
+    /// A reengagement tracker is never credited with the first install of a device (section 9).
+    ReengagementTracker,
+    /// Only reengagement trackers are credited with an install that comes again (section 8).
+    AcquisitionTracker,
+    /// Its tracker does not list the event, or not for engagements of this kind (section 9).
+    NotCovered,
+    /// It did not happen after the install (section 9).
+    BeforeInstall,
+    /// The minimum time to reengagement had not passed since the last attribution (section 9).
+    MtrProtected,
 }
 
 impl LosingReason {
@@ -122,6 +138,11 @@ impl LosingReason {
             Self::AttNoIdfa => "att_no_idfa",
             Self::AmbiguousRefused => "ambiguous_refused",
             Self::Rejected(rule) => rule.rejection(),
+            Self::ReengagementTracker => "reengagement_tracker",
+            Self::AcquisitionTracker => "acquisition_tracker",
+            Self::NotCovered => "not_covered",
+            Self::BeforeInstall => "before_install",
+            Self::MtrProtected => "mtr_protected",
         }
     }
 }
@@ -246,4 +267,7 @@ pub struct Source {
     pub params: Vec<(String, String)>,
     /// The query of the link.
     pub query: String,
+    /// Whether an event was credited to it as a reengagement; else it is the source of an install.
+    #[serde(default)]
+    pub reengagement: bool,
 }

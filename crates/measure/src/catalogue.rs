@@ -4,7 +4,10 @@
 
 mod team;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +17,7 @@ use crate::{
     platform::Os,
     policy::{Addresses, AppPolicy, Policy, Windows},
     postback::Trigger,
+    reengagement::Reengagement,
 };
 
 pub use team::{Access, Area, Member, Role};
@@ -83,6 +87,11 @@ pub struct App {
     pub deleted: bool,
     /// Every other field that was sent, as JSON text.
     pub extra: String,
+    /// `attribution.minimum_time_to_reengagement`: for how many seconds after an attribution an event of this
+    /// name cannot be credited to a reengagement. An event that is not here may at once
+    /// (tracking-and-attribution.md section 9).
+    #[serde(default)]
+    pub minimum_times: BTreeMap<String, u32>,
 }
 
 impl App {
@@ -196,6 +205,10 @@ pub struct Tracker {
     pub deleted: bool,
     /// Every other field that was sent, as JSON text.
     pub extra: String,
+    /// What a reengagement tracker may be credited with; `None` is an acquisition tracker
+    /// (tracking-and-attribution.md section 9).
+    #[serde(default)]
+    pub reengagement: Option<Reengagement>,
 }
 
 /// A management key. The key itself is never stored.
@@ -281,6 +294,8 @@ pub struct Catalogue {
     addresses: Addresses,
     fraud: HashMap<Scope, Arc<FraudSettings>>,
     blocklist: Arc<Blocklist>,
+    reengaging: HashMap<AppId, BTreeSet<TrackerId>>,
+    event_association: bool,
 }
 
 macro_rules! lookup {
@@ -378,6 +393,34 @@ impl Catalogue {
         self.addresses
     }
 
+    /// Whether the app has, or once had, a reengagement tracker: without one no event is held against any
+    /// engagement.
+    #[must_use]
+    pub fn has_reengagement(&self, app: AppId) -> bool {
+        self.reengaging.contains_key(&app)
+    }
+
+    /// Whether a reengagement tracker of the app, deleted or not, may be credited with events of this name.
+    #[must_use]
+    pub fn reengages(&self, app: AppId, event: &str) -> bool {
+        let trackers = self.reengaging.get(&app).into_iter().flatten();
+        trackers
+            .filter_map(|id| self.reengagement(*id))
+            .any(|reengagement| reengagement.event(event).is_some())
+    }
+
+    /// What a tracker may be credited with when it is a reengagement tracker.
+    #[must_use]
+    pub fn reengagement(&self, tracker: TrackerId) -> Option<&Reengagement> {
+        self.trackers.get(&tracker)?.reengagement.as_ref()
+    }
+
+    /// Whether anybody has ever set for how long events belong to their install.
+    #[must_use]
+    pub const fn has_event_association(&self) -> bool {
+        self.event_association
+    }
+
     /// Takes a change in. Changes come in the order of their versions.
     pub fn apply(&mut self, change: Change) {
         self.version = change.version;
@@ -388,6 +431,13 @@ impl Catalogue {
             Entry::Tracker(tracker) => tracker.windows.addresses(),
             _ => Addresses::default(),
         });
+        self.event_association |= match &change.entry {
+            Entry::Policy(policy) => policy.windows.event_association.is_some(),
+            Entry::App(app) => app.policy.windows.event_association.is_some(),
+            Entry::Network(network) => network.windows.event_association.is_some(),
+            Entry::Tracker(tracker) => tracker.windows.event_association.is_some(),
+            _ => false,
+        };
         match change.entry {
             Entry::Policy(policy) => self.policy = policy,
             Entry::App(app) => {
@@ -404,6 +454,9 @@ impl Catalogue {
                 self.segments.insert(segment.id, Arc::new(segment));
             }
             Entry::Tracker(tracker) => {
+                if tracker.reengagement.is_some() {
+                    self.reengaging.entry(tracker.app).or_default().insert(tracker.id);
+                }
                 self.tracker_guids.insert(tracker.guid.clone(), tracker.id);
                 self.trackers.insert(tracker.id, Arc::new(tracker));
             }

@@ -10,6 +10,7 @@ use crate::{
     consent::Consent,
     identifier::{Identifier, JoinKey},
     platform::Traits,
+    reengagement::Claim,
 };
 
 /// What an install, event or update says about the device it comes from, after consent has been
@@ -80,6 +81,9 @@ pub struct Device {
     pub source: Option<Source>,
     /// Identity links by name.
     pub links: Vec<(String, String)>,
+    /// Events that a reengagement had a claim to, by time: minimum times count from them.
+    #[serde(default)]
+    pub claims: Vec<Claim>,
 }
 
 impl Device {

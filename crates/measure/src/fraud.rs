@@ -22,7 +22,7 @@ use crate::policy::Level;
 pub use blocklist::{BLOCKLIST_ENTRIES_MAX, Blocked, Blocklist, Cidr, Listing};
 pub use engagement::{Seen, judge_engagement};
 pub use figures::{Counts, Figures, HourFigures, site_key};
-pub use install::{judge, wants_figures};
+pub use install::{judge, judge_reengagement, wants_figures};
 pub use settings::{FraudSettings, Rules, Scope, THRESHOLDS, Threshold, ThresholdSetting};
 pub use verification::{FailAction, Verification};
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AppId, InputId, InstallId, Timestamp, TriggerId,
-    attribution::Source,
+    attribution::{EventDecision, Source},
     engagement::Engagement,
     event::Event,
     flag::Flags,
@@ -110,6 +110,9 @@ pub enum Outcome {
         source: Option<Source>,
         /// Pairs for which nothing was sent.
         suppressed: Vec<Suppressed>,
+        /// The first install of the device, when this is a later one.
+        #[serde(default)]
+        reprocess_for: Option<InstallId>,
     },
     /// The install was known; the first attribution stands.
     DuplicateInstall {
@@ -133,10 +136,16 @@ pub enum Outcome {
         input: InputId,
         /// The install.
         install: InstallId,
-        /// The source that it inherits.
+        /// To whom it is attributed: the source of its install, or a reengagement.
         source: Option<Source>,
         /// Pairs for which nothing was sent.
         suppressed: Vec<Suppressed>,
+        /// When the install happened.
+        #[serde(default)]
+        installed: Option<Timestamp>,
+        /// The decision, when there was something to decide.
+        #[serde(default)]
+        decision: Option<Box<EventDecision>>,
     },
     /// An update or identity link was applied: this input itself, or one that had been held.
     Applied {

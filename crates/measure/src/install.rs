@@ -68,7 +68,7 @@ pub struct Install {
     pub params: Parameters,
 }
 
-/// An install as it is stored: the first of its device.
+/// An install as it is stored: the first of its device, or one that the app has processed again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstallRecord {
     /// Its identifier.
@@ -85,4 +85,7 @@ pub struct InstallRecord {
     pub install: Install,
     /// What was odd about it.
     pub flags: Flags,
+    /// The first install of the device, when this is a later one (tracking-and-attribution.md section 8).
+    #[serde(default)]
+    pub reprocess_for: Option<InstallId>,
 }

@@ -21,6 +21,7 @@ pub mod link;
 pub mod platform;
 pub mod policy;
 pub mod postback;
+pub mod reengagement;
 pub mod skad;
 pub mod time;
 

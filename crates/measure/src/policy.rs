@@ -34,12 +34,16 @@ pub enum Window {
 }
 
 impl Window {
+    /// Without an end.
+    pub const UNLIMITED: Self = Self::Seconds(u32::MAX);
+
     /// Whether an engagement `age_ms` milliseconds before the install lies inside: whole seconds are
     /// compared, so that the last one counts to its end (tracking-and-attribution.md section 6).
     #[must_use]
     pub const fn covers(self, age_ms: i64) -> bool {
         match self {
             Self::Disabled => false,
+            Self::UNLIMITED => true,
             Self::Seconds(seconds) => age_ms.div_euclid(SECOND_MS) <= seconds as i64,
         }
     }
@@ -66,6 +70,9 @@ pub struct Windows {
     pub impression_ip: Option<Window>,
     /// Impressions, first three octets of an IPv4 address. 1 minute to 24 hours.
     pub impression_partial_ip: Option<Window>,
+    /// How long after the install events belong to its source. 1 minute to 10 years, or
+    /// [`Window::UNLIMITED`], which stands where nobody sets it.
+    pub event_association: Option<Window>,
 }
 
 impl Windows {
@@ -314,9 +321,21 @@ pub struct AppPolicy {
     pub windows: Windows,
     /// The app's order of classes.
     pub ladder: AppLadder,
+    /// `attribution.install_reprocessing`: after how many days an install of a known device is one of its
+    /// own, 1 to 365; `None` is never (tracking-and-attribution.md section 8).
+    pub install_reprocessing_days: Option<u32>,
 }
 
 impl AppPolicy {
+    /// Whether an install of a known device, `age_ms` milliseconds after the last one, is one of its own.
+    #[must_use]
+    pub const fn reprocesses(&self, age_ms: i64) -> bool {
+        match self.install_reprocessing_days {
+            Some(days) => !Window::Seconds(days.saturating_mul(86_400)).covers(age_ms),
+            None => false,
+        }
+    }
+
     /// Which address classes the app itself asks for.
     #[must_use]
     pub fn addresses(&self) -> Addresses {

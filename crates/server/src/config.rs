@@ -387,6 +387,12 @@ pub mod range {
     pub const CLICK_WINDOW_S: u64 = 30 * 86_400;
     /// `attribution.windows.impression_*`
     pub const IMPRESSION_WINDOW_S: u64 = 86_400;
+    /// `attribution.event_association`: the longest, unless it is unlimited.
+    pub const EVENT_ASSOCIATION_S: u64 = 3_650 * 86_400;
+    /// `attribution.install_reprocessing`, days (tracking-and-attribution.md section 6)
+    pub const INSTALL_REPROCESSING_DAYS: u64 = 365;
+    /// `attribution.minimum_time_to_reengagement`
+    pub const MINIMUM_TIME_S: u64 = 365 * 86_400;
     /// `attribution.clock_skew`
     pub const CLOCK_SKEW_S: u64 = 3_600;
     /// `ingest.hold`

@@ -49,6 +49,7 @@ pub fn app(policy: AppPolicy) -> App {
         updated: at(-1_000),
         deleted: false,
         extra: String::new(),
+        minimum_times: BTreeMap::new(),
     }
 }
 
@@ -78,6 +79,7 @@ fn tracker(id: u64) -> Tracker {
         created: at(-1_000),
         deleted: false,
         extra: String::new(),
+        reengagement: None,
     }
 }
 

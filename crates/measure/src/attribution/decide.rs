@@ -9,6 +9,7 @@ use crate::{
     NetworkId, Timestamp, TouchId, TrackerId,
     attribution::{
         Basis, Candidate, Decision, LosingReason,
+        event::Purpose,
         matching::{Matcher, rank},
     },
     catalogue::{APPLE_SEARCH_ADS, App, Catalogue},
@@ -52,11 +53,20 @@ pub struct Question<'a> {
 /// then by time (DECISIONS 5).
 #[must_use]
 pub fn decide(question: &Question<'_>) -> Decision {
-    let judge = Judge::new(question);
+    decide_for(question, Purpose::of(question.record))
+}
+
+/// Decides which engagement is credited with what `purpose` says; the install of the question is what
+/// engagements are compared with.
+pub(super) fn decide_for(question: &Question<'_>, purpose: Purpose<'_>) -> Decision {
+    let judge = Judge::for_purpose(question, purpose);
     let touches: BTreeMap<TouchId, &Touch> = question.touches.iter().map(|touch| (touch.id, touch)).collect();
     let mut candidates: Vec<Candidate> =
         touches.into_values().filter_map(|touch| judge.touch(touch)).chain(judge.search_ads()).collect();
-    fraud::judge(question, &mut candidates);
+    match purpose {
+        Purpose::Install | Purpose::Reinstall => fraud::judge(question, &mut candidates),
+        Purpose::Event(_) => fraud::judge_reengagement(question, &mut candidates),
+    }
     candidates.sort_by_key(|candidate| {
         let Candidate { rank, time, content_key, touch, .. } = candidate;
         (*rank, Reverse((judge.prefers(candidate), *time, *content_key, *touch)))
@@ -118,6 +128,7 @@ pub(super) struct Origin {
 /// A question with what its candidates have in common.
 pub(super) struct Judge<'a> {
     question: &'a Question<'a>,
+    purpose: Purpose<'a>,
     app: Option<&'a App>,
     pub(super) policy: Policy,
     pub(super) matcher: Matcher<'a>,
@@ -125,10 +136,15 @@ pub(super) struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     pub(super) fn new(question: &'a Question<'a>) -> Self {
+        Self::for_purpose(question, Purpose::of(question.record))
+    }
+
+    fn for_purpose(question: &'a Question<'a>, purpose: Purpose<'a>) -> Self {
         let catalogue = question.catalogue;
         let app = catalogue.app(question.record.app).map(AsRef::as_ref);
         Self {
             question,
+            purpose,
             app,
             policy: app.map_or(catalogue.policy, |app| catalogue.policy_of(app)),
             matcher: Matcher::new(&question.record.install, question.touches),
@@ -137,6 +153,11 @@ impl<'a> Judge<'a> {
 
     /// The candidate that a touch makes, if the install can have come from it at all.
     fn touch(&self, touch: &Touch) -> Option<Candidate> {
+        let tracker = self.question.catalogue.reengagement(touch.tracker);
+        if !self.purpose.looks_at(tracker) {
+            return None;
+        }
+        let barred = self.purpose.bar(touch, tracker);
         let (age_ms, skewed) = self.age(touch.time, touch.received)?;
         let mut best: Option<Candidate> = None;
         for (basis, double_hash) in self.matcher.bases(touch) {
@@ -146,7 +167,10 @@ impl<'a> Judge<'a> {
             if address_only && window == Window::Disabled {
                 continue;
             }
-            let lost = self.obstacle(touch, &basis).or_else(|| outside(window, age_ms));
+            let lost = barred
+                .or_else(|| self.obstacle(touch, &basis))
+                .or_else(|| outside(window, age_ms))
+                .or_else(|| self.purpose.protection());
             let candidate = Candidate {
                 touch: Some(touch.id),
                 kind: touch.kind,
@@ -204,7 +228,7 @@ impl<'a> Judge<'a> {
             flags: flags(&[(skewed, Flag::ClockSkew), (ads.click_time.is_none(), Flag::DateManufactured)]),
             content_key: 0,
             basis,
-            lost: outside(window, age_ms),
+            lost: self.purpose.bar_without_tracker().or_else(|| outside(window, age_ms)),
             fraud: Vec::new(),
             site: None,
         })
@@ -274,14 +298,7 @@ impl<'a> Judge<'a> {
     }
 
     fn set_window(&self, origin: Origin, setting: fn(&Windows) -> Option<Window>) -> Option<(Window, Level)> {
-        let catalogue = self.question.catalogue;
-        let tracker = origin.tracker.and_then(|id| catalogue.tracker(id)).map(|tracker| &tracker.windows);
-        let network = catalogue.network(origin.network).map(|network| &network.windows);
-        let app = self.app.map(|app| &app.policy.windows);
-        let server = Some(&self.policy.windows);
-        [(tracker, Level::Tracker), (network, Level::Network), (app, Level::App), (server, Level::Default)]
-            .into_iter()
-            .find_map(|(windows, level)| Some((setting(windows?)?, level)))
+        set_window(self.question.catalogue, self.app, origin.network, origin.tracker, setting)
     }
 
     /// Whether a candidate goes before others of its class: a completed view, where the app says so.
@@ -319,6 +336,23 @@ impl<'a> Judge<'a> {
         all.extend(flags(&[(shared, Flag::SharedClick), (no_consent, Flag::AttNoConsent)]));
         all
     }
+}
+
+/// What the first of tracker, network, app and server says that says anything, and which of them.
+pub(super) fn set_window(
+    catalogue: &Catalogue,
+    app: Option<&App>,
+    network: NetworkId,
+    tracker: Option<TrackerId>,
+    setting: fn(&Windows) -> Option<Window>,
+) -> Option<(Window, Level)> {
+    let tracker = tracker.and_then(|id| catalogue.tracker(id)).map(|tracker| &tracker.windows);
+    let network = catalogue.network(network).map(|network| &network.windows);
+    let app = app.map(|app| &app.policy.windows);
+    let server = Some(&catalogue.policy.windows);
+    [(tracker, Level::Tracker), (network, Level::Network), (app, Level::App), (server, Level::Default)]
+        .into_iter()
+        .find_map(|(windows, level)| Some((setting(windows?)?, level)))
 }
 
 fn outside(window: Window, age_ms: i64) -> Option<LosingReason> {

@@ -19,7 +19,7 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
         Some(winner) => {
             sentences.push(format!(
                 "The install is attributed to {}, because {}.",
-                engagement(winner, catalogue),
+                engagement(winner, catalogue, "install"),
                 because(winner)
             ));
             sentences.push(format!(
@@ -43,14 +43,14 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
     sentences.extend(losers.map(|(loser, reason)| {
         format!(
             "Not credited: {} ({}, {}): {} ({reason}).",
-            engagement(loser, catalogue),
+            engagement(loser, catalogue, "install"),
             loser.basis.class(),
             window(loser),
             why_lost(loser, reason)
         )
     }));
     for candidate in &decision.candidates {
-        let subject = engagement(candidate, catalogue);
+        let subject = engagement(candidate, catalogue, "install");
         sentences.extend(candidate.fraud.iter().map(|finding| finding.sentence(&subject)));
     }
     if decision.ambiguous {
@@ -68,7 +68,7 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
 }
 
 /// `a click of Acme (tracker Spring, campaign Launch), 2 hours before the install`.
-pub(super) fn engagement(candidate: &Candidate, catalogue: &Catalogue) -> String {
+pub(super) fn engagement(candidate: &Candidate, catalogue: &Catalogue, of: &str) -> String {
     let network = catalogue.network(candidate.network).map(|network| network.name.clone());
     let network = network.unwrap_or_else(|| match candidate.network {
         APPLE_SEARCH_ADS => "Apple Search Ads".to_owned(),
@@ -89,14 +89,14 @@ pub(super) fn engagement(candidate: &Candidate, catalogue: &Catalogue) -> String
         EngagementKind::Impression => "an impression",
     };
     let when = match candidate.age_ms {
-        0 => "at the time of the install".to_owned(),
-        age_ms if age_ms < 0 => format!("{} after the install", span(-age_ms)),
-        age_ms => format!("{} before the install", span(age_ms)),
+        0 => format!("at the time of the {of}"),
+        age_ms if age_ms < 0 => format!("{} after the {of}", span(-age_ms)),
+        age_ms => format!("{} before the {of}", span(age_ms)),
     };
     format!("{kind} of {network}{places}, {when}")
 }
 
-fn because(winner: &Candidate) -> String {
+pub(super) fn because(winner: &Candidate) -> String {
     match &winner.basis {
         Basis::Identifier { kind, form: None } => format!("both carry the same {kind}"),
         Basis::Identifier { kind, form: Some(form) } => {
@@ -141,11 +141,24 @@ pub(super) fn why_lost(loser: &Candidate, reason: LosingReason) -> String {
                 .to_owned()
         }
         LosingReason::Rejected(rule) => format!("the fraud rule {} rejects it", rule.name()),
+        LosingReason::ReengagementTracker => {
+            "its tracker is a reengagement tracker, and this is the first install of the device".to_owned()
+        }
+        LosingReason::AcquisitionTracker => {
+            "the device had the app before, and only reengagement trackers are credited then".to_owned()
+        }
+        LosingReason::NotCovered => {
+            "its tracker does not list this event, or not for engagements of this kind".to_owned()
+        }
+        LosingReason::BeforeInstall => "it did not happen after the install".to_owned(),
+        LosingReason::MtrProtected => {
+            "the minimum time to reengagement had not passed since the last attribution".to_owned()
+        }
     }
 }
 
 /// `window of 7 days set by the network`.
-fn window(candidate: &Candidate) -> String {
+pub(super) fn window(candidate: &Candidate) -> String {
     match candidate.window {
         Window::Disabled => format!("window switched off {}", by(candidate.window_from)),
         Window::Seconds(seconds) => {
@@ -164,7 +177,7 @@ pub(super) fn by(level: Level) -> &'static str {
 }
 
 /// What a flag of a decision means, for those that say more than the sentences before.
-const fn oddity(flag: Flag) -> Option<&'static str> {
+pub(super) const fn oddity(flag: Flag) -> Option<&'static str> {
     match flag {
         Flag::ClockSkew => Some(
             "By its own time the engagement happened just after the install; it arrived before it, so the \

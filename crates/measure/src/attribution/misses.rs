@@ -116,7 +116,7 @@ impl Miss {
         };
         format!(
             "Missed: {}, matched by {}; {place}{why}.",
-            engagement(&self.candidate, catalogue),
+            engagement(&self.candidate, catalogue, "install"),
             matched(basis)
         )
     }

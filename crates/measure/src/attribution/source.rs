@@ -26,6 +26,7 @@ pub fn source(winner: &Candidate, engagement: Option<&Engagement>, search_ads: O
         creative_id: None,
         params: Vec::new(),
         query: String::new(),
+        reengagement: false,
     };
     match (winner.touch, engagement, search_ads) {
         (Some(_), Some(engagement), _) => Source {

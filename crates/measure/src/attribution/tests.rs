@@ -1,5 +1,6 @@
 //! One line a case. See [`world`] for the language.
 
+mod events;
 mod keys;
 mod ladder;
 mod laws;

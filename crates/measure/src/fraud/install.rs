@@ -27,6 +27,16 @@ pub fn wants_figures(rules: &Rules<'_>) -> bool {
 /// Adds to each candidate what the rules in force see in it, and bars those that one of them rejects and
 /// that nothing else bars.
 pub fn judge(question: &Question<'_>, candidates: &mut [Candidate]) {
+    judge_by(question, candidates, |_| true);
+}
+
+/// The same for an event that an engagement may have brought about, which stands in for the install: rules
+/// about the way to an install do not look.
+pub fn judge_reengagement(question: &Question<'_>, candidates: &mut [Candidate]) {
+    judge_by(question, candidates, |rule| matches!(rule, Rule::BlocklistDevice | Rule::PlatformMismatch));
+}
+
+fn judge_by(question: &Question<'_>, candidates: &mut [Candidate], looks: fn(Rule) -> bool) {
     let catalogue = question.catalogue;
     let touches: HashMap<TouchId, &Touch> = question.touches.iter().map(|touch| (touch.id, touch)).collect();
     for candidate in candidates {
@@ -36,7 +46,7 @@ pub fn judge(question: &Question<'_>, candidates: &mut [Candidate]) {
         if catalogue.has_fraud_settings() {
             let rules = Rules::of(catalogue, question.record.app, candidate.network, candidate.tracker);
             let case = Case { question, touch, candidate, rules };
-            let findings: Vec<Finding> = case.findings().collect();
+            let findings: Vec<Finding> = case.findings(looks).collect();
             candidate.fraud.extend(findings);
         }
         if candidate.lost.is_none() {
@@ -55,8 +65,9 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    fn findings(&self) -> impl Iterator<Item = Finding> {
-        Rule::ALL.iter().filter(|rule| !rule.is_of_engagement()).filter_map(|rule| self.look(*rule))
+    fn findings(&self, looks: fn(Rule) -> bool) -> impl Iterator<Item = Finding> {
+        let rules = Rule::ALL.iter().filter(move |rule| !rule.is_of_engagement() && looks(**rule));
+        rules.filter_map(|rule| self.look(*rule))
     }
 
     fn look(&self, rule: Rule) -> Option<Finding> {

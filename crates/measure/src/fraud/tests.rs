@@ -433,6 +433,7 @@ impl Case {
             catalogue: 1,
             install: Install { time, ..self.install.clone() },
             flags: Flags::new(),
+            reprocess_for: None,
         };
         decide(&Question {
             record: &record,
@@ -535,6 +536,7 @@ fn a_finding_of_the_click_decides_the_install() {
         catalogue: 1,
         install: case.install,
         flags: Flags::new(),
+        reprocess_for: None,
     };
     // Settings may have changed since: what was said when it came in stands.
     let decision = decide(&Question {

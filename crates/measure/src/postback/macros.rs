@@ -69,8 +69,7 @@ const VALUES: &[(&str, Fill)] = &[
     ("site_id", |s| text(from_engagement(s, |click| &click.site_id, |source| &source.site_id))),
     ("sub_site_id", |s| text(from_engagement(s, |click| &click.sub_site_id, |source| &source.sub_site_id))),
     ("creative_id", |s| text(from_engagement(s, |click| &click.creative_id, |source| &source.creative_id))),
-    // Reengagements are not told apart yet.
-    ("attribution_type", |s| text(s.conversion.source.map(|_| "install"))),
+    ("attribution_type", |s| text(s.conversion.source.map(attribution_type))),
     ("match_type", |s| text(match_type(s.conversion))),
     ("app_id", |s| number(s.conversion.app.id.0)),
     ("delivery_id", |s| owned(Some(s.delivery.to_string()))),
@@ -252,6 +251,10 @@ fn network_name<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
 fn segment_name<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
     let segment = subject.conversion.catalogue.segment(subject.conversion.segment()?)?;
     text(Some(&segment.name))
+}
+
+const fn attribution_type(source: &Source) -> &'static str {
+    if source.reengagement { "reengagement" } else { "install" }
 }
 
 /// The match class; `organic` for what belongs to an install that nobody won.

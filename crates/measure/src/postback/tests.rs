@@ -148,6 +148,7 @@ fn app() -> App {
         updated: Timestamp(0),
         deleted: false,
         extra: String::new(),
+        minimum_times: std::collections::BTreeMap::new(),
     }
 }
 
@@ -200,6 +201,7 @@ fn device() -> Device {
         install_received: INSTALLED,
         source: None,
         links: Vec::new(),
+        claims: Vec::new(),
     }
 }
 
@@ -261,5 +263,6 @@ fn source() -> Source {
         creative_id: text("cre-2"),
         params: pairs(&[("cp_0", "null"), ("cp_9", "neun")]),
         query: "click_id=src%2F1".into(),
+        reengagement: false,
     }
 }

@@ -52,6 +52,7 @@ fn app() -> App {
         updated: Timestamp::default(),
         deleted: false,
         extra: String::new(),
+        minimum_times: std::collections::BTreeMap::new(),
     }
 }
 

@@ -1,6 +1,9 @@
 //! A town as inputs of the engine, and what the engine makes of them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, anyhow};
 use engine::{Machine, Submission};
@@ -211,6 +214,7 @@ fn catalogue(policy: AppPolicy, rules: &FraudSettings) -> Catalogue {
             updated: FROM,
             deleted: false,
             extra: String::new(),
+            minimum_times: BTreeMap::new(),
         }));
         entries.push(Entry::Fraud(Scope::App(app), rules.clone()));
         for (network, kind) in NETWORKS.iter().enumerate() {
@@ -228,6 +232,7 @@ fn catalogue(policy: AppPolicy, rules: &FraudSettings) -> Catalogue {
                 created: FROM,
                 deleted: false,
                 extra: String::new(),
+                reengagement: None,
             }));
         }
     }

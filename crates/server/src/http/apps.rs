@@ -145,6 +145,7 @@ pub async fn create(
         updated: now,
         deleted: false,
         extra: String::new(),
+        minimum_times: std::collections::BTreeMap::new(),
     };
     let rules = fraud::take(&mut fields)?;
     let secret = change(&mut app, fields, &site.vault)?;
@@ -243,7 +244,8 @@ fn change(app: &mut App, mut fields: Fields, vault: &Vault) -> Result<Option<Str
         let text = "install_auth: a Web app cannot be strict, because browsers keep no secrets; use flag";
         return Err(Error::BadRequest(text.to_owned()));
     }
-    if let Some(settings) = fields.object("settings")? {
+    if let Some(mut settings) = fields.object("settings")? {
+        settings::take_minimum_times(&mut app.minimum_times, &mut settings)?;
         settings::change_app(&mut app.policy, settings)?;
     }
     fields.without(&["id", "guid", "registered", "updated", "deleted"]);
@@ -321,6 +323,13 @@ fn is_secret(key: &str) -> bool {
     key.ends_with("_auth") || key.ends_with("_secret_key")
 }
 
+/// The settings that an app has set for itself.
+fn settings_of(app: &App) -> Value {
+    let mut settings = settings::of_app(&app.policy);
+    settings::show_minimum_times(&app.minimum_times, &mut settings);
+    settings
+}
+
 /// An app as it is shown; a generated secret only once.
 pub(super) fn object(app: &App, secret: Option<&str>) -> Value {
     let mode = match app.auth.mode {
@@ -346,7 +355,7 @@ pub(super) fn object(app: &App, secret: Option<&str>) -> Value {
         "install_auth": {
             "mode": mode, "api_key": app.auth.api_key, "secret": secret, "actions": app.auth.actions,
         },
-        "settings": settings::of_app(&app.policy),
+        "settings": settings_of(app),
     });
     shown(shape, &app.extra, known)
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod attribution;
 pub(super) mod deliveries;
+mod events;
 pub(super) mod explain;
 pub(super) mod inputs;
 pub(super) mod ledger;

@@ -1,7 +1,11 @@
 //! Settings of apps and networks: dotted names and values, as in `config.default.toml`.
 
+mod reengagement;
+
 use measure::policy::{AppPolicy, DeviceAttribution, FingerprintLevel, Window, Windows};
 use serde_json::{Map, Value, json};
+
+pub use self::reengagement::{association, show_minimum_times, take_minimum_times};
 
 use super::fields::Fields;
 use crate::{
@@ -85,6 +89,8 @@ pub fn change_app(policy: &mut AppPolicy, settings: Fields) -> Result<(), Error>
             policy.ladder.device_attribution = choice(&name, &value, &DEVICE_ATTRIBUTIONS)?;
         } else if name == FINGERPRINT_LEVEL {
             policy.ladder.fingerprint_level = choice(&name, &value, &FINGERPRINT_LEVELS)?;
+        } else if name == reengagement::INSTALL_REPROCESSING {
+            policy.install_reprocessing_days = reengagement::reprocessing(&value)?;
         } else if name == REQUESTS {
             policy.requests_per_second = optional(&value, |value| {
                 let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
@@ -128,6 +134,11 @@ pub fn of_app(policy: &AppPolicy) -> Value {
         chosen(policy.ladder.fingerprint_level, &FINGERPRINT_LEVELS)
             .map(|name| (FINGERPRINT_LEVEL.to_owned(), json!(name))),
     );
+    settings.extend(
+        policy
+            .install_reprocessing_days
+            .map(|days| (reengagement::INSTALL_REPROCESSING.to_owned(), json!(days))),
+    );
     windows(policy.windows, &mut settings);
     Value::Object(settings)
 }
@@ -154,6 +165,10 @@ pub fn window(name: &str, seconds: u64, most: u64) -> Result<Window, Error> {
 
 /// Whether `name` is a window, which then has the value.
 fn change_window(windows: &mut Windows, name: &str, value: &Value) -> Result<bool, Error> {
+    if name == reengagement::EVENT_ASSOCIATION {
+        windows.event_association = reengagement::association_value(value)?;
+        return Ok(true);
+    }
     let Some((_, most, place)) = WINDOWS.iter().find(|(known, ..)| *known == name) else { return Ok(false) };
     *place(windows) = window_value(name, value, *most)?;
     Ok(true)
@@ -205,6 +220,11 @@ fn windows(mut set: Windows, settings: &mut Map<String, Value>) {
         };
         settings.insert(name.to_owned(), value);
     }
+    settings.extend(
+        set.event_association.map(|window| {
+            (reengagement::EVENT_ASSOCIATION.to_owned(), reengagement::association_text(window))
+        }),
+    );
 }
 
 fn optional<T>(value: &Value, read: impl FnOnce(&Value) -> Result<T, Error>) -> Result<Option<T>, Error> {

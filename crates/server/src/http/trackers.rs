@@ -2,6 +2,7 @@
 
 mod destination;
 pub mod overrides;
+mod reengagement;
 
 use axum::{Json, extract::State, http::StatusCode};
 use measure::{
@@ -121,6 +122,7 @@ pub async fn create(
             created: now,
             deleted: false,
             extra: String::new(),
+            reengagement: None,
         };
         let rules = fraud::of_tracker(catalogue, tracker.id, &fields, &site.vault)?;
         change(catalogue, app, &mut tracker, fields)?;
@@ -217,6 +219,10 @@ fn change(catalogue: &Catalogue, app: &App, tracker: &mut Tracker, mut fields: F
     fields.without(&OWN);
     let mut kept = Fields::kept(&tracker.extra);
     kept.merge(fields);
+    tracker.reengagement = reengagement::of(&kept)?;
+    if kept.peek("type").is_some_and(|kind| kind.is_null() || kind == "") {
+        kept.without(&["type"]);
+    }
     tracker.extra = kept.into_text();
     let data = Fields::kept(&tracker.extra).object("destination_data").ok().flatten();
     let kind = data.and_then(|mut data| data.text("type").ok().flatten());

@@ -3,7 +3,7 @@
 use measure::{
     AppId, CampaignId, Decimal, DeliveryId, DeviceId, InputId, InstallId, NetworkId, SegmentId, Timestamp,
     TouchId, TrackerId, TriggerId,
-    attribution::{Basis, Candidate, Decision, LosingReason, Source},
+    attribution::{Basis, Candidate, Decision, EventAction, EventDecision, LosingReason, Source},
     catalogue::{App, Change, Entry},
     device::{Device, Origin},
     engagement::{EngagementKind, MatchKey, Touch},
@@ -17,6 +17,7 @@ use measure::{
     postback::{
         Attempt, CUSTOM_TEMPLATE, Delivery, DeliveryState, Method, Request, Suppression, Trigger, TriggerKind,
     },
+    reengagement::Claim,
     skad::{AggregateCell, Framework, Signed},
 };
 use uuid::Uuid;
@@ -44,6 +45,32 @@ pub const fn input(n: u128) -> InputId {
 #[must_use]
 pub const fn install_id(n: u128) -> InstallId {
     InstallId(Uuid::from_u128(n))
+}
+
+/// An event that a reengagement had a claim to.
+#[must_use]
+pub fn claim(n: u128) -> Claim {
+    Claim { time: day(1), input: input(n), event: "Purchase".to_owned(), received: day(1), credited: true }
+}
+
+/// A decision on an event.
+#[must_use]
+pub fn event_decision(n: u128) -> EventDecision {
+    EventDecision {
+        action: EventAction::Install,
+        reason: None,
+        revision: 0,
+        decided: day(1),
+        catalogue: 3,
+        association: Window::Seconds(86_400),
+        association_from: Level::App,
+        minimum_time: 3_600,
+        last_attributed: Some(day(1)),
+        candidates: decision(APP, n, 0).candidates,
+        more: false,
+        ambiguous: false,
+        flags: [Flag::ClockSkew].into(),
+    }
 }
 
 /// A device.
@@ -176,6 +203,7 @@ pub fn source(n: u128) -> Source {
         creative_id: Some("banner".to_owned()),
         params: vec![("cp_0".to_owned(), "x".to_owned())],
         query: "campaign_id=t&cp_0=x".to_owned(),
+        reengagement: false,
     }
 }
 
@@ -194,6 +222,7 @@ pub fn device(app: AppId, n: u128) -> Device {
         install_received: day(1),
         source: Some(source(n)),
         links: vec![("email".to_owned(), "someone@example.com".to_owned())],
+        claims: vec![claim(n)],
     }
 }
 
@@ -240,6 +269,8 @@ pub fn fact(sequence: u64) -> Fact {
             install: install_id(1),
             source: Some(source(1)),
             suppressed: vec![Suppressed { trigger: TriggerId(8), reason: Suppression::OtherNetwork }],
+            installed: Some(day(1)),
+            decision: Some(Box::new(event_decision(n))),
         }],
     }
 }
@@ -255,6 +286,7 @@ pub fn install(app: AppId, n: u128) -> InstallRecord {
         catalogue: 3,
         install: Install { origin: origin(n), time: day(1), ..Install::default() },
         flags: [Flag::UaMissing].into(),
+        reprocess_for: Some(install_id(1)),
     }
 }
 
@@ -390,6 +422,7 @@ pub fn change(version: u64) -> Change {
         updated: day(1),
         deleted: false,
         extra: "{}".to_owned(),
+        minimum_times: [("Purchase".to_owned(), 3_600)].into(),
     };
     Change { version, at: day(1), by: None, entry: Entry::App(app) }
 }

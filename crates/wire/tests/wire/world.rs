@@ -35,6 +35,7 @@ pub fn app(platform: &str) -> App {
         updated: Timestamp(0),
         deleted: false,
         extra: r#"{"schemes":["sextantdemo"]}"#.to_owned(),
+        minimum_times: std::collections::BTreeMap::new(),
     }
 }
 
@@ -53,6 +54,7 @@ pub fn tracker(destination: DestinationKind, url: &str) -> Tracker {
         created: Timestamp(0),
         deleted: false,
         extra: String::new(),
+        reengagement: None,
     }
 }
 

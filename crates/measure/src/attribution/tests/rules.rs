@@ -470,3 +470,23 @@ fn the_record_says_what_it_was_made_from() {
     assert_eq!(decision.catalogue, world.catalogue().version);
     assert!(!decision.more);
 }
+
+// Reengagement trackers and installs that come again, sections 8 and 9.
+
+#[test]
+fn a_reengagement_tracker_never_wins_a_first_install() {
+    check("reengage b Purchase\n1 device b\n2 device a", "a device_id; b reengagement_tracker");
+    check("reengage b Purchase\n1 device b", "organic; b reengagement_tracker");
+    check("reengage b Purchase\n1 referrer b", "organic; b reengagement_tracker");
+    check("reengage b Purchase\n1 viewed b", "organic; b reengagement_tracker");
+}
+
+#[test]
+fn an_install_that_comes_again_is_for_reengagement_trackers_only() {
+    check("reprocessed\nreengage b\n2 device b\n1 device a", "b device_id; a acquisition_tracker");
+    check("reprocessed\n1 device a", "organic; a acquisition_tracker");
+    check("reprocessed\n1 referrer a", "organic; a acquisition_tracker");
+    check("reprocessed\nasa 1", "organic; apple acquisition_tracker");
+    check("reprocessed\nreengage b Purchase/clicks\n2 view b", "b device_id");
+    check("reprocessed\nreengage b\n31d device b", "organic; b outside_window");
+}

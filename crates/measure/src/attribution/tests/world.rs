@@ -13,9 +13,13 @@
 //!
 //! Everything else: `app|network X|tracker X WINDOW LENGTH|off`, `set SETTING VALUE`, `asa AGE|undated`,
 //! `install OPTION…` with the options `os=`, `ver=`, `model=`, `ip=`, `att=`, `id=KIND:VALUE`, `no_id`,
-//! `received=AGE` (after it happened).
+//! `received=AGE` (after it happened), `reengage X EVENT…` makes the tracker of X one for reengagement,
+//! `mtr EVENT LENGTH` sets a minimum time, `reprocessed` says that the device had the app before.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use uuid::Uuid;
 
@@ -29,6 +33,7 @@ use crate::{
     install::{ClickReference, ClickReferenceKind, Install, InstallRecord, SearchAds},
     platform::{Os, Traits},
     policy::{AppLadder, AppPolicy, DeviceAttribution, FingerprintLevel, Policy, Window, Windows},
+    reengagement::{CoveredEvent, Reengagement},
 };
 
 pub(super) const ADID: &str = "7C9E6679-7425-40DE-944B-E07FC1F90AE7";
@@ -48,6 +53,9 @@ pub(super) struct World {
     pub(super) app: AppPolicy,
     pub(super) networks: Vec<Windows>,
     pub(super) trackers: Vec<Windows>,
+    /// What the trackers of these places may be credited with as reengagement trackers.
+    pub(super) reengagements: BTreeMap<usize, Reengagement>,
+    pub(super) minimum_times: BTreeMap<String, u32>,
 }
 
 impl World {
@@ -64,6 +72,7 @@ impl World {
             catalogue: 1,
             install,
             flags: Flags::new(),
+            reprocess_for: None,
         };
         Self {
             record,
@@ -73,6 +82,8 @@ impl World {
             app: AppPolicy::default(),
             networks: vec![Windows::default(); NETWORKS.len()],
             trackers: vec![Windows::default(); NETWORKS.len()],
+            reengagements: BTreeMap::new(),
+            minimum_times: BTreeMap::new(),
         }
     }
 
@@ -95,6 +106,12 @@ impl World {
             ["tracker", name, window, length] => {
                 set_window(&mut self.trackers[number(name)], window, length);
             }
+            ["reengage", name, events @ ..] => self.reengage(number(name), events),
+            ["mtr", event, length] => {
+                let seconds = u32::try_from(ms(length) / 1_000).expect("a time");
+                self.minimum_times.insert((*event).to_owned(), seconds);
+            }
+            ["reprocessed"] => self.record.reprocess_for = Some(InstallId(Uuid::from_u128(7))),
             ["set", "clock_skew", length] => self.app.clock_skew_ms = Some(ms(length)),
             ["set", "modeled_without_att", on] => self.app.modeled_without_att = on.parse().ok(),
             ["set", "modeled_single_use", on] => self.app.modeled_single_use = on.parse().ok(),
@@ -107,6 +124,15 @@ impl World {
             [age, kind, network, options @ ..] => self.touch(age, kind, number(network), options),
             _ => panic!("what is {line:?}?"),
         }
+    }
+
+    /// Makes a tracker one for reengagement with these events: `NAME`, `NAME/clicks`, `NAME/impressions`.
+    fn reengage(&mut self, place: usize, events: &[&str]) {
+        let events = events.iter().map(|event| {
+            let (name, by) = event.split_once('/').unwrap_or((event, ""));
+            CoveredEvent { name: name.to_owned(), clicks: by != "impressions", impressions: by != "clicks" }
+        });
+        self.reengagements.insert(place, Reengagement { events: events.collect() });
     }
 
     fn install(&mut self, option: &str) {
@@ -189,6 +215,7 @@ impl World {
             updated: INSTALLED,
             deleted: false,
             extra: String::new(),
+            minimum_times: self.minimum_times.clone(),
         }));
         add(Entry::Campaign(Campaign {
             id: CampaignId(5),
@@ -223,6 +250,7 @@ impl World {
                 // A tracker that has gone still wins with the clicks it had (section 19).
                 deleted: letter == 'e',
                 extra: String::new(),
+                reengagement: self.reengagements.get(&place).cloned(),
             }));
         }
         catalogue
@@ -239,7 +267,7 @@ impl World {
             touches: &self.touches,
             more: false,
             credited: &self.credited,
-            figures: &std::collections::BTreeMap::new(),
+            figures: &BTreeMap::new(),
             catalogue: &self.catalogue(),
             revision: 0,
             decided: self.record.received,
@@ -320,6 +348,7 @@ fn set_window(windows: &mut Windows, window: &str, length: &str) {
         "click_partial_ip" => &mut windows.click_partial_ip,
         "impression_ip" => &mut windows.impression_ip,
         "impression_partial_ip" => &mut windows.impression_partial_ip,
+        "event_association" => &mut windows.event_association,
         _ => panic!("what is {window:?}?"),
     } = Some(length);
 }

@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::{Json, extract::State};
 use measure::{
     AppId, InputId, InstallId, Timestamp, TouchId,
-    attribution::{Decision, Miss, Question, explain, horizon, match_keys, nearest, unseen},
+    attribution::{
+        Attributed, Decision, EventAction, EventDecision, Miss, Question, Source, Unattributed, explain,
+        explain_event, horizon, match_keys, nearest, unseen,
+    },
     catalogue::Catalogue,
     engagement::{EngagementKind, Touch},
     event::Event,
@@ -25,6 +28,7 @@ use store::{Ask, Store, StoreError};
 use super::{
     super::asked::{Path, Query},
     attribution::{Decided, NO_INSTALL, candidate, in_full, seconds},
+    events,
     inputs::{app, source},
     iso,
 };
@@ -351,7 +355,7 @@ pub(in crate::http) async fn event(
         return Err(Error::NotFound("event: the input of this id is none"));
     };
     let linked = linked(&fact, released.as_ref());
-    let install = linked.as_ref().map(|(install, _)| *install);
+    let install = linked.as_ref().map(|linked| linked.install);
     let keys = event.origin.join_keys();
     let (decided, joined_by) = site
         .ask(move |store| {
@@ -368,11 +372,17 @@ pub(in crate::http) async fn event(
         .await?;
     let catalogue = site.catalogue.current();
     let joined_by = joined_by.and_then(|key| name(&event, &key));
-    let from = linked.as_ref().and_then(|(_, source)| source.clone());
+    let from = linked.as_ref().and_then(|linked| linked.source.clone());
+    let attributed = attributed(&event, linked.as_ref());
+    let attribution = events::attribution(&catalogue, &attributed);
     let state = match &linked {
         None => "no_install",
-        Some((_, None)) => "organic",
-        Some((_, Some(_))) => "install_source",
+        Some(_) => match (attributed.action(), attributed.reason()) {
+            (EventAction::Reengagement, _) => "reengagement",
+            (EventAction::Install, _) => "install_source",
+            (_, Some(Unattributed::OutsideEventAssociation)) => "unattributed",
+            _ => "organic",
+        },
     };
     Ok(Json(json!({
         "input_id": fact.input.id.to_string(),
@@ -389,20 +399,40 @@ pub(in crate::http) async fn event(
             "source": source(&from),
             "settings_version": fact.input.catalogue,
         },
+        "attribution": attribution,
         "install": decided.as_ref().map(|decided| revision(&catalogue, &decided.decision)),
         "explanation": told(&catalogue, &Told { fact: &fact, event: &event, released: released.as_ref(), joined_by, linked }),
     })))
 }
 
 /// The install that an event belongs to and the source that it inherited, if it found one.
-fn linked(fact: &Fact, released: Option<&Fact>) -> Option<(InstallId, Option<measure::attribution::Source>)> {
+fn linked(fact: &Fact, released: Option<&Fact>) -> Option<Linked> {
     let outcomes = fact.outcomes.iter().chain(released.into_iter().flat_map(|fact| &fact.outcomes));
     outcomes.into_iter().find_map(|outcome| match outcome {
-        Outcome::EventLinked { input, install, source, .. } if *input == fact.input.id => {
-            Some((*install, source.clone()))
+        Outcome::EventLinked { input, install, source, installed, decision, .. }
+            if *input == fact.input.id =>
+        {
+            let (install, source, installed) = (*install, source.clone(), *installed);
+            Some(Linked { install, source, installed, decision: decision.clone() })
         }
         _ => None,
     })
+}
+
+/// An event that is joined to an install.
+struct Linked {
+    install: InstallId,
+    source: Option<Source>,
+    installed: Option<Timestamp>,
+    decision: Option<Box<EventDecision>>,
+}
+
+fn attributed<'a>(event: &'a Event, linked: Option<&'a Linked>) -> Attributed<'a> {
+    let source = linked.and_then(|linked| linked.source.as_ref());
+    let decision = linked.and_then(|linked| linked.decision.as_deref());
+    // An install on record before its time stood with its events still is one.
+    let installed = linked.map(|linked| linked.installed.unwrap_or(event.time));
+    events::attributed(event, installed, source, decision)
 }
 
 /// What a join key is called: `kochava_device_id`, or the kind of identifier.
@@ -420,13 +450,13 @@ struct Told<'a> {
     event: &'a Event,
     released: Option<&'a Fact>,
     joined_by: Option<String>,
-    linked: Option<(InstallId, Option<measure::attribution::Source>)>,
+    linked: Option<Linked>,
 }
 
 fn told(catalogue: &Catalogue, told: &Told<'_>) -> Vec<String> {
     let Told { fact, event, released, joined_by, linked } = told;
     let mut sentences = Vec::new();
-    let Some((install, source)) = linked else {
+    let Some(linked) = linked else {
         let policy = catalogue.app(fact.input.app).map_or(catalogue.policy, |app| catalogue.policy_of(app));
         sentences.push(if event.origin.join_keys().is_empty() {
             "The event carries neither a kochava_device_id nor a usable identifier, so it belongs to no \
@@ -441,11 +471,16 @@ fn told(catalogue: &Catalogue, told: &Told<'_>) -> Vec<String> {
         });
         return sentences;
     };
+    let Linked { install, source, decision, .. } = linked;
     let by = joined_by.as_ref().map(|name| format!(", found by its {name}")).unwrap_or_default();
     sentences.push(format!("The event {} belongs to the install {install}{by}.", event.name));
     if let Some(released) = released {
         let waited = seconds(released.input.received.since(fact.input.received));
         sentences.push(format!("It came before its install and waited {waited} seconds for it."));
+    }
+    if decision.is_some() {
+        sentences.extend(explain_event(&attributed(event, Some(linked)), catalogue));
+        return sentences;
     }
     sentences.push(match source {
         None => "The install was organic then, so the event is not attributed.".to_owned(),

@@ -5,6 +5,8 @@ use axum::{Json, extract::State};
 use measure::{
     AppId, InputId,
     attribution::Source,
+    catalogue::Catalogue,
+    event::Event,
     input::{Fact, Outcome, Payload, Quarantined},
 };
 use serde::Deserialize;
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 use store::{Store, StoreError};
 
 use super::super::asked::{Path, Query};
-use super::{iso, rows};
+use super::{events, iso, rows};
 use crate::http::openapi::Refusals;
 use crate::{auth::Caller, error::Error, http::fraud, site::Site};
 
@@ -43,7 +45,7 @@ pub(in crate::http) async fn one(
         .await?;
     if let Some((fact, released)) = found {
         caller.may_read(fact.input.app)?;
-        return Ok(Json(accepted(&fact, released.as_ref())));
+        return Ok(Json(accepted(&site.catalogue.current(), &fact, released.as_ref())));
     }
     let apps: Vec<AppId> = site.catalogue.current().apps().iter().map(|app| app.id).collect();
     let body =
@@ -72,8 +74,13 @@ fn in_quarantine(store: &dyn Store, apps: &[AppId], id: InputId) -> Result<Optio
     Ok(None)
 }
 
-fn accepted(fact: &Fact, released: Option<&Fact>) -> Value {
+fn accepted(catalogue: &Catalogue, fact: &Fact, released: Option<&Fact>) -> Value {
     let input = &fact.input;
+    let event = match &input.payload {
+        Payload::Event(event) => Some(event),
+        _ => None,
+    };
+    let outcome = |one: &Outcome| outcome(catalogue, event, one);
     let mut outcomes: Vec<Value> = fact.outcomes.iter().map(outcome).collect();
     if let Some(released) = released {
         let mine = released.outcomes.iter().filter(|outcome| match outcome {
@@ -135,7 +142,8 @@ pub(super) fn source(source: &Option<Source>) -> Value {
     })
 }
 
-fn outcome(outcome: &Outcome) -> Value {
+/// An outcome; `event` is the event that it is about, when the input is one.
+fn outcome(catalogue: &Catalogue, event: Option<&Event>, outcome: &Outcome) -> Value {
     let suppressed: Vec<Value> = outcome
         .suppressed()
         .iter()
@@ -146,9 +154,10 @@ fn outcome(outcome: &Outcome) -> Value {
             "outcome": "stored", "duplicate": duplicate, "suppressed": suppressed,
             "fraud": findings.iter().map(fraud::finding).collect::<Vec<_>>(),
         }),
-        Outcome::Installed { install, source: from, .. } => json!({
+        Outcome::Installed { install, source: from, reprocess_for, .. } => json!({
             "outcome": "installed", "install_id": install.to_string(), "source": source(from),
             "suppressed": suppressed,
+            "reprocess_for": reprocess_for.map(|first| first.to_string()),
         }),
         Outcome::DuplicateInstall { install } => {
             json!({ "outcome": "duplicate_install", "install_id": install.to_string() })
@@ -157,15 +166,24 @@ fn outcome(outcome: &Outcome) -> Value {
             "outcome": "redecided", "install_id": install.to_string(), "revision": revision,
             "source": source(from), "suppressed": suppressed,
         }),
-        Outcome::EventLinked { input, install, source: from, .. } => json!({
+        Outcome::EventLinked { input, install, source: from, installed, decision, .. } => json!({
             "outcome": "linked", "input_id": input.to_string(), "install_id": install.to_string(),
             "source": source(from), "suppressed": suppressed,
+            "attribution": event.map(|event| {
+                let event = events::attributed(event, *installed, from.as_ref(), decision.as_deref());
+                events::attribution(catalogue, &event)
+            }),
         }),
         Outcome::Applied { input, install } => {
             json!({ "outcome": "linked", "input_id": input.to_string(), "install_id": install.to_string() })
         }
         Outcome::Counted { duplicate } => json!({ "outcome": "counted", "duplicate": duplicate }),
-        Outcome::Held { .. } => json!({ "outcome": "no_install", "suppressed": suppressed }),
+        Outcome::Held { .. } => json!({
+            "outcome": "no_install", "suppressed": suppressed,
+            "attribution": event.map(|event| {
+                events::attribution(catalogue, &events::attributed(event, None, None, None))
+            }),
+        }),
     }
 }
 

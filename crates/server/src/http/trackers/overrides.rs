@@ -28,6 +28,8 @@ const KEYS: [&str; 9] = [
     DISABLE_IMPRESSIONS,
     "enable_verification",
 ];
+/// A key of ours, shown when it is set.
+const EVENT_ASSOCIATION: &str = "event_association_window";
 const DISABLE_IMPRESSIONS: &str = "impressions_disable_attribution";
 /// The keys that set windows, in the order of [`settings::WINDOWS`], which has one more.
 const WINDOW_KEYS: [&str; 7] = [
@@ -122,7 +124,7 @@ fn find<'c>(catalogue: &'c Catalogue, query: &TrackerQuery) -> Result<&'c Tracke
 /// The windows that overrides set.
 fn windows(overrides: &Value) -> Result<Windows, Error> {
     for key in overrides.as_object().into_iter().flat_map(|fields| fields.keys()) {
-        if !KEYS.contains(&key.as_str()) {
+        if !KEYS.contains(&key.as_str()) && key != EVENT_ASSOCIATION {
             return Err(Error::BadRequest(format!("{key}: there is no such override")));
         }
         read(overrides, key)?;
@@ -135,6 +137,12 @@ fn windows(overrides: &Value) -> Result<Windows, Error> {
             *place(&mut windows) =
                 Some(if disabled { Window::Disabled } else { settings::window(key, value, most)? });
         }
+    }
+    let Override { value, is_set } = read(overrides, EVENT_ASSOCIATION)?;
+    if is_set {
+        let disabled = value == 0;
+        windows.event_association =
+            Some(if disabled { Window::Disabled } else { settings::association(EVENT_ASSOCIATION, value)? });
     }
     if read(overrides, DISABLE_IMPRESSIONS)?.value != 0 {
         windows.impression_device = Some(Window::Disabled);
@@ -162,7 +170,8 @@ fn wrong(name: &str) -> Error {
 fn object(tracker: &Tracker) -> Value {
     let kept = Fields::kept(&tracker.extra).take(OVERRIDES).unwrap_or_default();
     let mut shown = Fields::default();
-    for key in KEYS {
+    let own = kept.get(EVENT_ASSOCIATION).map(|_| EVENT_ASSOCIATION);
+    for key in KEYS.into_iter().chain(own) {
         let blank = json!({ "name": "", "key": "", "group": "", "type": "", "value": 0, "admin": 0 });
         let mut fields = Fields::kept(&blank.to_string());
         if let Some(Value::Object(given)) = kept.get(key) {
