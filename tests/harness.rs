@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod app;
+pub mod browser;
 pub mod device;
 pub mod load;
 pub mod moment;
@@ -12,6 +13,7 @@ pub mod socket;
 
 pub use answer::{Answer, Answered};
 pub use app::{App, Link};
+pub use browser::Browser;
 pub use load::Load;
 pub use moment::{eventually, now, now_ms, within};
 pub use serde_json::{Value, json};

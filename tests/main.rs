@@ -13,6 +13,8 @@ mod adversity;
 #[cfg(test)]
 mod attribution;
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod idempotency;

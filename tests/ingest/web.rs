@@ -20,7 +20,8 @@ fn browser_body(app: &App, action: &str, nt_id: &str, data: Value) -> String {
 #[tokio::test]
 async fn every_answer_is_open_to_browsers() {
     let server = Server::start().await;
-    for path in ["/track/json", "/track/json/", "/v1/cpi/identityLink.php"] {
+    for path in ["/track/json", "/track/json/", "/track/kvinit", "/track/kvinit/", "/v1/cpi/identityLink.php"]
+    {
         let preflight = server.request(Method::OPTIONS, path).header("Origin", "https://shop.example.com");
         let answer = preflight.header("Access-Control-Request-Method", "POST").answer().await.is(204);
         assert_eq!(answer.header("access-control-allow-origin"), "*", "{path}");
@@ -77,4 +78,117 @@ async fn a_click_leads_to_a_web_install_by_its_ko_click_id() {
     let device = "KB1760000000T5f2b0c1d9e8f4a7b8c6d5e4f3a2b1c0d";
     assert_eq!(app.class(device).await, "ko_click_id");
     assert_eq!(app.winner(device).await, id);
+}
+
+fn init(guid: &str) -> String {
+    json!({
+        "action": "init", "kochava_app_id": guid,
+        "kochava_device_id": "KB1760000000T5f2b0c1d9e8f4a7b8c6d5e4f3a2b1c0d",
+        "sdk_version": "WebTracker 3.0.4", "sdk_protocol": "17",
+        "nt_id": "1f0c2-1-0b0a3c55-5c5f-4d0e-9a7e-0d4f6f1f2a3b", "build_date": "kbd: 1/1/2025",
+        "data": {
+            "package": "com.shop.example.web", "platform": "web", "starttime": 1_760_000_000.118, "uptime": 0,
+            "usertime": 1_760_000_000,
+        },
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn the_handshake_points_every_url_back_at_us() {
+    let app = web_app().await;
+    let here = format!("http://{}", app.server.address());
+    for path in ["/track/kvinit", "/track/kvinit/"] {
+        let answer = app.server.sends(path, init(&app.guid)).await.is(200);
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+        let answer = answer.json();
+        assert_eq!(answer["success"], "1");
+        let urls = json!({
+            "init": format!("{here}/track/kvinit"), "install": format!("{here}/track/json/"),
+            "event": format!("{here}/track/json/"), "identityLink": format!("{here}/track/json/"),
+        });
+        assert_eq!(answer["networking"]["urls"], urls, "{answer}");
+        assert_eq!(answer["networking"]["retry_waterfall"], json!([7, 30, 300, 1_800]));
+        assert_eq!(answer["config"]["refresh_minimum"], 60);
+        assert_eq!(answer["install"], json!({ "resend_id": "", "updates_enabled": true }));
+    }
+    // What the browser can reach is what it asked for, behind a proxy too.
+    let asked = app.server.request(Method::POST, "/track/kvinit").header("Host", "m.example.com");
+    let answer = asked.body(init(&app.guid)).answer().await.is(200).json();
+    assert_eq!(answer["networking"]["urls"]["event"], "http://m.example.com/track/json/", "{answer}");
+}
+
+#[tokio::test]
+async fn the_handshake_tells_the_apps_settings() {
+    let app = web_app().await;
+    let settings = json!({
+        "browser.allow_custom_ids": ["loyalty_id"], "browser.deny_datapoints": ["language"],
+        "browser.deny_event_names": ["secret"], "browser.deny_identity_links": ["email"],
+        "browser.resend_id": "r-1", "browser.refresh_minimum": 300,
+    });
+    let path = format!("/apps/{}", app.id);
+    let changed = app.server.patch(&path, json!({ "settings": settings })).await.is(200).json();
+    assert_eq!(changed["settings"], settings, "{changed}");
+    let answer = app.server.sends("/track/kvinit", init(&app.guid)).await.is(200).json();
+    let privacy = json!({
+        "allow_custom_ids": ["loyalty_id"], "deny_datapoints": ["language"],
+        "deny_event_names": ["secret"], "deny_identity_links": ["email"],
+    });
+    assert_eq!(answer["privacy"], privacy, "{answer}");
+    assert_eq!(answer["install"]["resend_id"], "r-1");
+    assert_eq!(answer["config"]["refresh_minimum"], 300);
+    for (name, value) in [
+        ("browser.deny_event_names", json!("secret")),
+        ("browser.deny_event_names", json!([1])),
+        ("browser.refresh_minimum", json!(5)),
+        ("browser.resend_id", json!(7)),
+    ] {
+        let refused = app.server.patch(&path, json!({ "settings": { name: value } })).await.is(400).text();
+        assert!(refused.contains(name), "{refused}");
+    }
+    let defaults = json!({ "settings": { "browser.deny_event_names": null, "browser.resend_id": null } });
+    let changed = app.server.patch(&path, defaults).await.is(200).json();
+    assert!(changed["settings"].get("browser.resend_id").is_none(), "{changed}");
+}
+
+#[tokio::test]
+async fn a_handshake_that_names_no_app_is_no_success() {
+    let server = Server::start().await;
+    for (body, status) in [
+        (init("kounknown-1"), 404),
+        ("{}".to_owned(), 400),
+        ("[]".to_owned(), 400),
+        ("nonsense".to_owned(), 400),
+    ] {
+        let answer = server.sends("/track/kvinit", body).await.is(status);
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+        assert_eq!(answer.json()["success"], "0");
+    }
+    // Nothing of it is an input.
+    let ledger = server.balanced().await;
+    assert_eq!(ledger["inputs"]["received"], 0, "{ledger}");
+}
+
+#[tokio::test]
+async fn the_same_nt_id_counts_once_and_a_resent_install_is_a_duplicate() {
+    let app = web_app().await;
+    let data = json!({ "usertime": crate::harness::now() });
+    let first =
+        app.server.sends("/track/json/", browser_body(&app, "install", "1f0c2-1-d", data.clone())).await;
+    let again =
+        app.server.sends("/track/json/", browser_body(&app, "install", "1f0c2-1-d", data.clone())).await;
+    assert_eq!(first.accepted(), again.accepted());
+    let resent = app.server.sends("/track/json/", browser_body(&app, "install", "1f0c2-1-e", data)).await;
+    let row = app.server.input(&resent.accepted()).await;
+    assert_eq!(row["outcomes"][0]["outcome"], "duplicate_install", "{row}");
+}
+
+#[tokio::test]
+async fn the_snippet_is_small_and_may_be_kept() {
+    let server = Server::start().await;
+    let answer = server.request(Method::GET, "/sx.js").answer().await.is(200);
+    assert_eq!(answer.header("content-type"), "text/javascript; charset=utf-8");
+    assert!(answer.header("cache-control").contains("max-age"));
+    let bytes = answer.text().len();
+    assert!(bytes < 4_096, "{bytes} bytes");
 }

@@ -64,6 +64,29 @@ impl InstallAuth {
     }
 }
 
+/// What the handshake tells browsers (ingest.md section 18).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BrowserSettings {
+    /// Custom values and custom device identifiers that browsers may send; all others they drop.
+    pub allow_custom_ids: Vec<String>,
+    /// Keys that browsers leave out.
+    pub deny_datapoints: Vec<String>,
+    /// Events that browsers do not send.
+    pub deny_event_names: Vec<String>,
+    /// Identity links that browsers do not send.
+    pub deny_identity_links: Vec<String>,
+    /// A value that browsers have not seen yet makes them tell their install once more.
+    pub resend_id: String,
+    /// Seconds for which browsers need not ask again; `None` is [`Self::REFRESH_S`].
+    pub refresh_minimum_s: Option<u32>,
+}
+
+impl BrowserSettings {
+    /// Seconds for which browsers need not ask again, unless the app says otherwise.
+    pub const REFRESH_S: u32 = 60;
+}
+
 /// An app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct App {
@@ -92,6 +115,9 @@ pub struct App {
     /// (tracking-and-attribution.md section 9).
     #[serde(default)]
     pub minimum_times: BTreeMap<String, u32>,
+    /// What browsers are told.
+    #[serde(default)]
+    pub browser: BrowserSettings,
 }
 
 impl App {
@@ -234,6 +260,10 @@ pub struct ManagementKey {
 }
 
 /// One thing as it is after a change.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "changes are rare and short-lived; the catalogue keeps pointers"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {
     /// The server's own settings, recorded when they change, so that a replay knows them.

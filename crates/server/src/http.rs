@@ -2,6 +2,7 @@
 
 mod apps;
 mod asked;
+mod browser;
 mod campaigns;
 mod fields;
 mod fraud;
@@ -58,12 +59,16 @@ fn ingest() -> OpenApiRouter<Site> {
     OpenApiRouter::new()
         .routes(routes!(ingest::s2s::track_json))
         .routes(routes!(ingest::s2s::identity_link))
+        .routes(routes!(ingest::browser::handshake))
+        .routes(routes!(ingest::browser::snippet))
         .routes(routes!(ingest::link::click))
         .routes(routes!(ingest::link::impression))
         .route("/track/json", options(ingest::preflight))
         .route("/track/json/", post(ingest::s2s::track_json).options(ingest::preflight))
         .route("/v1/cpi/identityLink.php", options(ingest::preflight))
         .route("/v1/cpi/identityLink.php/", post(ingest::s2s::identity_link).options(ingest::preflight))
+        .route("/track/kvinit", options(ingest::preflight))
+        .route("/track/kvinit/", post(ingest::browser::handshake).options(ingest::preflight))
         .route("/v1/cpi/click", head(uncounted))
         .route("/v1/cpi/click/", get(ingest::link::click).head(uncounted))
         .route("/track/impression", head(uncounted))

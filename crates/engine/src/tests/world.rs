@@ -50,6 +50,7 @@ pub fn app(policy: AppPolicy) -> App {
         deleted: false,
         extra: String::new(),
         minimum_times: BTreeMap::new(),
+        browser: measure::catalogue::BrowserSettings::default(),
     }
 }
 

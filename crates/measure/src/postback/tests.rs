@@ -149,6 +149,7 @@ fn app() -> App {
         deleted: false,
         extra: String::new(),
         minimum_times: std::collections::BTreeMap::new(),
+        browser: crate::catalogue::BrowserSettings::default(),
     }
 }
 

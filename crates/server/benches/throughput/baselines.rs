@@ -53,6 +53,7 @@ fn app() -> App {
         deleted: false,
         extra: String::new(),
         minimum_times: std::collections::BTreeMap::new(),
+        browser: measure::catalogue::BrowserSettings::default(),
     }
 }
 

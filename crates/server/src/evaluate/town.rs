@@ -215,6 +215,7 @@ fn catalogue(policy: AppPolicy, rules: &FraudSettings) -> Catalogue {
             deleted: false,
             extra: String::new(),
             minimum_times: BTreeMap::new(),
+            browser: measure::catalogue::BrowserSettings::default(),
         }));
         entries.push(Entry::Fraud(Scope::App(app), rules.clone()));
         for (network, kind) in NETWORKS.iter().enumerate() {

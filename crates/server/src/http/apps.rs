@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode};
 use measure::{
     AppId,
-    catalogue::{App, AuthMode, Catalogue, Entry, InstallAuth},
+    catalogue::{App, AuthMode, BrowserSettings, Catalogue, Entry, InstallAuth},
     fraud::Scope,
     policy::AppPolicy,
 };
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     asked::{Path, Query},
+    browser,
     fields::{Fields, shown},
     fraud, next_id, rfc3339, settings, slug,
 };
@@ -146,6 +147,7 @@ pub async fn create(
         deleted: false,
         extra: String::new(),
         minimum_times: std::collections::BTreeMap::new(),
+        browser: BrowserSettings::default(),
     };
     let rules = fraud::take(&mut fields)?;
     let secret = change(&mut app, fields, &site.vault)?;
@@ -246,6 +248,7 @@ fn change(app: &mut App, mut fields: Fields, vault: &Vault) -> Result<Option<Str
     }
     if let Some(mut settings) = fields.object("settings")? {
         settings::take_minimum_times(&mut app.minimum_times, &mut settings)?;
+        browser::change(&mut app.browser, &mut settings)?;
         settings::change_app(&mut app.policy, settings)?;
     }
     fields.without(&["id", "guid", "registered", "updated", "deleted"]);
@@ -327,6 +330,9 @@ fn is_secret(key: &str) -> bool {
 fn settings_of(app: &App) -> Value {
     let mut settings = settings::of_app(&app.policy);
     settings::show_minimum_times(&app.minimum_times, &mut settings);
+    if let Some(fields) = settings.as_object_mut() {
+        fields.extend(browser::shown(&app.browser));
+    }
     settings
 }
 

@@ -5,6 +5,7 @@
 //! answers of this module say which.
 
 mod answer;
+pub(super) mod browser;
 mod finished;
 mod limit;
 pub(super) mod link;

@@ -423,6 +423,7 @@ pub fn change(version: u64) -> Change {
         deleted: false,
         extra: "{}".to_owned(),
         minimum_times: [("Purchase".to_owned(), 3_600)].into(),
+        browser: measure::catalogue::BrowserSettings::default(),
     };
     Change { version, at: day(1), by: None, entry: Entry::App(app) }
 }

@@ -36,6 +36,7 @@ pub fn app(platform: &str) -> App {
         deleted: false,
         extra: r#"{"schemes":["sextantdemo"]}"#.to_owned(),
         minimum_times: std::collections::BTreeMap::new(),
+        browser: measure::catalogue::BrowserSettings::default(),
     }
 }
 

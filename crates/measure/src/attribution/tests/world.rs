@@ -216,6 +216,7 @@ impl World {
             deleted: false,
             extra: String::new(),
             minimum_times: self.minimum_times.clone(),
+            browser: crate::catalogue::BrowserSettings::default(),
         }));
         add(Entry::Campaign(Campaign {
             id: CampaignId(5),
