@@ -40,3 +40,5 @@ mod reengagement;
 mod senders;
 #[cfg(test)]
 mod shutdown;
+#[cfg(test)]
+mod sources;

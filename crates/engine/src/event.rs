@@ -11,7 +11,7 @@ use measure::{
 };
 use store::{EventName, StoreError};
 
-use crate::{install::influencers, machine::Turn, memory::EVENT_NAMES_MAX};
+use crate::{install::influencers, link::apply_user, machine::Turn, memory::EVENT_NAMES_MAX};
 
 /// To whom an event is attributed, and the decision where there was one to make.
 #[derive(Default)]
@@ -28,11 +28,12 @@ impl Turn<'_, '_> {
             let before = device.clone();
             self.flag_conflicts(input, &device, &event.origin.identifiers)?;
             self.take_consent(&mut device, &event.origin);
+            let changed = apply_user(input.id, &event.origin.user, &mut device);
             let outcome = self.link_event(input, event, &mut device, 0, input)?;
             if device != before {
                 self.view.put_device(device);
             }
-            return Ok(vec![outcome]);
+            return Ok([outcome].into_iter().chain(changed).collect());
         }
         if keys.is_empty() {
             input.flags.insert(Flag::NoIdentifier);

@@ -15,10 +15,11 @@ use measure::{
     install::{Install, InstallRecord},
     ledger::{Counter, count},
     postback::{Conversion, Plan, Suppression, TriggerKind, plan},
+    user::UserProperties,
 };
 use store::{Credit, StoreError};
 
-use crate::machine::Turn;
+use crate::{link::apply_user, machine::Turn};
 
 /// A decision with what follows from it, before any of it is written.
 struct Verdict {
@@ -51,6 +52,7 @@ impl Turn<'_, '_> {
         let verdict = self.decide(&record, 0, input.received, None)?;
         self.count_install(input, &verdict.decision);
         let mut device = self.new_device(&record, verdict.source.clone());
+        let changed = apply_user(input.id, &install.origin.user, &mut device);
         self.file(&record, &device);
         let suppressed = self.post_install(&record, &verdict, &device, input.received);
         let mut outcomes = vec![Outcome::Installed {
@@ -59,6 +61,7 @@ impl Turn<'_, '_> {
             suppressed,
             reprocess_for: record.reprocess_for,
         }];
+        outcomes.extend(changed);
         outcomes.extend(self.release_held(input, &mut device)?);
         self.view.put_device(device);
         let class = verdict.decision.class().to_owned();
@@ -97,6 +100,7 @@ impl Turn<'_, '_> {
         self.take_consent(&mut device, &install.origin);
         device.link(&install.links);
         let mut outcomes = vec![Outcome::DuplicateInstall { install: device.install }];
+        outcomes.extend(apply_user(input.id, &install.origin.user, &mut device));
         outcomes.extend(self.release_held(input, &mut device)?);
         if device != before {
             self.view.put_device(device);
@@ -119,6 +123,7 @@ impl Turn<'_, '_> {
             source,
             links: Vec::new(),
             claims: Vec::new(),
+            user: UserProperties::default(),
         };
         for identifier in &origin.identifiers {
             if !device.identifiers.iter().any(|known| known.kind == identifier.kind) {

@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 
 use measure::{
-    Timestamp,
+    InputId, Timestamp,
     device::{Device, Origin},
     identifier::JoinKey,
     input::{Input, Outcome, Payload},
     link::{IdentityLink, Update},
+    user::{Applied, Operation},
 };
 use store::StoreError;
 
@@ -38,19 +39,24 @@ impl Turn<'_, '_> {
         self.bind(input, device, &update.identifiers)
     }
 
-    fn apply_link(&mut self, link: &IdentityLink, device: &mut Device) {
+    /// What the link says; the answer is what it changed about the user.
+    fn apply_link(&mut self, input: InputId, link: &IdentityLink, device: &mut Device) -> Option<Outcome> {
         let origin = Origin { consent: link.consent.clone(), ..Origin::default() };
         self.take_consent(device, &origin);
         device.link(&link.links);
+        apply_user(input, &link.user, device)
     }
 
     pub(crate) fn link(&mut self, input: &Input, link: &IdentityLink) -> Result<Vec<Outcome>, StoreError> {
         let keys = link.join_keys();
         if let Some(mut device) = self.view.device_by(input.app, &keys)? {
-            self.apply_link(link, &mut device);
-            let install = device.install;
-            self.view.put_device(device);
-            return Ok(vec![Outcome::Applied { input: input.id, install }]);
+            let before = device.clone();
+            let changed = self.apply_link(input.id, link, &mut device);
+            let applied = Outcome::Applied { input: input.id, install: device.install };
+            if device != before {
+                self.view.put_device(device);
+            }
+            return Ok([applied].into_iter().chain(changed).collect());
         }
         for key in keys {
             self.view.hold(input.app, key, input.id, input.received)?;
@@ -98,9 +104,11 @@ impl Turn<'_, '_> {
             if device.install_received.since(held.received) > hold {
                 continue;
             }
+            let mut changed = None;
             let outcome = match held.payload.clone() {
                 Payload::Event(event) => {
                     self.take_consent(device, &event.origin);
+                    changed = apply_user(id, &event.origin.user, device);
                     self.link_event(&held, &event, device, 1, cause)?
                 }
                 Payload::Update(update) => {
@@ -108,12 +116,16 @@ impl Turn<'_, '_> {
                     Outcome::Applied { input: id, install: device.install }
                 }
                 Payload::Link(link) => {
-                    self.apply_link(&link, device);
+                    changed = self.apply_link(id, &link, device);
                     Outcome::Applied { input: id, install: device.install }
                 }
-                Payload::Engagement(_) | Payload::Install(_) | Payload::Aggregate(_) => continue,
+                Payload::Engagement(_)
+                | Payload::Install(_)
+                | Payload::Aggregate(_)
+                | Payload::Ignored(_) => continue,
             };
             outcomes.push(outcome);
+            outcomes.extend(changed);
         }
         Ok(outcomes)
     }
@@ -133,6 +145,17 @@ fn held_keys(payload: &Payload) -> Vec<JoinKey> {
         Payload::Event(event) => event.origin.join_keys(),
         Payload::Update(update) => vec![JoinKey::KochavaDeviceId(update.kochava_device_id.clone())],
         Payload::Link(link) => link.join_keys(),
-        Payload::Engagement(_) | Payload::Install(_) | Payload::Aggregate(_) => Vec::new(),
+        Payload::Engagement(_) | Payload::Install(_) | Payload::Aggregate(_) | Payload::Ignored(_) => {
+            Vec::new()
+        }
     }
+}
+
+/// Applies what an input says about the user; `None` when it says nothing.
+pub(crate) fn apply_user(input: InputId, user: &[Operation], device: &mut Device) -> Option<Outcome> {
+    if user.is_empty() {
+        return None;
+    }
+    let Applied { changed, refused } = device.apply(user);
+    Some(Outcome::UserChanged { input, changed, refused })
 }

@@ -279,6 +279,7 @@ fn ask(requests: &[Vec<Submission>], memory: &Memory) -> Ask {
                 ask.counted.push((app, postback.key()));
                 continue;
             }
+            Payload::Ignored(_) => continue,
         };
         ask.devices.extend(join_keys.into_iter().map(|key| (app, key)));
     }
@@ -320,6 +321,7 @@ impl Turn<'_, '_> {
             Payload::Update(update) => self.update(&mut input, update)?,
             Payload::Link(link) => self.link(&input, link)?,
             Payload::Aggregate(postback) => self.aggregate(&input, postback)?,
+            Payload::Ignored(_) => vec![Outcome::Ignored],
         };
         input.payload = payload;
         if let Some(key) = &input.key {
@@ -354,7 +356,11 @@ impl Turn<'_, '_> {
                 | Outcome::Redecided { install, .. }
                 | Outcome::EventLinked { install, .. }
                 | Outcome::Applied { install, .. } => *install,
-                Outcome::Touched { .. } | Outcome::Held { .. } | Outcome::Counted { .. } => continue,
+                Outcome::Touched { .. }
+                | Outcome::Held { .. }
+                | Outcome::Counted { .. }
+                | Outcome::Ignored
+                | Outcome::UserChanged { .. } => continue,
             };
             let entry = (input.app, install, sequence);
             if self.view.batch().timeline.last() != Some(&entry) {

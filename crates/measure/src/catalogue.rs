@@ -12,12 +12,13 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AppId, CampaignId, KeyId, MemberId, NetworkId, SegmentId, Timestamp, TrackerId, TriggerId,
+    AppId, CampaignId, KeyId, MemberId, NetworkId, SegmentId, SourceId, Timestamp, TrackerId, TriggerId,
     fraud::{Blocklist, FraudSettings, Listing, Scope},
     platform::Os,
     policy::{Addresses, AppPolicy, Policy, Windows},
     postback::Trigger,
     reengagement::Reengagement,
+    source::{Source, SourceKind},
 };
 
 pub use team::{Access, Area, Member, Role};
@@ -288,6 +289,8 @@ pub enum Entry {
     Blocklist(Vec<Listing>),
     /// A member.
     Member(Member),
+    /// A source.
+    Source(Box<Source>),
 }
 
 /// One step in the history of the catalogue.
@@ -326,6 +329,9 @@ pub struct Catalogue {
     blocklist: Arc<Blocklist>,
     reengaging: HashMap<AppId, BTreeSet<TrackerId>>,
     event_association: bool,
+    sources: HashMap<SourceId, Arc<Source>>,
+    source_keys: HashMap<String, SourceId>,
+    app_sources: HashMap<AppId, Vec<SourceId>>,
 }
 
 macro_rules! lookup {
@@ -354,6 +360,7 @@ impl Catalogue {
     lookup!(tracker, trackers, trackers, TrackerId, Tracker);
     lookup!(trigger, triggers, triggers, TriggerId, Trigger);
     lookup!(member, members, members, MemberId, Member);
+    lookup!(source, sources, sources, SourceId, Source);
 
     /// The app that senders call `guid`; deleted apps are unknown.
     #[must_use]
@@ -408,6 +415,28 @@ impl Catalogue {
     #[must_use]
     pub fn blocklist(&self) -> &Blocklist {
         &self.blocklist
+    }
+
+    /// The source that a key belongs to; a deleted source and one of a deleted app are unknown.
+    #[must_use]
+    pub fn source_by_key(&self, key: &str) -> Option<&Arc<Source>> {
+        let source = self.sources.get(self.source_keys.get(key)?)?;
+        let app_lives = self.apps.get(&source.app).is_some_and(|app| !app.deleted);
+        // A key that was changed is nobody's any more.
+        let is_current = source.key.as_deref() == Some(key);
+        (is_current && !source.deleted && app_lives).then_some(source)
+    }
+
+    /// The sources of an app that are not deleted, by number.
+    pub fn sources_of(&self, app: AppId) -> impl Iterator<Item = &Arc<Source>> {
+        let ids = self.app_sources.get(&app).map(Vec::as_slice).unwrap_or_default();
+        ids.iter().filter_map(|id| self.sources.get(id)).filter(|source| !source.deleted)
+    }
+
+    /// The source that stands for an app when a sender names the app itself: the first of its kind.
+    #[must_use]
+    pub fn source_of(&self, app: AppId, kind: SourceKind) -> Option<&Arc<Source>> {
+        self.sources_of(app).find(|source| source.kind == kind)
     }
 
     /// The policy in force for an app.
@@ -509,6 +538,16 @@ impl Catalogue {
             Entry::Blocklist(listings) => {
                 let blocklist = Arc::make_mut(&mut self.blocklist);
                 listings.into_iter().for_each(|listing| blocklist.apply(listing));
+            }
+            Entry::Source(source) => {
+                let ids = self.app_sources.entry(source.app).or_default();
+                if let Err(place) = ids.binary_search(&source.id) {
+                    ids.insert(place, source.id);
+                }
+                if let Some(key) = &source.key {
+                    self.source_keys.insert(key.clone(), source.id);
+                }
+                self.sources.insert(source.id, Arc::new(*source));
             }
         }
     }

@@ -11,6 +11,7 @@ use crate::{
     identifier::{Identifier, JoinKey},
     platform::Traits,
     reengagement::Claim,
+    user::{Applied, Operation, Property, UserProperties},
 };
 
 /// What an install, event or update says about the device it comes from, after consent has been
@@ -33,6 +34,9 @@ pub struct Origin {
     pub app_version: Option<String>,
     /// ISO 3166 country, when the sender or a geo database gave one.
     pub country: Option<String>,
+    /// What the input says about the user, for senders that know users.
+    #[serde(default)]
+    pub user: Vec<Operation>,
 }
 
 impl Origin {
@@ -84,6 +88,9 @@ pub struct Device {
     /// Events that a reengagement had a claim to, by time: minimum times count from them.
     #[serde(default)]
     pub claims: Vec<Claim>,
+    /// What is known of its user. Every property that is one text, number or boolean is an identity link too.
+    #[serde(default)]
+    pub user: UserProperties,
 }
 
 impl Device {
@@ -108,5 +115,18 @@ impl Device {
                 None => self.links.push((name.clone(), value.clone())),
             }
         }
+    }
+
+    /// Applies operations to the properties of its user, and carries what they changed into the identity
+    /// links: a property that is gone or has become a list is no link any more.
+    pub fn apply(&mut self, operations: &[Operation]) -> Applied {
+        let applied = self.user.apply(operations);
+        for name in &applied.changed {
+            match self.user.get(name).and_then(Property::single) {
+                Some(value) => self.link(&[(name.clone(), value.text().to_owned())]),
+                None => self.links.retain(|(known, _)| known != name),
+            }
+        }
+        applied
     }
 }

@@ -90,6 +90,8 @@ flags! {
     SignatureBad => "signature:bad",
     /// The signature's time is over.
     SignatureExpired => "signature:expired",
+    /// The sender's clock was off by a minute or more, and the times it wrote were corrected by that.
+    ClockCorrected => "clock_corrected",
 }
 
 impl fmt::Display for Flag {

@@ -148,3 +148,6 @@ number_id!(
 number_id!(
     /// A member: somebody who works with the account.
     MemberId);
+number_id!(
+    /// A source: where an app's events come from.
+    SourceId);

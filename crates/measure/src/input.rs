@@ -13,6 +13,7 @@ use crate::{
     link::{IdentityLink, Update},
     postback::Suppression,
     skad::AggregatePostback,
+    source::Ignored,
 };
 
 /// What came in.
@@ -30,6 +31,8 @@ pub enum Payload {
     Link(IdentityLink),
     /// What Apple says about an ad without saying about whom.
     Aggregate(AggregatePostback),
+    /// What a source's mapping leaves out. It is on record that it came, and nothing of what it said.
+    Ignored(Ignored),
 }
 
 impl Payload {
@@ -43,6 +46,7 @@ impl Payload {
             Self::Update(_) => "update",
             Self::Link(_) => "identity_link",
             Self::Aggregate(_) => "aggregate",
+            Self::Ignored(_) => "ignored",
         }
     }
 }
@@ -164,6 +168,17 @@ pub enum Outcome {
         /// Whether its transaction had been counted in its window before: this one adds nothing.
         duplicate: bool,
     },
+    /// Nothing comes of it; its payload says why.
+    Ignored,
+    /// The properties of the user that the input changed, by name.
+    UserChanged {
+        /// The input: this one itself, or one that had been held.
+        input: InputId,
+        /// What changed.
+        changed: Vec<String>,
+        /// What was left out, because a device keeps no more.
+        refused: Vec<String>,
+    },
 }
 
 impl Outcome {
@@ -176,7 +191,11 @@ impl Outcome {
             | Self::Redecided { suppressed, .. }
             | Self::EventLinked { suppressed, .. }
             | Self::Held { suppressed } => suppressed,
-            Self::DuplicateInstall { .. } | Self::Applied { .. } | Self::Counted { .. } => &[],
+            Self::DuplicateInstall { .. }
+            | Self::Applied { .. }
+            | Self::Counted { .. }
+            | Self::Ignored
+            | Self::UserChanged { .. } => &[],
         }
     }
 }

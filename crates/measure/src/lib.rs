@@ -23,11 +23,13 @@ pub mod policy;
 pub mod postback;
 pub mod reengagement;
 pub mod skad;
+pub mod source;
 pub mod time;
+pub mod user;
 
 pub use id::{
     AppId, CampaignId, DeliveryId, DeviceId, InputId, InstallId, KeyId, MemberId, NetworkId, SegmentId,
-    TemplateId, TouchId, TrackerId, TriggerId,
+    SourceId, TemplateId, TouchId, TrackerId, TriggerId,
 };
 pub use rust_decimal::Decimal;
 pub use time::Timestamp;

@@ -7,6 +7,7 @@ use crate::{
     device::join_keys,
     identifier::{Digest, Fingerprint, IdKind, Identifier, JoinKey},
     platform::Traits,
+    user::Operation,
 };
 
 /// An update: the IDFA became readable after the install.
@@ -51,6 +52,9 @@ pub struct IdentityLink {
     /// Consent as sent.
     #[serde(default)]
     pub consent: Consent,
+    /// What it says about the user, for senders that know users.
+    #[serde(default)]
+    pub user: Vec<Operation>,
 }
 
 impl IdentityLink {

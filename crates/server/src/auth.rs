@@ -34,9 +34,30 @@ fn area(path: &str) -> Area {
         ("api", "members" | "keys" | "audit", _) => Area::Team,
         ("accounts", ..) => Area::Privacy,
         ("apps" | "networks" | "fraud", ..) | ("api", "blocklist", _) => Area::Setup,
+        ("api", "apps", _) if is_of_sources(path) => Area::Setup,
         ("v1", "apps", _) | ("api", "inputs" | "installs", _) => Area::Conversions,
         _ => Area::Analytics,
     }
+}
+
+/// Whether a path is about the sources of an app: `/api/apps/{id}/sources…`.
+fn is_of_sources(path: &str) -> bool {
+    path.split('/').nth(4) == Some("sources")
+}
+
+/// The user of basic authentication; a password does not matter. `None` without one.
+#[must_use]
+pub fn basic_user(headers: &HeaderMap) -> Option<String> {
+    use base64::Engine as _;
+    let header = headers.get(axum::http::header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok()?;
+    let user = String::from_utf8(decoded).ok()?;
+    let user = user.split_once(':').map_or(user.as_str(), |(user, _)| user).trim();
+    (!user.is_empty()).then(|| user.to_owned())
 }
 
 /// Whoever holds the key that a request came with, and what the request is about.

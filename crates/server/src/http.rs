@@ -13,6 +13,7 @@ mod openapi;
 mod postbacks;
 mod record;
 mod settings;
+mod sources;
 mod team;
 #[cfg(test)]
 mod tests;
@@ -73,8 +74,55 @@ fn ingest() -> OpenApiRouter<Site> {
         .route("/v1/cpi/click/", get(ingest::link::click).head(uncounted))
         .route("/track/impression", head(uncounted))
         .route("/track/impression/", get(ingest::link::impression).head(uncounted))
+        .merge(segment())
+        .merge(amplitude())
         .layer(map_response(ingest::open_to_browsers))
         .merge(aggregates())
+}
+
+/// Segment's HTTP Tracking API with the short forms that browsers use, and its webhooks.
+fn segment() -> OpenApiRouter<Site> {
+    use ingest::segment;
+    let preflight = || options(segment::preflight);
+    OpenApiRouter::new()
+        .routes(routes!(segment::track))
+        .routes(routes!(segment::identify))
+        .routes(routes!(segment::page))
+        .routes(routes!(segment::screen))
+        .routes(routes!(segment::alias))
+        .routes(routes!(segment::group))
+        .routes(routes!(segment::batch))
+        .routes(routes!(segment::webhook))
+        .route("/v1/track", preflight())
+        .route("/v1/identify", preflight())
+        .route("/v1/page", preflight())
+        .route("/v1/screen", preflight())
+        .route("/v1/alias", preflight())
+        .route("/v1/group", preflight())
+        .route("/v1/batch", preflight())
+        .route("/v1/t", post(segment::track).options(segment::preflight))
+        .route("/v1/i", post(segment::identify).options(segment::preflight))
+        .route("/v1/p", post(segment::page).options(segment::preflight))
+        .route("/v1/s", post(segment::screen).options(segment::preflight))
+        .route("/v1/a", post(segment::alias).options(segment::preflight))
+        .route("/v1/g", post(segment::group).options(segment::preflight))
+        .route("/v1/b", post(segment::batch).options(segment::preflight))
+        .route("/v1/import", post(segment::batch).options(segment::preflight))
+}
+
+/// Amplitude's HTTP API.
+fn amplitude() -> OpenApiRouter<Site> {
+    use ingest::amplitude;
+    let preflight = || options(ingest::segment::preflight);
+    OpenApiRouter::new()
+        .routes(routes!(amplitude::http_api))
+        .routes(routes!(amplitude::batch))
+        .routes(routes!(amplitude::identify))
+        .routes(routes!(amplitude::group_identify))
+        .route("/2/httpapi", preflight())
+        .route("/batch", preflight())
+        .route("/identify", preflight())
+        .route("/groupidentify", preflight())
 }
 
 /// What Apple's devices send, and networks forward. The last two are the paths that Apple appends to the
@@ -115,6 +163,7 @@ fn management() -> OpenApiRouter<Site> {
         .routes(routes!(trackers::delete))
         .merge(triggers())
         .merge(fraud_rules())
+        .merge(app_sources())
         .merge(team())
         .merge(record())
         .layer(map_response(secured))
@@ -143,6 +192,14 @@ fn team() -> OpenApiRouter<Site> {
         .routes(routes!(team::keys::list, team::keys::create))
         .routes(routes!(team::keys::get, team::keys::update, team::keys::revoke))
         .routes(routes!(team::audit::list))
+}
+
+/// Where the events of an app come from.
+fn app_sources() -> OpenApiRouter<Site> {
+    OpenApiRouter::new()
+        .routes(routes!(sources::list, sources::create))
+        .routes(routes!(sources::get, sources::update, sources::delete))
+        .routes(routes!(sources::preview::preview))
 }
 
 /// The blocklist of the account.

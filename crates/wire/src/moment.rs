@@ -24,14 +24,18 @@ pub enum Moment {
 /// UTC).
 pub fn read(text: Option<&str>) -> Moment {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Moment::Missing };
-    let time = match decimal(text) {
-        Some(number) => epoch(number),
-        None => iso(text),
-    };
-    match time {
+    match written(text) {
         None => Moment::Invalid,
         Some(time) if time < EARLIEST => Moment::Before2008,
         Some(time) => Moment::At(time),
+    }
+}
+
+/// The time that a text means, however long ago: a device whose clock was never set says 1970.
+pub fn written(text: &str) -> Option<Timestamp> {
+    match decimal(text) {
+        Some(number) => epoch(number),
+        None => iso(text.trim()),
     }
 }
 

@@ -186,6 +186,7 @@ fn origin() -> Origin {
         consent: Consent::default(),
         app_version: text("1.2"),
         country: text("US"),
+        user: Vec::new(),
     }
 }
 
@@ -203,6 +204,7 @@ fn device() -> Device {
         source: None,
         links: Vec::new(),
         claims: Vec::new(),
+        user: crate::user::UserProperties::default(),
     }
 }
 

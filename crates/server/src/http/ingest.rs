@@ -4,6 +4,7 @@
 //! Every element received ends in exactly one of accepted, refused and quarantined (DECISIONS 9); the
 //! answers of this module say which.
 
+pub(super) mod amplitude;
 mod answer;
 pub(super) mod browser;
 mod finished;
@@ -11,7 +12,9 @@ mod limit;
 pub(super) mod link;
 pub(super) mod s2s;
 mod search_ads;
+pub(super) mod segment;
 pub(super) mod skad;
+mod source;
 #[cfg(test)]
 mod tests;
 

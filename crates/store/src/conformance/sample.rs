@@ -19,6 +19,7 @@ use measure::{
     },
     reengagement::Claim,
     skad::{AggregateCell, Framework, Signed},
+    user::{Operation, Property, UserProperties},
 };
 use uuid::Uuid;
 
@@ -223,7 +224,20 @@ pub fn device(app: AppId, n: u128) -> Device {
         source: Some(source(n)),
         links: vec![("email".to_owned(), "someone@example.com".to_owned())],
         claims: vec![claim(n)],
+        user: user(),
     }
+}
+
+/// What is known of a user: a text and a list.
+#[must_use]
+pub fn user() -> UserProperties {
+    let mut user = UserProperties::default();
+    let text = |text: &str| Value::Text(text.to_owned());
+    user.apply(&[
+        Operation::Set("email".to_owned(), Property::one(text("someone@example.com"))),
+        Operation::Append("likes".to_owned(), Property::list([text("ski"), text("chess")])),
+    ]);
+    user
 }
 
 /// What a sender says of a device.

@@ -101,6 +101,11 @@ impl Element {
         Ok(Self { text: text.to_owned(), json })
     }
 
+    /// An element that was drafted from a call of another platform. It has no text of its own.
+    pub(crate) const fn drafted(json: Json) -> Self {
+        Self { text: String::new(), json }
+    }
+
     /// `kochava_app_id`: the app's GUID, without spaces around it.
     #[must_use]
     pub fn app_guid(&self) -> Option<&str> {

@@ -176,6 +176,7 @@ pub fn read(
         digests: named.digests,
         links,
         consent: consent::read(&device),
+        user: Vec::new(),
     })
 }
 

@@ -89,6 +89,7 @@ pub fn read(
         consent,
         app_version: version.map(str::to_owned),
         country: country(envelope),
+        user: Vec::new(),
     }
 }
 

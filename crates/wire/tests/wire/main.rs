@@ -1,6 +1,7 @@
 //! The wire formats through their public interface.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod amplitude;
 mod auth;
 mod body;
 mod consent;
@@ -9,6 +10,7 @@ mod identity;
 mod link;
 mod properties;
 mod s2s;
+mod segment;
 mod senders;
 mod skad;
 mod world;

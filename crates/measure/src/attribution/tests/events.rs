@@ -274,6 +274,7 @@ fn the_stand_in_tells_what_the_event_tells_and_else_what_the_device_is_known_for
         source: None,
         links: Vec::new(),
         claims: Vec::new(),
+        user: crate::user::UserProperties::default(),
     };
     let sent =
         Origin { identifiers: vec![id("adid", 2)], ip: "203.0.113.5".parse().ok(), ..Origin::default() };

@@ -49,6 +49,28 @@ pub struct NetworkBody {
     pub settings: Option<Value>,
 }
 
+/// A source, or what shall change of it.
+#[derive(ToSchema)]
+pub struct SourceBody {
+    /// `s2s`, `web`, `segment` or `amplitude`; required to make one.
+    #[schema(example = "segment")]
+    pub kind: Option<String>,
+    /// Its name.
+    pub name: Option<String>,
+    /// `enabled` or `disabled`.
+    pub status: Option<String>,
+    /// What its senders name it by; one is made when none is given.
+    pub key: Option<String>,
+    /// What its webhooks are signed with; one is made when none is given.
+    pub secret: Option<String>,
+    /// Which streams are taken: `installs`, `events`.
+    #[schema(value_type = Option<Object>)]
+    pub streams: Option<Value>,
+    /// How its calls become ours (docs/sources.md); fields that are named replace those that were there.
+    #[schema(value_type = Option<Object>)]
+    pub mapping: Option<Value>,
+}
+
 /// A campaign to make or, with `id`, to change.
 #[derive(ToSchema)]
 pub struct CampaignBody {

@@ -174,7 +174,11 @@ fn pairs(fact: &Fact, trigger: Option<TriggerId>, install: Option<InstallId>) ->
                 (measure::InputId::from(*install).to_string(), Some(*install))
             }
             Outcome::EventLinked { input, install, .. } => (input.to_string(), Some(*install)),
-            Outcome::DuplicateInstall { .. } | Outcome::Applied { .. } | Outcome::Counted { .. } => continue,
+            Outcome::DuplicateInstall { .. }
+            | Outcome::Applied { .. }
+            | Outcome::Counted { .. }
+            | Outcome::Ignored
+            | Outcome::UserChanged { .. } => continue,
         };
         if install.is_some() && of_install != install {
             continue;

@@ -84,9 +84,9 @@ fn accepted(catalogue: &Catalogue, fact: &Fact, released: Option<&Fact>) -> Valu
     let mut outcomes: Vec<Value> = fact.outcomes.iter().map(outcome).collect();
     if let Some(released) = released {
         let mine = released.outcomes.iter().filter(|outcome| match outcome {
-            Outcome::EventLinked { input: linked, .. } | Outcome::Applied { input: linked, .. } => {
-                *linked == input.id
-            }
+            Outcome::EventLinked { input: linked, .. }
+            | Outcome::Applied { input: linked, .. }
+            | Outcome::UserChanged { input: linked, .. } => *linked == input.id,
             _ => false,
         });
         outcomes.extend(mine.map(outcome));
@@ -101,7 +101,7 @@ fn accepted(catalogue: &Catalogue, fact: &Fact, released: Option<&Fact>) -> Valu
             Payload::Engagement(engagement) => iso(engagement.time),
             Payload::Install(install) => iso(install.time),
             Payload::Event(event) => iso(event.time),
-            Payload::Update(_) | Payload::Link(_) | Payload::Aggregate(_) => Value::Null,
+            Payload::Update(_) | Payload::Link(_) | Payload::Aggregate(_) | Payload::Ignored(_) => Value::Null,
         },
         "event": match &input.payload {
             Payload::Event(event) => json!({
@@ -113,6 +113,10 @@ fn accepted(catalogue: &Catalogue, fact: &Fact, released: Option<&Fact>) -> Valu
         "device": match &input.payload {
             Payload::Install(install) => device(&install.origin),
             Payload::Event(event) => device(&event.origin),
+            _ => Value::Null,
+        },
+        "ignored": match &input.payload {
+            Payload::Ignored(ignored) => json!({ "reason": ignored.reason.name(), "event": ignored.event }),
             _ => Value::Null,
         },
         "flags": input.flags.iter().map(|flag| flag.name()).collect::<Vec<_>>(),
@@ -178,6 +182,10 @@ fn outcome(catalogue: &Catalogue, event: Option<&Event>, outcome: &Outcome) -> V
             json!({ "outcome": "linked", "input_id": input.to_string(), "install_id": install.to_string() })
         }
         Outcome::Counted { duplicate } => json!({ "outcome": "counted", "duplicate": duplicate }),
+        Outcome::Ignored => json!({ "outcome": "ignored" }),
+        Outcome::UserChanged { input, changed, refused } => json!({
+            "outcome": "user_changed", "input_id": input.to_string(), "changed": changed, "refused": refused,
+        }),
         Outcome::Held { .. } => json!({
             "outcome": "no_install", "suppressed": suppressed,
             "attribution": event.map(|event| {

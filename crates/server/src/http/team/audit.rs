@@ -22,7 +22,7 @@ use crate::{
         openapi::Refusals,
         postbacks,
         record::{iso, rows},
-        tiers, trackers,
+        sources, tiers, trackers,
     },
     site::Site,
 };
@@ -97,7 +97,7 @@ pub(in crate::http) async fn list(
 }
 
 /// Every kind of thing that changes.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     "settings",
     "app",
     "network",
@@ -109,6 +109,7 @@ const KINDS: [&str; 11] = [
     "fraud",
     "blocklist",
     "member",
+    "source",
 ];
 
 /// The kind and the number of what an entry changes.
@@ -127,6 +128,7 @@ fn name(entry: &Entry) -> (&'static str, String) {
         Entry::Fraud(Scope::Tracker(tracker), _) => ("fraud", format!("tracker {tracker}")),
         Entry::Blocklist(_) => ("blocklist", String::new()),
         Entry::Member(member) => ("member", member.id.to_string()),
+        Entry::Source(source) => ("source", source.id.to_string()),
     }
 }
 
@@ -194,12 +196,14 @@ fn shown(site: &Site, catalogue: &Catalogue, entry: &Entry) -> Value {
             json!(listings.iter().map(row).collect::<Vec<_>>())
         }
         Entry::Member(member) => super::members::object(member),
+        Entry::Source(source) => sources::object(source, None),
     };
     let deleted = match entry {
         Entry::Campaign(campaign) => campaign.deleted,
         Entry::Segment(segment) => segment.deleted,
         Entry::Tracker(tracker) => tracker.deleted,
         Entry::Trigger(trigger) => trigger.deleted,
+        Entry::Source(source) => source.deleted,
         _ => false,
     };
     if deleted {

@@ -1,0 +1,139 @@
+//! What the receivers of other platforms' calls share: which source a key means, and how a call becomes
+//! something for the record.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
+
+use engine::Submission;
+use measure::{
+    AppId, Timestamp,
+    catalogue::{App, Catalogue, Sealed},
+    input::{IdempotencyKey, Input, Quarantined},
+    source::{Mapping, Source, SourceKind, Streams},
+};
+use wire::{refusal::Refusal, s2s::Parsed};
+
+use super::s2s::{Prepared, Step};
+use crate::{clock, site::Site};
+
+static SEGMENT: LazyLock<Mapping> = LazyLock::new(|| Mapping::of(SourceKind::Segment).unwrap_or_default());
+static AMPLITUDE: LazyLock<Mapping> =
+    LazyLock::new(|| Mapping::of(SourceKind::Amplitude).unwrap_or_default());
+
+/// A sender that is known: an app, and the source whose mapping its calls go through.
+#[derive(Clone)]
+pub struct Known {
+    pub app: Arc<App>,
+    source: Option<Arc<Source>>,
+    kind: SourceKind,
+}
+
+impl Known {
+    /// Whoever a key means: a source of the kind, or an app, for which its first source of the kind stands.
+    pub fn named(catalogue: &Catalogue, kind: SourceKind, key: &str) -> Option<Self> {
+        if let Some(source) = catalogue.source_by_key(key).filter(|source| source.kind == kind) {
+            let app = catalogue.app(source.app)?.clone();
+            return Some(Self { app, source: Some(source.clone()), kind });
+        }
+        let app = catalogue.app_by_guid(key)?.clone();
+        let source = catalogue.source_of(app.id, kind).cloned();
+        Some(Self { app, source, kind })
+    }
+
+    /// Whether anything is taken from it.
+    pub fn is_enabled(&self) -> bool {
+        self.source.as_ref().is_none_or(|source| source.enabled)
+    }
+
+    /// The mapping in force: the source's own, or the one that sources of the kind begin with.
+    pub fn mapping(&self) -> &Mapping {
+        let default = || match self.kind {
+            SourceKind::Amplitude => &*AMPLITUDE,
+            _ => &*SEGMENT,
+        };
+        self.source.as_ref().and_then(|source| source.mapping.as_ref()).unwrap_or_else(default)
+    }
+
+    /// What its webhooks are signed with.
+    pub fn secret(&self) -> Option<&Sealed> {
+        self.source.as_ref()?.secret.as_ref()
+    }
+
+    /// The streams in force.
+    pub fn streams(&self) -> Streams {
+        let all = Streams { installs: true, events: true };
+        self.source.as_ref().map_or(all, |source| source.streams)
+    }
+}
+
+/// One request as every call in it sees it.
+pub struct Request<'r> {
+    pub site: &'r Site,
+    pub catalogue: Arc<Catalogue>,
+    pub received: Timestamp,
+    /// The path, for the quarantine.
+    pub path: &'r str,
+}
+
+impl Request<'_> {
+    /// Whether the limit of every app of the call lets it pass, as a whole (DECISIONS 25); the answer is the
+    /// limit that does not.
+    pub fn over_limit<'k>(&self, known: impl Iterator<Item = &'k Known>) -> Option<u32> {
+        let apps: BTreeMap<AppId, &Arc<App>> = known.map(|known| (known.app.id, &known.app)).collect();
+        let default = self.site.config.app_requests_per_second();
+        apps.into_values().find_map(|app| {
+            let per_second = app.policy.requests_per_second.unwrap_or(default);
+            (!self.site.app_limits.admits(app.id, per_second)).then_some(per_second)
+        })
+    }
+
+    /// An input of a known sender. What repeats an earlier one by its key counts once, whatever else a retry
+    /// changed in it: both platforms document it so.
+    pub fn take(
+        &self,
+        known: &Known,
+        key: Option<IdempotencyKey>,
+        body_hash: [u8; 16],
+        parsed: Parsed,
+    ) -> Prepared {
+        let input = Input {
+            id: clock::new_id(self.received),
+            received: self.received,
+            app: known.app.id,
+            catalogue: self.catalogue.version,
+            key,
+            body_hash,
+            body: parsed.body,
+            flags: parsed.flags,
+            payload: parsed.payload,
+        };
+        let submission = Submission::Input(Box::new(input), self.catalogue.clone());
+        Prepared { app: Some(known.app.id), step: Step::Take { submission, browser: true } }
+    }
+
+    /// A body that cannot be used; `masked` is what is kept of it.
+    pub fn quarantine(&self, known: Option<&Known>, key: &str, masked: String, refused: Refusal) -> Prepared {
+        let app = known.map(|known| known.app.id);
+        let body = Quarantined {
+            id: clock::new_id(self.received),
+            received: self.received,
+            app,
+            app_guid: key.chars().take(128).collect(),
+            path: self.path.to_owned(),
+            status: refused.status,
+            reason: refused.error.clone(),
+            body: masked,
+        };
+        let submission = Submission::Quarantine(Box::new(body));
+        let step =
+            Step::Quarantine { submission, status: refused.status, error: refused.error, drained: false };
+        Prepared { app, step }
+    }
+}
+
+/// A call of which nothing is kept.
+pub fn refuse(known: Option<&Known>, status: u16, error: impl Into<String>) -> Prepared {
+    Prepared { app: known.map(|known| known.app.id), step: Step::Refuse { status, error: error.into() } }
+}
