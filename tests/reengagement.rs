@@ -2,3 +2,4 @@
 //! (tracking-and-attribution.md sections 8 and 9).
 
 mod events;
+mod reinstalls;

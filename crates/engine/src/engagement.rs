@@ -9,6 +9,7 @@ use measure::{
     fraud::Finding,
     identifier::Fingerprint,
     input::{IdempotencyKey, Input, Outcome},
+    ledger::{Counter, count},
     postback::{Conversion, TriggerKind, plan},
 };
 use sha2::{Digest as _, Sha256};
@@ -64,7 +65,10 @@ impl Turn<'_, '_> {
         let mut duplicate = false;
         if let Some(key) = sighting(engagement) {
             duplicate = self.view.seen(input.app, &key, input.received)?.is_some();
-            if !duplicate {
+            if duplicate {
+                let kind = Counter::Duplicates(engagement.kind.name().to_owned());
+                count(&mut self.view.batch().tally, Some(input.app), kind, 1);
+            } else {
                 let seen = Seen { input: input.id, received: input.received, body_hash: input.body_hash };
                 self.view.put_seen(input.app, key, seen);
             }

@@ -1,4 +1,4 @@
-//! Installs: the first of a device is decided, later ones are duplicates (tracking-and-attribution.md
+//! Installs: the first of a device is decided, later ones are duplicates unless the app processes them again (tracking-and-attribution.md
 //! section 8, DECISIONS 2, 3, 6, 13, 19).
 
 use std::collections::BTreeSet;
@@ -36,9 +36,40 @@ impl Turn<'_, '_> {
         install: &Install,
     ) -> Result<Vec<Outcome>, StoreError> {
         let keys = install.origin.join_keys();
-        if let Some(device) = self.view.device_by(input.app, &keys)? {
-            return self.duplicate_install(input, install, device);
+        let Some(device) = self.view.device_by(input.app, &keys)? else {
+            return self.new_install(input, install, None);
+        };
+        match self.reprocess_for(input, install, &device)? {
+            None => self.duplicate_install(input, install, device),
+            first => self.new_install(input, install, first),
         }
+    }
+
+    /// The first install of a known device, when this is one of its own: the app says so, the time since the
+    /// last one has passed, and the sender gives a `kochava_device_id` that nobody has yet. One that is known
+    /// is the same app instance, so its install is the one on record.
+    fn reprocess_for(
+        &mut self,
+        input: &Input,
+        install: &Install,
+        device: &Device,
+    ) -> Result<Option<InstallId>, StoreError> {
+        let age_ms = install.time.since(device.installed);
+        let wanted = self.catalogue.app(input.app).is_some_and(|app| app.policy.reprocesses(age_ms));
+        let Some(id) = install.origin.kochava_device_id.as_ref().filter(|_| wanted) else { return Ok(None) };
+        if self.view.owner(input.app, &JoinKey::KochavaDeviceId(id.clone()))?.is_some() {
+            return Ok(None);
+        }
+        let last = self.view.install(input.app, device.install)?;
+        Ok(last.and_then(|(record, _)| record.reprocess_for).or(Some(device.install)))
+    }
+
+    fn new_install(
+        &mut self,
+        input: &mut Input,
+        install: &Install,
+        reprocess_for: Option<InstallId>,
+    ) -> Result<Vec<Outcome>, StoreError> {
         let record = InstallRecord {
             id: input.id.into(),
             app: input.app,
@@ -47,7 +78,7 @@ impl Turn<'_, '_> {
             catalogue: input.catalogue,
             install: install.clone(),
             flags: input.flags.clone(),
-            reprocess_for: None,
+            reprocess_for,
         };
         let verdict = self.decide(&record, 0, input.received, None)?;
         self.count_install(input, &verdict.decision);
@@ -83,6 +114,8 @@ impl Turn<'_, '_> {
         mut device: Device,
     ) -> Result<Vec<Outcome>, StoreError> {
         let before = device.clone();
+        input.flags.insert(Flag::Duplicate);
+        count(&mut self.view.batch().tally, Some(input.app), Counter::Duplicates("install".to_owned()), 1);
         if let Some(id) = &install.origin.kochava_device_id {
             let key = JoinKey::KochavaDeviceId(id.clone());
             match self.view.owner(input.app, &key)? {

@@ -58,7 +58,7 @@ flags! {
     ClockSkew => "clock_skew",
     /// The same bytes came within ten minutes (ingest.md section 19).
     PossibleDuplicate => "possible_duplicate",
-    /// The same device had the same kind of engagement with the same tracker before.
+    /// The same device had the same kind of engagement with the same tracker before, or its install is known.
     Duplicate => "duplicate",
     /// Apple gave no click date: the install time stands (tracking-and-attribution.md section 11).
     DateManufactured => "date_manufactured",

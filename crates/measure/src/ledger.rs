@@ -34,6 +34,8 @@ pub enum Counter {
     Aggregates(AggregateCell),
     /// Aggregate postbacks that came again.
     AggregatesRepeated,
+    /// Inputs that tell of what was known already, by kind: they count as inputs too.
+    Duplicates(String),
 }
 
 /// Counts by app; the app is `None` for what belongs to no known app.

@@ -254,6 +254,7 @@ pub(crate) fn counter(of: Option<AppId>, counter: &Counter) -> Key {
         Counter::EventsLinked => (9, ""),
         Counter::Aggregates(cell) => return with(tagged(shelf(of), 10), &aggregate_cell(cell)),
         Counter::AggregatesRepeated => (11, ""),
+        Counter::Duplicates(kind) => (12, kind.as_str()),
     };
     with(tagged(shelf(of), tag), &hash(&[label.as_bytes()]))
 }

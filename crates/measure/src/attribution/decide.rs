@@ -167,8 +167,14 @@ impl<'a> Judge<'a> {
             if address_only && window == Window::Disabled {
                 continue;
             }
-            let lost = barred
-                .or_else(|| self.obstacle(touch, &basis))
+            let obstacle = self.obstacle(touch, &basis);
+            // What came from another device is that first of all.
+            let foreign = obstacle.filter(|reason| {
+                matches!(reason, LosingReason::IdentifierMismatch | LosingReason::PlatformMismatch)
+            });
+            let lost = foreign
+                .or(barred)
+                .or(obstacle)
                 .or_else(|| outside(window, age_ms))
                 .or_else(|| self.purpose.protection());
             let candidate = Candidate {

@@ -180,6 +180,7 @@ fn counters_have_keys_of_their_own() {
         counters.push(Counter::Accepted(label.to_owned()));
         counters.push(Counter::Suppressed(label.to_owned()));
         counters.push(Counter::Installs(label.to_owned()));
+        counters.push(Counter::Duplicates(label.to_owned()));
     }
     let apps = [None, Some(AppId(0)), Some(AppId(1))];
     let keys: BTreeMap<Key, _> =

@@ -479,6 +479,7 @@ fn a_reengagement_tracker_never_wins_a_first_install() {
     check("reengage b Purchase\n1 device b", "organic; b reengagement_tracker");
     check("reengage b Purchase\n1 referrer b", "organic; b reengagement_tracker");
     check("reengage b Purchase\n1 viewed b", "organic; b reengagement_tracker");
+    check("reengage b Purchase\n1 modeled b os=iOS", "organic; b platform_mismatch");
 }
 
 #[test]

@@ -39,11 +39,30 @@ pub(in crate::http) async fn of_device(
         .ask(move |store| {
             let by_device = store.device(app, &JoinKey::KochavaDeviceId(asked.clone()))?;
             let id = by_device.map(|device| device.install).or_else(|| asked.parse::<InstallId>().ok());
-            id.map_or(Ok(None), |id| Decided::find(store, app, id))
+            let Some(asked) = id.map(|id| Decided::find(store, app, id)).transpose()?.flatten() else {
+                return Ok(None);
+            };
+            let first = match asked.record.reprocess_for {
+                Some(first) => Decided::find(store, app, first)?,
+                None => None,
+            };
+            // The first install has the answer, whatever came of later ones.
+            Ok(Some(match first {
+                Some(first) => (first, Some(asked)),
+                None => (asked, None),
+            }))
         })
         .await?;
-    let Decided { record, decision, device, .. } = found.ok_or(NO_INSTALL)?;
-    let kochava_id = device.as_ref().and_then(|device| device.kochava_ids.first()).cloned();
+    let (Decided { record, decision, device, .. }, again) = found.ok_or(NO_INSTALL)?;
+    let reprocessed = again.as_ref().map(|again| {
+        json!({
+            "install_id": again.record.id.to_string(),
+            "reprocess_for": record.id.to_string(),
+            "decision": in_full(&catalogue, &again.record, &again.decision),
+        })
+    });
+    let of = again.as_ref().map_or(&device, |again| &again.device);
+    let kochava_id = of.as_ref().and_then(|device| device.kochava_ids.first()).cloned();
     Ok(Json(json!({
         "success": 1,
         "action": "get_attribution",
@@ -54,6 +73,7 @@ pub(in crate::http) async fn of_device(
             "install_id": record.id.to_string(),
         },
         "decision": in_full(&catalogue, &record, &decision),
+        "reprocessed": reprocessed,
     })))
 }
 

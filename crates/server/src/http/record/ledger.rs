@@ -68,6 +68,7 @@ pub(in crate::http) async fn ledger(
             "by_kind": sums.by_kind,
         },
         "installs": sums.installs,
+        "duplicates": sums.duplicates,
         "events_linked": sums.events_linked,
         "aggregates": { "counted": sums.aggregates, "repeated": sums.aggregates_repeated },
         "postbacks": {
@@ -85,6 +86,7 @@ struct Sums {
     quarantined: u64,
     by_kind: BTreeMap<String, u64>,
     installs: BTreeMap<String, i64>,
+    duplicates: BTreeMap<String, i64>,
     events_linked: i64,
     aggregates: i64,
     aggregates_repeated: i64,
@@ -117,6 +119,7 @@ impl Sums {
                 Counter::Withdrawn => sums.withdrawn += n,
                 Counter::Suppressed(reason) => *sums.suppressed.entry(reason.clone()).or_default() += n,
                 Counter::Installs(class) => *sums.installs.entry(class.clone()).or_default() += n,
+                Counter::Duplicates(kind) => *sums.duplicates.entry(kind.clone()).or_default() += n,
                 Counter::EventsLinked => sums.events_linked += n,
                 Counter::Aggregates(_) => sums.aggregates += n,
                 Counter::AggregatesRepeated => sums.aggregates_repeated += n,
