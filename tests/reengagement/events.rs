@@ -54,7 +54,9 @@ impl Shop {
     /// To what an event is attributed.
     async fn attribution(&self, input: &str) -> Value {
         let row = self.app.server.input(input).await;
-        row["outcomes"].as_array().and_then(|all| all.last()).expect("an outcome")["attribution"].clone()
+        let outcomes = row["outcomes"].as_array().expect("a list").iter();
+        let mut own = outcomes.filter(|one| !one["attribution"].is_null());
+        own.next_back().expect("an outcome about the event")["attribution"].clone()
     }
 }
 
@@ -159,6 +161,42 @@ async fn a_held_event_is_decided_by_its_own_time_when_its_install_comes() {
     let found = shop.attribution(&later).await;
     assert_eq!(found["decision"]["winner"]["click_id"], json!(click), "{found}");
     assert_eq!(shop.attribution(&earlier).await["reason"], "organic_install");
+}
+
+#[tokio::test]
+async fn what_comes_late_inside_the_grace_has_the_event_decided_again() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    let shop =
+        Shop::open(&server, json!({ "attribution.minimum_time_to_reengagement": { "Purchase": "1h" } }))
+            .await;
+    let context = json!({
+        "cpi_mostback_url": format!("{}?click={{click_id}}", sink.url("/second")), "sx_delivery": "network",
+        "sx_network_id": shop.reengagement.network,
+    });
+    let trigger = shop.app.trigger_with(json!({ "type": "event", "context": context })).await;
+    shop.install(1, DAY).await;
+    let last = shop.event(1, "Purchase", 600).await;
+    assert_eq!(shop.attribution(&last).await["reason"], "organic_install");
+    let click = shop.click(&shop.reengagement, 1, 7_200).await;
+    let found = shop.attribution(&last).await;
+    assert_eq!(found["decision"]["winner"]["click_id"], json!(click), "{found}");
+    assert_eq!(found["decision"]["revision"], 1, "{found}");
+    let delivered = server.settled(&format!("trigger={trigger}"), "delivered", 1).await;
+    assert_eq!(delivered[0]["conversion_id"], json!(last), "{delivered:?}");
+    let explained = server.get(&format!("/api/events/{last}/explain")).await.is(200).json();
+    assert_eq!(explained["decision"]["basis"], "reengagement", "{explained}");
+    assert_eq!(explained["decision"]["released_by"], Value::Null, "{explained}");
+    assert_eq!(explained["attribution"]["decision"]["revision"], 1, "{explained}");
+    // Half an hour earlier there was another purchase: it is the one, and protects the device after it.
+    let first = shop.event(1, "Purchase", 2_400).await;
+    assert_eq!(shop.attribution(&first).await["action"], "reengagement");
+    let found = shop.attribution(&last).await;
+    assert_eq!(found["decision"]["candidates"][0]["lost"], "mtr_protected", "{found}");
+    let row = server.input(&last).await;
+    let outcomes = row["outcomes"].as_array().expect("a list").iter().map(|one| one["outcome"].clone());
+    assert_eq!(outcomes.collect::<Vec<_>>(), ["linked", "redecided"], "{row}");
+    server.balanced().await;
 }
 
 #[tokio::test]

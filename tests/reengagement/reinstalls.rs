@@ -34,14 +34,16 @@ fn install_id(input: &str) -> String {
 #[tokio::test]
 async fn an_install_after_the_window_is_one_of_its_own_for_reengagement_trackers_only() {
     let server = Server::start().await;
-    let (app, acquisition, reengagement) = shop(&server, json!(30)).await;
+    let (app, acquisition, reengagement) = shop(&server, json!(10)).await;
+    let window = json!({ "device_id_lookback_window": { "key": "w", "value": 5 * DAY } });
+    server.post(&format!("/tracker/override?id={}", reengagement.id), window).await.is(200);
     let adid = device::advertising_id(1);
-    acquisition.click(&format!("adid={adid}&click_time={}", now() - 101 * DAY)).await;
-    let first = app.install("SX-1", data(1, 100 * DAY)).await;
+    acquisition.click(&format!("adid={adid}&click_time={}", now() - 26 * DAY)).await;
+    let first = app.install("SX-1", data(1, 25 * DAY)).await;
     // Inside the window, without an id of its own, or with one that is known, it is a duplicate.
     let nameless = json!({ "action": "install", "kochava_app_id": app.guid, "data": data(1, 0) });
     let duplicates = [
-        app.install("SX-2", data(1, 70 * DAY)).await,
+        app.install("SX-2", data(1, 16 * DAY)).await,
         app.install("SX-1", data(1, 0)).await,
         server.sends("/track/json", nameless.to_string()).await.accepted(),
     ];
@@ -53,9 +55,9 @@ async fn an_install_after_the_window_is_one_of_its_own_for_reengagement_trackers
     }
     assert_eq!(server.balanced().await["duplicates"]["install"], 3);
 
-    let back = reengagement.click(&format!("adid={adid}&click_time={}", now() - 41 * DAY)).await;
-    acquisition.click(&format!("adid={adid}&click_time={}", now() - 40 * DAY - 60)).await;
-    let second = app.install("SX-3", data(1, 40 * DAY)).await;
+    let back = reengagement.click(&format!("adid={adid}&click_time={}", now() - 13 * DAY)).await;
+    acquisition.click(&format!("adid={adid}&click_time={}", now() - 12 * DAY - 60)).await;
+    let second = app.install("SX-3", data(1, 12 * DAY)).await;
     let found = outcome(&server, &second).await;
     assert_eq!(found, ("installed".to_owned(), install_id(&second), json!(install_id(&first))));
     let answer = app.attribution("SX-3").await;
@@ -75,7 +77,9 @@ async fn an_install_after_the_window_is_one_of_its_own_for_reengagement_trackers
     assert_eq!(again["decision"]["class"], "organic", "the old source is not carried over: {again}");
 
     // Events belong to the install of the app that they come from.
-    for (device, install, action) in [("SX-1", &first, "install"), ("SX-3", &second, "install"), ("SX-4", &third, "unattributed")] {
+    for (device, install, action) in
+        [("SX-1", &first, "install"), ("SX-3", &second, "install"), ("SX-4", &third, "unattributed")]
+    {
         let event = app.event(device, "Login", json!({})).await;
         let row = server.input(&event).await["outcomes"][0].clone();
         assert_eq!(row["install_id"], json!(install_id(install)), "{row}");

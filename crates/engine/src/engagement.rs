@@ -17,7 +17,7 @@ use store::{Seen, StoreError};
 
 use crate::machine::Turn;
 
-/// Installs that one late engagement can have decided again: an import of old clicks behind an address
+/// Installs and events that one late engagement can have decided again: an import of old clicks behind an address
 /// that thousands share must not stop the write path.
 const LATE_INSTALLS_MAX: usize = 256;
 
@@ -86,9 +86,16 @@ impl Turn<'_, '_> {
 
         let suppressed = self.post_click(input, engagement, duplicate, &findings);
         let mut outcomes = vec![Outcome::Touched { duplicate, suppressed, findings }];
+        let mut events = Vec::new();
+        let may_be_event = self.catalogue.has_reengagement(input.app);
         for install in late_for {
-            outcomes.extend(self.redecide(input, install)?);
+            if may_be_event && self.view.install(input.app, install)?.is_none() {
+                events.push(install.into());
+            } else {
+                outcomes.extend(self.redecide(input, install)?);
+            }
         }
+        outcomes.extend(self.redecide_events(input, events)?);
         Ok(outcomes)
     }
 
@@ -138,7 +145,12 @@ impl Turn<'_, '_> {
                 .map(|(.., install)| *install)
                 .collect();
             for install in recent {
-                let Some((record, _)) = self.view.install(input.app, install)? else { continue };
+                let known = self.view.install(input.app, install)?.map(|(record, _)| record);
+                let Some(record) =
+                    known.map_or_else(|| self.event_stand_in(install.into()), |one| Ok(Some(one)))?
+                else {
+                    continue;
+                };
                 for key in match_keys(&record.install, &lengths, self.catalogue.addresses()) {
                     if matches!(key, MatchKey::Digest(_)) {
                         self.view.add_arrival(&record, key);

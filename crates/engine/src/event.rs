@@ -1,13 +1,18 @@
 //! Events: joined to their install, or held until it comes (ingest.md section 4, DECISIONS 4, 14, 35).
 
+use std::collections::BTreeSet;
+
 use measure::{
+    InputId, TriggerId,
     attribution::{EventAction, EventDecision, EventQuestion, Source, decide_event, source, stand_in},
     device::Device,
     event::Event,
     flag::Flag,
-    input::{Input, Outcome, Suppressed},
-    postback::{Conversion, TriggerKind, plan},
-    reengagement::{Claim, note},
+    input::{Fact, Input, Outcome, Payload, Suppressed},
+    install::InstallRecord,
+    link::Update,
+    postback::{Conversion, Plan, Suppression, TriggerKind, plan},
+    reengagement::{Claim, following, note},
 };
 use store::{EventName, StoreError};
 
@@ -20,6 +25,19 @@ pub(crate) struct Attribution {
     decision: Option<Box<EventDecision>>,
 }
 
+/// Events that one input can have decided again.
+pub(crate) const LATE_EVENTS_MAX: usize = 256;
+
+/// An event that is joined to an install, as it is on record.
+struct LinkedEvent {
+    /// Its input, without the event.
+    input: Input,
+    event: Event,
+    device: Device,
+    old: Attribution,
+    revision: u32,
+}
+
 impl Turn<'_, '_> {
     pub(crate) fn event(&mut self, input: &mut Input, event: &Event) -> Result<Vec<Outcome>, StoreError> {
         self.record_name(input, event)?;
@@ -29,11 +47,14 @@ impl Turn<'_, '_> {
             self.flag_conflicts(input, &device, &event.origin.identifiers)?;
             self.take_consent(&mut device, &event.origin);
             let changed = apply_user(input.id, &event.origin.user, &mut device);
-            let outcome = self.link_event(input, event, &mut device, 0, input)?;
+            let mut outcomes = vec![self.link_event(input, event, &mut device, 0, input)?];
+            outcomes.extend(changed);
+            let following = following(&device.claims, &event.name, event.time, input.id);
             if device != before {
                 self.view.put_device(device);
             }
-            return Ok([outcome].into_iter().chain(changed).collect());
+            outcomes.extend(self.redecide_events(input, following)?);
+            return Ok(outcomes);
         }
         if keys.is_empty() {
             input.flags.insert(Flag::NoIdentifier);
@@ -55,7 +76,7 @@ impl Turn<'_, '_> {
         revision: u32,
         cause: &Input,
     ) -> Result<Outcome, StoreError> {
-        let attribution = self.attribute(input, event, device, cause)?;
+        let attribution = self.attribute(input, event, device, 0, cause)?;
         let suppressed = self.post_event(input, event, Some(device), &attribution, revision, cause);
         let Attribution { source, decision } = attribution;
         let (install, installed) = (device.install, Some(device.installed));
@@ -70,6 +91,7 @@ impl Turn<'_, '_> {
         input: &Input,
         event: &Event,
         device: &mut Device,
+        revision: u32,
         cause: &Input,
     ) -> Result<Attribution, StoreError> {
         let is_covered = self.catalogue.reengages(device.app, &event.name);
@@ -88,9 +110,12 @@ impl Turn<'_, '_> {
             touches: &touches,
             more,
             catalogue: self.catalogue,
-            revision: 0,
+            revision,
             decided: cause.received,
         });
+        if is_covered && revision == 0 {
+            self.await_late(&stand_in);
+        }
         if is_covered {
             let claim = decision.has_claim().then(|| Claim {
                 time: event.time,
@@ -107,6 +132,107 @@ impl Turn<'_, '_> {
             EventAction::Unattributed => None,
         };
         Ok(Attribution { source, decision: Some(Box::new(decision)) })
+    }
+
+    /// Files an event where engagements that come late look for what they could have led to.
+    fn await_late(&mut self, stand_in: &InstallRecord) {
+        for key in self.match_keys(stand_in) {
+            self.view.add_arrival(stand_in, key);
+        }
+        let recent = (stand_in.received, stand_in.app, stand_in.id);
+        self.memory.remember_recent(recent);
+    }
+
+    /// An event on record as engagements are compared with it, if the input is one that is joined to an
+    /// install.
+    pub(crate) fn event_stand_in(&self, input: InputId) -> Result<Option<InstallRecord>, StoreError> {
+        let Some(linked) = self.linked_event(input)? else { return Ok(None) };
+        let LinkedEvent { input, event, device, .. } = linked;
+        Ok(Some(stand_in(input.id, &event, input.received, &device)))
+    }
+
+    fn linked_event(&self, event: InputId) -> Result<Option<LinkedEvent>, StoreError> {
+        let Some(old) = self.view.event_outcome(event)? else { return Ok(None) };
+        let Some(Fact { mut input, .. }) = self.view.fact(event)? else { return Ok(None) };
+        let (install, source, decision, revision) = match old {
+            Outcome::EventLinked { install, source, decision, .. } => (install, source, decision, 0),
+            Outcome::EventRedecided { install, source, decision, revision, .. } => {
+                (install, source, decision, revision)
+            }
+            _ => return Ok(None),
+        };
+        let Some((record, _)) = self.view.install(input.app, install)? else { return Ok(None) };
+        let Some(device) = self.view.device(input.app, record.device)? else { return Ok(None) };
+        let payload = std::mem::replace(&mut input.payload, Payload::Update(Update::default()));
+        let Payload::Event(event) = payload else { return Ok(None) };
+        Ok(Some(LinkedEvent { input, event, device, old: Attribution { source, decision }, revision }))
+    }
+
+    /// Decides events on record again, in the order in which they happened, and after each one those of its
+    /// device whose minimum time counts from it. Nothing comes of it unless a decision changes; a new source
+    /// takes over the postbacks (DECISIONS 3 and 6).
+    pub(crate) fn redecide_events(
+        &mut self,
+        cause: &Input,
+        events: impl IntoIterator<Item = InputId>,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let mut queue = BTreeSet::new();
+        let mut outcomes = Vec::new();
+        let mut waiting: Vec<InputId> = events.into_iter().collect();
+        for _ in 0..LATE_EVENTS_MAX {
+            for event in std::mem::take(&mut waiting) {
+                if let Some(linked) = self.linked_event(event)? {
+                    queue.insert((linked.event.time, event));
+                }
+            }
+            let Some((_, id)) = queue.pop_first() else { break };
+            let Some(LinkedEvent { input, event, mut device, old, revision }) = self.linked_event(id)? else {
+                continue;
+            };
+            let new = self.attribute(&input, &event, &mut device, revision + 1, cause)?;
+            let same_decision = match (&old.decision, &new.decision) {
+                (Some(old), Some(new)) => old.says_the_same(new),
+                (old, new) => old.is_none() && new.is_none(),
+            };
+            let same_source = old.source == new.source;
+            if same_decision && same_source {
+                continue;
+            }
+            waiting.extend(following(&device.claims, &event.name, event.time, input.id));
+            let suppressed = if same_source {
+                Vec::new()
+            } else {
+                self.replace_event(&input, &event, &device, &new, revision + 1, cause)?
+            };
+            let Attribution { source, decision } = new;
+            let (install, installed) = (device.install, Some(device.installed));
+            self.view.put_device(device);
+            let (input, revision) = (input.id, revision + 1);
+            let outcome =
+                Outcome::EventRedecided { input, install, revision, source, suppressed, installed, decision };
+            self.view.put_redecided(input, outcome.clone());
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
+
+    /// Plans the postbacks of an event whose attribution has changed. Its first ones are of revision 0, or 1
+    /// when it had been held, so these come after both.
+    fn replace_event(
+        &mut self,
+        input: &Input,
+        event: &Event,
+        device: &Device,
+        attribution: &Attribution,
+        revision: u32,
+        cause: &Input,
+    ) -> Result<Vec<Suppressed>, StoreError> {
+        let unsent = self.view.unsent(device.install, input.id, cause.received)?;
+        let plan = self.plan_event(input, event, Some(device), attribution, revision + 1, &unsent, cause);
+        let repeated = plan.suppressed.iter().filter(|pair| pair.reason == Suppression::Duplicate);
+        let told: Vec<_> = repeated.map(|pair| pair.trigger).collect();
+        self.view.supersede(device.install, input.id, &told)?;
+        Ok(self.view.post(input.app, plan))
     }
 
     /// The engagement that brought the user back, in full.
@@ -130,7 +256,22 @@ impl Turn<'_, '_> {
         revision: u32,
         cause: &Input,
     ) -> Vec<Suppressed> {
-        let Some(app) = self.catalogue.app(input.app) else { return Vec::new() };
+        let plan = self.plan_event(input, event, device, attribution, revision, &[], cause);
+        self.view.post(input.app, plan)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what a postback may tell of is much")]
+    fn plan_event(
+        &self,
+        input: &Input,
+        event: &Event,
+        device: Option<&Device>,
+        attribution: &Attribution,
+        revision: u32,
+        unsent: &[TriggerId],
+        cause: &Input,
+    ) -> Plan {
+        let Some(app) = self.catalogue.app(input.app) else { return Plan::default() };
         let candidates =
             attribution.decision.as_ref().map(|decision| decision.candidates.as_slice()).unwrap_or_default();
         let mut plan = plan(&Conversion {
@@ -149,12 +290,12 @@ impl Turn<'_, '_> {
             source: attribution.source.as_ref(),
             influencers: &influencers(candidates),
             duplicate: false,
-            unsent: &[],
+            unsent,
         });
         if let Some(winner) = candidates.first().filter(|first| first.lost.is_none()) {
             self.withhold_failed(input.app, winner.network, winner.tracker, &winner.fraud, &mut plan);
         }
-        self.view.post(input.app, plan)
+        plan
     }
 
     /// Puts a name on record when it is first seen.

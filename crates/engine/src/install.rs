@@ -14,12 +14,13 @@ use measure::{
     input::{Input, Outcome, Suppressed},
     install::{Install, InstallRecord},
     ledger::{Counter, count},
+    policy::LATE_GRACE_MS,
     postback::{Conversion, Plan, Suppression, TriggerKind, plan},
     user::UserProperties,
 };
 use store::{Credit, StoreError};
 
-use crate::{link::apply_user, machine::Turn};
+use crate::{event::LATE_EVENTS_MAX, link::apply_user, machine::Turn};
 
 /// A decision with what follows from it, before any of it is written.
 struct Verdict {
@@ -99,7 +100,7 @@ impl Turn<'_, '_> {
         count(&mut self.view.batch().tally, Some(input.app), Counter::Installs(class), 1);
         self.credit_modeled(&record, &verdict.decision, true)?;
         self.view.batch().decisions.push(verdict.decision);
-        self.memory.recent_installs.push_back((input.received, input.app, record.id));
+        self.memory.remember_recent((input.received, input.app, record.id));
         self.view.add_install(record);
         for sharer in verdict.sharers {
             outcomes.extend(self.redecide(input, sharer)?);
@@ -367,6 +368,7 @@ impl Turn<'_, '_> {
     /// takes over the device and the postbacks (DECISIONS 3 and 6).
     pub(crate) fn redecide(&mut self, cause: &Input, install: InstallId) -> Result<Vec<Outcome>, StoreError> {
         let mut outcomes = Vec::new();
+        let mut events = BTreeSet::new();
         let mut queue = vec![install];
         let mut done = BTreeSet::new();
         while let Some(install) = queue.pop() {
@@ -389,6 +391,8 @@ impl Turn<'_, '_> {
             let mut suppressed = Vec::new();
             if winner_changed {
                 suppressed = self.replace_winner(cause, &record, &old, &verdict)?;
+                let since = cause.received.plus(-LATE_GRACE_MS);
+                events.extend(self.view.events_of(cause.app, install, since, LATE_EVENTS_MAX)?);
             }
             outcomes.push(Outcome::Redecided {
                 install,
@@ -398,6 +402,8 @@ impl Turn<'_, '_> {
             });
             self.view.batch().decisions.push(verdict.decision);
         }
+        // Events that belong to the installs go with them.
+        outcomes.extend(self.redecide_events(cause, events)?);
         Ok(outcomes)
     }
 
@@ -411,11 +417,11 @@ impl Turn<'_, '_> {
         let mut suppressed = Vec::new();
         if let Some(mut device) = self.view.device(record.app, record.device)? {
             device.source.clone_from(&verdict.source);
-            let unsent = self.view.unsent(record.id, cause.received)?;
+            let unsent = self.view.unsent(record.id, record.id.into(), cause.received)?;
             let plan = self.plan_install(record, verdict, &device, &unsent, cause.received);
             let repeated = plan.suppressed.iter().filter(|pair| pair.reason == Suppression::Duplicate);
             let told: Vec<_> = repeated.map(|pair| pair.trigger).collect();
-            self.view.supersede(record.id, &told)?;
+            self.view.supersede(record.id, record.id.into(), &told)?;
             suppressed = self.view.post(record.app, plan);
             self.view.put_device(device);
         }

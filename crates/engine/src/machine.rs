@@ -355,6 +355,7 @@ impl Turn<'_, '_> {
                 | Outcome::DuplicateInstall { install }
                 | Outcome::Redecided { install, .. }
                 | Outcome::EventLinked { install, .. }
+                | Outcome::EventRedecided { install, .. }
                 | Outcome::Applied { install, .. } => *install,
                 Outcome::Touched { .. }
                 | Outcome::Held { .. }
@@ -366,8 +367,9 @@ impl Turn<'_, '_> {
             if self.view.batch().timeline.last() != Some(&entry) {
                 self.view.batch().timeline.push(entry);
             }
-            if let Outcome::EventLinked { input: linked, .. } | Outcome::Applied { input: linked, .. } =
-                outcome
+            if let Outcome::EventLinked { input: linked, .. }
+            | Outcome::EventRedecided { input: linked, .. }
+            | Outcome::Applied { input: linked, .. } = outcome
                 && *linked != input.id
             {
                 self.view.batch().released.push((*linked, sequence));

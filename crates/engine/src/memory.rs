@@ -16,6 +16,9 @@ use crate::fraud::Count;
 
 /// Event names recorded per app; further ones are kept on their events but not listed.
 pub(crate) const EVENT_NAMES_MAX: usize = 10_000;
+/// Installs and covered events of the last grace period that are kept at hand: only the first link with a
+/// digest of a new length asks for them.
+const RECENT_MAX: usize = 100_000;
 /// Facts read back at start to find the installs of the last grace period.
 const FACTS_AT_START_MAX: usize = 100_000;
 
@@ -27,7 +30,8 @@ pub(crate) struct Memory {
     pub digest_indexes: BTreeMap<(AppId, DigestLength), DigestIndex>,
     /// Event names on record, for apps that have been asked for.
     pub event_names: HashMap<AppId, HashSet<String>>,
-    /// Installs received within the grace for late engagements, oldest first.
+    /// Installs received within the grace for late engagements, oldest first, and events that a reengagement
+    /// tracker covers, by the identifiers of their inputs; the newest [`RECENT_MAX`] of them.
     pub recent_installs: VecDeque<(Timestamp, AppId, InstallId)>,
     /// What fraud rules count.
     pub count: Count,
@@ -45,6 +49,14 @@ impl Memory {
         memory.recent_installs = recent_installs(store)?;
         memory.count = Count::load(store, catalogue)?;
         Ok(memory)
+    }
+
+    /// Puts an install or a covered event among the recent ones.
+    pub(crate) fn remember_recent(&mut self, recent: (Timestamp, AppId, InstallId)) {
+        self.recent_installs.push_back(recent);
+        if self.recent_installs.len() > RECENT_MAX {
+            self.recent_installs.pop_front();
+        }
     }
 
     /// Forgets installs that are past the grace at `now`.
@@ -74,8 +86,12 @@ fn recent_installs(store: &dyn Store) -> Result<VecDeque<(Timestamp, AppId, Inst
         read += facts.len();
         let done = newest.since(oldest.input.received) > LATE_GRACE_MS;
         for fact in facts {
-            let is_new = matches!(fact.outcomes.first(), Some(Outcome::Installed { .. }));
-            if is_new && matches!(fact.input.payload, Payload::Install(_)) {
+            let is_new = match (&fact.input.payload, fact.outcomes.first()) {
+                (Payload::Install(_), Some(Outcome::Installed { .. })) => true,
+                (Payload::Event(_), Some(Outcome::EventLinked { decision, .. })) => decision.is_some(),
+                _ => false,
+            };
+            if is_new {
                 found.push_front((fact.input.received, fact.input.app, fact.input.id.into()));
             }
         }

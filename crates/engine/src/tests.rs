@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod fraud;
+mod reengagement;
 mod sync;
 mod world;
 

@@ -37,6 +37,7 @@ pub(crate) struct View<'s> {
     counted: HashMap<(AppId, AggregateKey), bool>,
     new_engagements: HashMap<TouchId, Engagement>,
     new_facts: HashMap<InputId, usize>,
+    redecided: HashMap<InputId, Outcome>,
     next_sequence: u64,
     batch: Batch,
 }
@@ -59,6 +60,7 @@ impl<'s> View<'s> {
             counted: HashMap::new(),
             new_engagements: HashMap::new(),
             new_facts: HashMap::new(),
+            redecided: HashMap::new(),
             next_sequence,
             batch: Batch::default(),
         };
@@ -195,6 +197,58 @@ impl<'s> View<'s> {
         Ok(found.and_then(|(record, mut decisions)| Some((record, newest.or(decisions.pop())?))))
     }
 
+    /// What an event is attributed to as of now: the last outcome that tells of it.
+    pub(crate) fn event_outcome(&self, event: InputId) -> Result<Option<Outcome>, StoreError> {
+        let tells = |outcome: &&Outcome| {
+            matches!(outcome, Outcome::EventLinked { input, .. } | Outcome::EventRedecided { input, .. }
+                if *input == event)
+        };
+        if let Some(outcome) = self.redecided.get(&event) {
+            return Ok(Some(outcome.clone()));
+        }
+        let last = |fact: &Fact| fact.outcomes.iter().rev().find(tells).cloned();
+        if let Some(found) = self.batch.facts.iter().rev().find_map(last) {
+            return Ok(Some(found));
+        }
+        let Some((fact, released)) = self.store.fact(event)? else { return Ok(None) };
+        let released = match released {
+            Some(sequence) => self.store.facts(sequence, 1)?.pop(),
+            None => None,
+        };
+        Ok(released.as_ref().and_then(last).or_else(|| last(&fact)))
+    }
+
+    /// The newest events of an install that came with facts received at `since` or later, at most `limit`.
+    pub(crate) fn events_of(
+        &self,
+        app: AppId,
+        install: InstallId,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<BTreeSet<InputId>, StoreError> {
+        let mut found = BTreeSet::new();
+        let mut look_at = |fact: &Fact| {
+            for outcome in &fact.outcomes {
+                if let Outcome::EventLinked { input, install: of, .. } = outcome
+                    && *of == install
+                {
+                    found.insert(*input);
+                }
+            }
+            fact.input.received >= since && found.len() < limit
+        };
+        for fact in self.batch.facts.iter().rev() {
+            look_at(fact);
+        }
+        for sequence in self.store.timeline(app, install)?.into_iter().rev() {
+            let Some(fact) = self.store.facts(sequence, 1)?.pop() else { continue };
+            if !look_at(&fact) {
+                break;
+            }
+        }
+        Ok(found.into_iter().take(limit).collect())
+    }
+
     /// Inputs that wait under `key`.
     pub(crate) fn held(&mut self, app: AppId, key: &JoinKey) -> Result<Vec<InputId>, StoreError> {
         let place = (app, key.clone());
@@ -279,6 +333,11 @@ impl<'s> View<'s> {
         self.new_facts.insert(input.id, self.batch.facts.len());
         self.batch.facts.push(Fact { sequence: self.next_sequence, input, outcomes });
         self.next_sequence += 1;
+    }
+
+    /// Keeps what an event is attributed to from now on, before the fact that brings it about is on record.
+    pub(crate) fn put_redecided(&mut self, event: InputId, outcome: Outcome) {
+        self.redecided.insert(event, outcome);
     }
 
     /// Keeps a device as it is now.
@@ -387,23 +446,33 @@ impl<'s> View<'s> {
         plan.suppressed
     }
 
-    /// The triggers whose postbacks of an install's earlier revisions are not due at `now`: those have
-    /// certainly not been sent.
-    pub(crate) fn unsent(&self, install: InstallId, now: Timestamp) -> Result<Vec<TriggerId>, StoreError> {
+    /// The triggers whose postbacks of a conversion's earlier revisions are not due at `now`: those have
+    /// certainly not been sent. The conversion is an install, or belongs to it.
+    pub(crate) fn unsent(
+        &self,
+        install: InstallId,
+        conversion: InputId,
+        now: Timestamp,
+    ) -> Result<Vec<TriggerId>, StoreError> {
         let stored = self.deliveries_of(install)?;
         let waiting = stored.iter().chain(&self.batch.deliveries).filter(|delivery| {
-            is_pending_of(delivery, install)
+            is_pending_of(delivery, conversion)
                 && !self.batch.superseded.contains(&delivery.id)
                 && delivery.due > now
         });
         Ok(waiting.map(|delivery| delivery.trigger).collect())
     }
 
-    /// Withdraws what is still pending of the postbacks of an install's earlier revisions, except those of
+    /// Withdraws what is still pending of the postbacks of a conversion's earlier revisions, except those of
     /// triggers that count as `told`: they may be on their way, and are to hear once (DECISIONS 6).
-    pub(crate) fn supersede(&mut self, install: InstallId, told: &[TriggerId]) -> Result<(), StoreError> {
+    pub(crate) fn supersede(
+        &mut self,
+        install: InstallId,
+        conversion: InputId,
+        told: &[TriggerId],
+    ) -> Result<(), StoreError> {
         let replaced =
-            |delivery: &Delivery| is_pending_of(delivery, install) && !told.contains(&delivery.trigger);
+            |delivery: &Delivery| is_pending_of(delivery, conversion) && !told.contains(&delivery.trigger);
         for delivery in self.batch.deliveries.iter_mut().filter(|delivery| replaced(delivery)) {
             let reason = Suppression::Superseded.name().to_owned();
             delivery.state = DeliveryState::Suppressed;
@@ -437,7 +506,7 @@ impl<'s> View<'s> {
     }
 }
 
-/// Whether a delivery tells of the install itself and is still to be sent.
-fn is_pending_of(delivery: &Delivery, install: InstallId) -> bool {
-    delivery.conversion == install.into() && delivery.state == DeliveryState::Pending
+/// Whether a delivery tells of the conversion and is still to be sent.
+fn is_pending_of(delivery: &Delivery, conversion: InputId) -> bool {
+    delivery.conversion == conversion && delivery.state == DeliveryState::Pending
 }

@@ -179,6 +179,23 @@ pub enum Outcome {
         /// What was left out, because a device keeps no more.
         refused: Vec<String>,
     },
+    /// An event was decided again and its attribution changed.
+    EventRedecided {
+        /// The event.
+        input: InputId,
+        /// The install.
+        install: InstallId,
+        /// The new revision.
+        revision: u32,
+        /// To whom it is attributed.
+        source: Option<Source>,
+        /// Pairs for which nothing was sent.
+        suppressed: Vec<Suppressed>,
+        /// When the install happened.
+        installed: Option<Timestamp>,
+        /// The decision, when there was something to decide.
+        decision: Option<Box<EventDecision>>,
+    },
 }
 
 impl Outcome {
@@ -190,6 +207,7 @@ impl Outcome {
             | Self::Installed { suppressed, .. }
             | Self::Redecided { suppressed, .. }
             | Self::EventLinked { suppressed, .. }
+            | Self::EventRedecided { suppressed, .. }
             | Self::Held { suppressed } => suppressed,
             Self::DuplicateInstall { .. }
             | Self::Applied { .. }

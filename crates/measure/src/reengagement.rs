@@ -74,6 +74,12 @@ pub fn last_credited(claims: &[Claim], event: &str, time: Timestamp, input: Inpu
     before.map(|claim| claim.time).max()
 }
 
+/// The events of this name that happened after one: whether they are protected depends on what becomes of it.
+pub fn following(claims: &[Claim], event: &str, time: Timestamp, input: InputId) -> Vec<InputId> {
+    let later = |claim: &&Claim| claim.event == event && (claim.time, claim.input) > (time, input);
+    claims.iter().filter(later).map(|claim| claim.input).collect()
+}
+
 /// Puts what became of an event among the claims of its device, by time; `claim` is `None` when no
 /// reengagement had a claim to it. What nothing can depend on any more is dropped: at `now`, claims that were
 /// received before the grace for late engagements, except the newest credited one of each name.

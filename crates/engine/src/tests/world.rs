@@ -17,6 +17,7 @@ use measure::{
     platform::{Os, Traits},
     policy::AppPolicy,
     postback::{CUSTOM_TEMPLATE, Trigger, TriggerKind},
+    reengagement::{CoveredEvent, Reengagement},
 };
 use store::{Memory, Store};
 
@@ -114,9 +115,25 @@ impl World {
     }
 
     pub fn with(policy: AppPolicy, triggers: Vec<Trigger>) -> Self {
-        let mut entries = vec![Entry::App(app(policy))];
+        Self::of(app(policy), None, triggers)
+    }
+
+    /// A world in which the third tracker is for reengagement with events `A`, which are protected for so many
+    /// seconds after an attribution.
+    pub fn reengaging(minimum_seconds: u32, triggers: Vec<Trigger>) -> Self {
+        let mut app = app(AppPolicy::default());
+        app.minimum_times.insert("A".to_owned(), minimum_seconds);
+        let event = CoveredEvent { name: "A".to_owned(), clicks: true, impressions: true };
+        Self::of(app, Some(Reengagement { events: vec![event] }), triggers)
+    }
+
+    fn of(app: App, reengagement: Option<Reengagement>, triggers: Vec<Trigger>) -> Self {
+        let mut entries = vec![Entry::App(app)];
         entries.extend((1..=3).map(|id| Entry::Network(network(id))));
-        entries.extend((1..=3).map(|id| Entry::Tracker(tracker(id))));
+        entries.extend((1..=3).map(|id| {
+            let reengagement = reengagement.clone().filter(|_| id == 3);
+            Entry::Tracker(Tracker { reengagement, ..tracker(id) })
+        }));
         entries.extend(triggers.into_iter().map(Entry::Trigger));
         let store: Arc<dyn Store> = Arc::new(Memory::default());
         let mut catalogue = Catalogue::default();

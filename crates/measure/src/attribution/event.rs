@@ -122,6 +122,13 @@ impl EventDecision {
         self.candidates.first().filter(|candidate| candidate.lost.is_none())
     }
 
+    /// Whether another decision says the same, whenever and for whatever input it was made.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let Self { revision, decided, catalogue, .. } = *self;
+        *self == Self { revision, decided, catalogue, ..other.clone() }
+    }
+
     /// Whether a reengagement had a claim to the event: it got it, or lost it to the minimum time alone.
     #[must_use]
     pub fn has_claim(&self) -> bool {

@@ -173,7 +173,9 @@ fn pairs(fact: &Fact, trigger: Option<TriggerId>, install: Option<InstallId>) ->
             Outcome::Installed { install, .. } | Outcome::Redecided { install, .. } => {
                 (measure::InputId::from(*install).to_string(), Some(*install))
             }
-            Outcome::EventLinked { input, install, .. } => (input.to_string(), Some(*install)),
+            Outcome::EventLinked { input, install, .. } | Outcome::EventRedecided { input, install, .. } => {
+                (input.to_string(), Some(*install))
+            }
             Outcome::DuplicateInstall { .. }
             | Outcome::Applied { .. }
             | Outcome::Counted { .. }

@@ -355,6 +355,10 @@ pub(in crate::http) async fn event(
         return Err(Error::NotFound("event: the input of this id is none"));
     };
     let linked = linked(&fact, released.as_ref());
+    // The last fact that tells of it may be one that decided it again.
+    let is_mine =
+        |outcome: &Outcome| matches!(outcome, Outcome::EventLinked { input, .. } if *input == fact.input.id);
+    let released_by = released.as_ref().filter(|released| released.outcomes.iter().any(is_mine));
     let install = linked.as_ref().map(|linked| linked.install);
     let keys = event.origin.join_keys();
     let (decided, joined_by) = site
@@ -395,21 +399,22 @@ pub(in crate::http) async fn event(
             "basis": state,
             "install_id": install.map(|install| install.to_string()),
             "joined_by": joined_by,
-            "released_by": released.as_ref().map(|fact| fact.input.id.to_string()),
+            "released_by": released_by.map(|fact| fact.input.id.to_string()),
             "source": source(&from),
             "settings_version": fact.input.catalogue,
         },
         "attribution": attribution,
         "install": decided.as_ref().map(|decided| revision(&catalogue, &decided.decision)),
-        "explanation": told(&catalogue, &Told { fact: &fact, event: &event, released: released.as_ref(), joined_by, linked }),
+        "explanation": told(&catalogue, &Told { fact: &fact, event: &event, released: released_by, joined_by, linked }),
     })))
 }
 
 /// The install that an event belongs to and the source that it inherited, if it found one.
 fn linked(fact: &Fact, released: Option<&Fact>) -> Option<Linked> {
     let outcomes = fact.outcomes.iter().chain(released.into_iter().flat_map(|fact| &fact.outcomes));
-    outcomes.into_iter().find_map(|outcome| match outcome {
+    outcomes.rev().find_map(|outcome| match outcome {
         Outcome::EventLinked { input, install, source, installed, decision, .. }
+        | Outcome::EventRedecided { input, install, source, installed, decision, .. }
             if *input == fact.input.id =>
         {
             let (install, source, installed) = (*install, source.clone(), *installed);

@@ -80,11 +80,19 @@ fn accepted(catalogue: &Catalogue, fact: &Fact, released: Option<&Fact>) -> Valu
         Payload::Event(event) => Some(event),
         _ => None,
     };
-    let outcome = |one: &Outcome| outcome(catalogue, event, one);
+    let outcome = |one: &Outcome| {
+        let about = match one {
+            Outcome::EventLinked { input, .. } | Outcome::EventRedecided { input, .. } => *input,
+            _ => input.id,
+        };
+        // What became of other events with this one is told without their names and times.
+        outcome(catalogue, event.filter(|_| about == input.id), one)
+    };
     let mut outcomes: Vec<Value> = fact.outcomes.iter().map(outcome).collect();
     if let Some(released) = released {
         let mine = released.outcomes.iter().filter(|outcome| match outcome {
             Outcome::EventLinked { input: linked, .. }
+            | Outcome::EventRedecided { input: linked, .. }
             | Outcome::Applied { input: linked, .. }
             | Outcome::UserChanged { input: linked, .. } => *linked == input.id,
             _ => false,
@@ -178,6 +186,16 @@ fn outcome(catalogue: &Catalogue, event: Option<&Event>, outcome: &Outcome) -> V
                 events::attribution(catalogue, &event)
             }),
         }),
+        Outcome::EventRedecided { input, install, revision, source: from, installed, decision, .. } => {
+            json!({
+                "outcome": "redecided", "input_id": input.to_string(), "install_id": install.to_string(),
+                "revision": revision, "source": source(from), "suppressed": suppressed,
+                "attribution": event.map(|event| {
+                    let event = events::attributed(event, *installed, from.as_ref(), decision.as_deref());
+                    events::attribution(catalogue, &event)
+                }),
+            })
+        }
         Outcome::Applied { input, install } => {
             json!({ "outcome": "linked", "input_id": input.to_string(), "install_id": install.to_string() })
         }
