@@ -1,13 +1,17 @@
 //! The round of the courier: lease, send, settle.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use measure::{
-    Timestamp,
-    postback::{Attempt, Delivery, DeliveryState, Next, Outcome, Suppression, next},
+    DeliveryId, Timestamp,
+    postback::{Delivery, DeliveryState, Next, Outcome, RETRY_AFTER_MAX_MS, Suppression, next},
+    time::HOUR_MS,
 };
-use reqwest::Client;
-use store::{Lease, Settlement, Store, StoreError};
+use store::{Lease, LeaseAsk, Leased, Settlement, Store, StoreError};
 use thiserror::Error;
 use tokio::{
     sync::{Notify, watch},
@@ -17,13 +21,19 @@ use tokio::{
 use url::Url;
 
 use crate::{
-    Guard, Options,
-    client::{Sent, client, send},
-    lanes::{Lanes, Place},
+    Health, Options,
+    breaker::{BreakerOptions, is_failure},
+    client::{Answered, Secrets, Sender, Sent, elapsed_ms},
+    lanes::{Lanes, Limits},
+    steady::Steady,
 };
 
 /// The most that is leased at once. More is leased only when less than that waits for its turn.
 const LEASE_MAX: usize = 256;
+/// The most that is leased at once of a trigger that nothing is under way for.
+const LEASE_EACH: usize = 128;
+/// No rule lets a delivery wait for longer, milliseconds.
+const WAIT_MAX_MS: i64 = RETRY_AFTER_MAX_MS + HOUR_MS;
 /// How long a store that is not available is left alone.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// How often the store is asked although nobody called: a forgotten call costs this much time, no more.
@@ -58,8 +68,10 @@ impl Handle {
     }
 }
 
-type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-type Jitter = Arc<dyn Fn() -> u64 + Send + Sync>;
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+/// Gives 64 random bits.
+pub type Jitter = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// Sends what is due.
 pub struct Courier {
@@ -67,14 +79,14 @@ pub struct Courier {
     options: Options,
     clock: Clock,
     jitter: Jitter,
-    guard: Arc<Guard>,
-    client: Client,
+    sender: Sender,
+    health: Arc<Health>,
     notify: Arc<Notify>,
 }
 
 impl Courier {
     /// A courier for the deliveries in `store`. `clock` tells the time by which they are due, `jitter` gives
-    /// 64 random bits for each retry.
+    /// 64 random bits for each retry, `secrets` what the requests of a trigger are signed with.
     ///
     /// # Errors
     ///
@@ -84,10 +96,24 @@ impl Courier {
         options: Options,
         clock: Clock,
         jitter: Jitter,
+        secrets: Secrets,
     ) -> Result<Self, CourierError> {
-        let guard = Arc::new(Guard::new(options.allow_targets.clone()));
-        let client = client(guard.clone(), &options)?;
-        Ok(Self { store, options, clock, jitter, guard, client, notify: Arc::default() })
+        let wall = clock;
+        let clock = steady(wall.clone());
+        let sender = Sender::new(&options, secrets, wall, clock.clone())?;
+        Ok(Self { store, options, clock, jitter, sender, health: Arc::default(), notify: Arc::default() })
+    }
+
+    /// What sends single requests as this courier does.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
+
+    /// How the triggers fare.
+    #[must_use]
+    pub fn health(&self) -> Arc<Health> {
+        self.health.clone()
     }
 
     /// What wakes this courier.
@@ -104,13 +130,13 @@ impl Courier {
     /// A store that is not available is asked again; one that takes no more writes, a damaged one and a task
     /// that died end the courier.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), CourierError> {
-        let lanes = Lanes::new(self.options.concurrency, self.options.host_concurrency);
+        let lanes = Lanes::new(limits(&self.options));
         let mut round = Round {
             courier: self,
             lanes,
             tasks: JoinSet::new(),
             settlements: Vec::new(),
-            in_hand: 0,
+            in_hand: HashMap::new(),
             leasing: false,
             settling: false,
             look: Look::Now,
@@ -140,7 +166,7 @@ struct Parcel {
 
 /// What a task has to say when it ends.
 enum Report {
-    Leased(Result<(Vec<Lease>, Look), StoreError>),
+    Leased(Result<Leased, StoreError>),
     Sent { lease: Box<Lease>, host: String, started: Timestamp, elapsed_ms: u32, sent: Sent },
     Settled(Vec<Settlement>, Result<Vec<bool>, StoreError>),
 }
@@ -153,6 +179,11 @@ enum Look {
 }
 
 impl Look {
+    /// When the store says that there is more at `due`: at once, if that is not later than `now`.
+    fn due(due: Option<Timestamp>, now: Timestamp) -> Self {
+        if due.is_some_and(|due| due <= now) { Self::Now } else { Self::At(due) }
+    }
+
     fn or_sooner(self, other: Self) -> Self {
         match (self, other) {
             (Self::Now, _) | (_, Self::Now) => Self::Now,
@@ -167,8 +198,9 @@ struct Round {
     tasks: JoinSet<Report>,
     /// What is to be settled next.
     settlements: Vec<Settlement>,
-    /// Leased and not settled.
-    in_hand: usize,
+    /// Leased and not settled, with the newest fence: when a clock jumps, the store may think that a lease
+    /// has ended and give out what is here already.
+    in_hand: HashMap<DeliveryId, u64>,
     leasing: bool,
     settling: bool,
     look: Look,
@@ -183,8 +215,9 @@ impl Round {
     }
 
     fn is_over(&self) -> bool {
-        self.stop_by
-            .is_some_and(|by| (self.in_hand == 0 && !self.leasing && !self.settling) || Instant::now() >= by)
+        self.stop_by.is_some_and(|by| {
+            (self.in_hand.is_empty() && !self.leasing && !self.settling) || Instant::now() >= by
+        })
     }
 
     fn is_paused(&self) -> bool {
@@ -201,26 +234,32 @@ impl Round {
         let now = self.now();
         let needed_ms = i64::try_from(self.courier.options.total_timeout.as_millis()).unwrap_or(i64::MAX);
         while let Some((host, Parcel { lease, url })) = self.lanes.start(now) {
-            if lease.until.since(now) < needed_ms {
-                // It waited so long that the lease could end under way: back, to be leased afresh.
-                self.hand_back(lease, now);
-                self.lanes.end(&host, now, 0);
+            // It waited so long that the lease could end under way, or its trigger was paused or deleted
+            // meanwhile: back, to be leased afresh or not at all.
+            if lease.until.since(now) < needed_ms || !self.courier.store.sends(lease.delivery.trigger) {
+                self.hand_back(&lease);
+                self.lanes.unsent(&host, now, now);
                 continue;
             }
-            let (client, clock) = (self.courier.client.clone(), self.courier.clock.clone());
+            let sender = self.courier.sender.clone();
             self.tasks.spawn(async move {
                 let began = Instant::now();
-                let sent = send(&client, &lease.delivery, url, || clock()).await;
-                let elapsed_ms = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
-                Report::Sent { lease: Box::new(lease), host, started: now, elapsed_ms, sent }
+                let sent = sender.send(&lease.delivery, url).await;
+                Report::Sent {
+                    lease: Box::new(lease),
+                    host,
+                    started: now,
+                    elapsed_ms: elapsed_ms(began),
+                    sent,
+                }
             });
         }
     }
 
-    /// Puts off what waits for hosts that have become slow.
+    /// Hands back what waits for targets that have become slow or are left alone.
     fn trim(&mut self) {
-        for (parcel, due) in self.lanes.trim(self.now()) {
-            self.hand_back(parcel.lease, due);
+        for parcel in self.lanes.trim(self.now()) {
+            self.hand_back(&parcel.lease);
         }
     }
 
@@ -241,22 +280,25 @@ impl Round {
     /// Leases more when it is time and there is room.
     fn lease(&mut self) {
         let options = &self.courier.options;
-        let limit = options.in_hand.saturating_sub(self.in_hand).min(LEASE_MAX);
+        let limit = options.in_hand.saturating_sub(self.in_hand.len()).min(LEASE_MAX);
         let unwanted = self.look != Look::Now || self.is_full() || limit == 0;
         if unwanted || self.leasing || self.stop_by.is_some() || self.is_paused() {
             return;
         }
         self.leasing = true;
-        let (store, clock, lease) = (self.courier.store.clone(), self.courier.clock.clone(), options.lease);
-        let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
+        let lease_ms = i64::try_from(options.lease.as_millis()).unwrap_or(i64::MAX);
+        let now = self.now();
+        let ask = LeaseAsk {
+            now,
+            until: now.plus(lease_ms),
+            limit,
+            room: self.lanes.room(now),
+            room_each: LEASE_EACH,
+            far: now.plus(WAIT_MAX_MS),
+        };
         self.look = Look::At(None);
-        self.tasks.spawn_blocking(move || {
-            let now = clock();
-            Report::Leased(store.lease(now, now.plus(lease_ms), limit).and_then(|leases| {
-                let look = if leases.len() < limit { Look::At(store.next_due()?) } else { Look::Now };
-                Ok((leases, look))
-            }))
-        });
+        let store = self.courier.store.clone();
+        self.tasks.spawn_blocking(move || Report::Leased(store.take_on(&ask)));
     }
 
     /// Waits for the next thing to happen and takes it in.
@@ -288,23 +330,27 @@ impl Round {
                 let ms = u64::try_from(due.since(self.now())).unwrap_or_default();
                 Duration::from_millis(ms).clamp(LOOK_PAUSE, LOOK_EVERY)
             }
-            // A host that hangs shows by the passing of time alone.
+            // A target that hangs shows by the passing of time alone.
             Look::Now if self.is_full() => TRIM_EVERY,
             Look::At(None) | Look::Now => LOOK_EVERY,
         };
+        let held_up = self.lanes.next_start(self.now());
+        let until_start = held_up.map(|at| {
+            let ms = u64::try_from(at.since(self.now())).unwrap_or_default();
+            Duration::from_millis(ms.max(1))
+        });
         let until_retry = self.paused_until.map(|until| until.saturating_duration_since(now));
         let until_stop = self.stop_by.map(|by| by.saturating_duration_since(now));
         let retry = until_retry.filter(|wait| !wait.is_zero());
-        [retry, until_stop].into_iter().flatten().fold(until_due, Duration::min)
+        [retry, until_stop, until_start].into_iter().flatten().fold(until_due, Duration::min)
     }
 
     fn take(&mut self, report: Report) -> Result<(), CourierError> {
         match report {
-            Report::Leased(Ok((leases, look))) => {
+            Report::Leased(Ok(Leased { leases, next_due })) => {
                 self.leasing = false;
                 // A call or a retry that came meanwhile still stands.
-                self.look = self.look.or_sooner(look);
-                self.in_hand += leases.len();
+                self.look = self.look.or_sooner(Look::due(next_due, self.now()));
                 self.admit(leases);
             }
             Report::Leased(Err(error)) => {
@@ -313,15 +359,15 @@ impl Round {
                 self.look = Look::Now;
             }
             Report::Sent { lease, host, started, elapsed_ms, sent } => {
-                let now = self.now();
-                self.lanes.end(&host, started, elapsed_ms);
-                let settlement = self.settlement(&lease, started, elapsed_ms, sent, now);
-                self.settlements.push(settlement);
+                self.take_back(*lease, &host, started, elapsed_ms, sent);
             }
             Report::Settled(settlements, Ok(counted)) => {
                 self.settling = false;
-                self.in_hand = self.in_hand.saturating_sub(settlements.len());
-                let lost = counted.iter().filter(|counted| !**counted).count();
+                let mut lost = 0;
+                for (settlement, counted) in settlements.iter().zip(&counted) {
+                    self.in_hand.remove(&settlement.delivery);
+                    lost += usize::from(!*counted);
+                }
                 if lost > 0 {
                     tracing::warn!(deliveries = lost, "leases had ended before the attempts were settled");
                 }
@@ -358,43 +404,84 @@ impl Round {
 
     /// Puts leased deliveries into their lanes. What cannot be sent at all is settled here and now.
     fn admit(&mut self, leases: Vec<Lease>) {
-        let now = self.now();
         for lease in leases {
+            if self.in_hand.insert(lease.delivery.id, lease.fence).is_some() {
+                // It is here already, waiting or under way.
+                continue;
+            }
             if self.stop_by.is_some() {
-                let due = lease.delivery.due;
-                self.hand_back(lease, due);
+                self.hand_back(&lease);
                 continue;
             }
-            let Ok(url) = Url::parse(&lease.delivery.request.url) else {
-                self.withdraw(&lease, Suppression::BadUrl);
-                continue;
-            };
-            if !self.courier.guard.allows_url(&url) {
-                self.withdraw(&lease, Suppression::BlockedTarget);
-                continue;
-            }
-            let port = url.port_or_known_default().unwrap_or_default();
-            let host = format!("{}:{port}", url.host_str().unwrap_or_default());
-            if let Place::PutOff(parcel, due) = self.lanes.bring(&host, Parcel { lease, url }, now) {
-                self.hand_back(parcel.lease, due);
+            let delivery = &lease.delivery;
+            match self.courier.sender.target(&delivery.request.url) {
+                Ok(url) => {
+                    let port = url.port_or_known_default().unwrap_or_default();
+                    let host = format!("{}:{port}", url.host_str().unwrap_or_default());
+                    let line = (delivery.trigger, delivery.trigger_version);
+                    let retry = !delivery.attempts.is_empty();
+                    self.lanes.bring(&host, line, retry, Parcel { lease, url });
+                }
+                Err(reason) => self.withdraw(&lease, reason),
             }
         }
     }
 
-    /// Nothing was sent, and nothing will be.
-    fn withdraw(&mut self, lease: &Lease, reason: Suppression) {
-        self.settlements.push(withdrawn(lease, reason));
+    /// An attempt has ended.
+    fn take_back(&mut self, lease: Lease, host: &str, started: Timestamp, elapsed_ms: u32, sent: Sent) {
+        let now = self.now();
+        // There is room again: what was left in the store for lack of it may come.
+        if self.look != Look::Now && self.lanes.waiting() < LEASE_MAX / 2 {
+            self.look = Look::Now;
+        }
+        match sent {
+            Sent::Attempted(answered) => {
+                let outcome = answered.outcome;
+                let failed = is_failure(&outcome);
+                let breaker = self.lanes.end(host, started, elapsed_ms, failed, now);
+                self.courier.health.note(lease.delivery.trigger, host, outcome.error(), breaker, now);
+                let settlement = self.settlement(&lease, started, elapsed_ms, *answered, now);
+                self.settlements.push(settlement);
+            }
+            Sent::Blocked => {
+                self.lanes.unsent(host, started, now);
+                self.withdraw(&lease, Suppression::BlockedTarget);
+            }
+            Sent::Unsendable => {
+                self.lanes.unsent(host, started, now);
+                self.withdraw(&lease, Suppression::BadUrl);
+            }
+        }
     }
 
-    /// Nothing was sent; it is due again at `due`.
-    fn hand_back(&mut self, lease: Lease, due: Timestamp) {
+    /// The newest fence of a delivery in hand.
+    fn fence(&self, lease: &Lease) -> u64 {
+        self.in_hand.get(&lease.delivery.id).copied().unwrap_or(lease.fence)
+    }
+
+    /// Nothing was sent, and nothing will be.
+    fn withdraw(&mut self, lease: &Lease, reason: Suppression) {
+        let (delivery_id, trigger_id) = (lease.delivery.id, lease.delivery.trigger);
+        tracing::info!(delivery.id = %delivery_id, trigger.id = %trigger_id, %reason, "not sent");
+        self.settlements.push(Settlement {
+            delivery: delivery_id,
+            fence: self.fence(lease),
+            attempt: None,
+            state: DeliveryState::Suppressed,
+            reason: Some(reason.name().to_owned()),
+            due: lease.delivery.due,
+        });
+    }
+
+    /// Nothing was sent; it waits as it did.
+    fn hand_back(&mut self, lease: &Lease) {
         self.settlements.push(Settlement {
             delivery: lease.delivery.id,
-            fence: lease.fence,
+            fence: self.fence(lease),
             attempt: None,
             state: DeliveryState::Pending,
             reason: None,
-            due,
+            due: lease.delivery.due,
         });
     }
 
@@ -403,52 +490,59 @@ impl Round {
         lease: &Lease,
         started: Timestamp,
         elapsed_ms: u32,
-        sent: Sent,
+        answered: Answered,
         now: Timestamp,
     ) -> Settlement {
-        let (outcome, response) = match sent {
-            Sent::Attempted { outcome, response } => (outcome, response),
-            Sent::Blocked => return withdrawn(lease, Suppression::BlockedTarget),
-            Sent::Unsendable => return withdrawn(lease, Suppression::BadUrl),
-        };
         let delivery = &lease.delivery;
+        let outcome = answered.outcome;
         let number = u32::try_from(delivery.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
-        let status = match outcome {
-            Outcome::Answered { status, .. } => Some(status),
-            Outcome::Failed(_) => None,
-        };
         let next = next(&outcome, number, delivery.attempts_allowed, now, (self.courier.jitter)());
-        log(delivery, number, &outcome, status, elapsed_ms, next);
+        let attempt = answered.into_attempt(number, started, elapsed_ms);
+        log(delivery, number, &outcome, attempt.status, elapsed_ms, next);
         let (state, reason, due) = match next {
             Next::Delivered => (DeliveryState::Delivered, None, now),
             Next::Retry(due) => (DeliveryState::Pending, None, due),
             Next::Dead(reason) => (DeliveryState::Dead, Some(reason.name().to_owned()), now),
         };
-        let error = outcome.error().map(str::to_owned);
-        let attempt = Some(Attempt { number, started, elapsed_ms, status, error, response });
-        Settlement { delivery: delivery.id, fence: lease.fence, attempt, state, reason, due }
+        let fence = self.fence(lease);
+        Settlement { delivery: delivery.id, fence, attempt: Some(attempt), state, reason, due }
     }
 
     /// No more leases; what waits goes back as it came.
     fn stop(&mut self) {
         self.stop_by = Some(Instant::now() + self.courier.options.drain);
         for parcel in self.lanes.clear_waiting() {
-            let due = parcel.lease.delivery.due;
-            self.hand_back(parcel.lease, due);
+            self.hand_back(&parcel.lease);
         }
     }
 }
 
-fn withdrawn(lease: &Lease, reason: Suppression) -> Settlement {
-    tracing::info!(delivery.id = %lease.delivery.id, trigger.id = %lease.delivery.trigger, %reason, "not sent");
-    Settlement {
-        delivery: lease.delivery.id,
-        fence: lease.fence,
-        attempt: None,
-        state: DeliveryState::Suppressed,
-        reason: Some(reason.name().to_owned()),
-        due: lease.delivery.due,
+/// The limits of lanes.
+fn limits(options: &Options) -> Limits {
+    let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    Limits {
+        concurrency: options.concurrency,
+        host_concurrency: options.host_concurrency,
+        host_rate: options.host_rate,
+        breaker: BreakerOptions {
+            failures: options.breaker_failures,
+            pause_ms: ms(options.breaker_pause),
+            pause_max_ms: ms(options.breaker_pause_max),
+        },
     }
+}
+
+/// A clock that does not go back.
+fn steady(clock: Clock) -> Clock {
+    let state = Mutex::new((Steady::new(clock()), Instant::now()));
+    Arc::new(move || {
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (steady, looked) = &mut *state;
+        let (wall, at) = (clock(), Instant::now());
+        let passed_ms = i64::try_from(at.duration_since(*looked).as_millis()).unwrap_or(i64::MAX);
+        *looked = at;
+        steady.look(wall, passed_ms)
+    })
 }
 
 /// Neither URL nor answer: both tell of people.

@@ -1,8 +1,11 @@
 //! The courier against sinks on loopback.
 
+mod adversity;
 mod attempts;
 mod lanes;
+mod pure;
 mod rounds;
+mod signing;
 mod sink;
 mod target;
 
@@ -22,7 +25,7 @@ use store::{Batch, Memory, Store};
 use tokio::{sync::watch, task::JoinHandle};
 use uuid::Uuid;
 
-use crate::{Courier, CourierError, Handle, Options};
+use crate::{Courier, CourierError, Handle, Health, Options};
 
 pub const NOW: Timestamp = Timestamp(1_795_248_000_000);
 
@@ -44,28 +47,41 @@ pub struct Running {
     pub store: Arc<Memory>,
     clock: Arc<AtomicI64>,
     handle: Handle,
+    pub health: Arc<Health>,
     stop: watch::Sender<bool>,
     task: JoinHandle<Result<(), CourierError>>,
 }
 
 impl Running {
     pub fn start(options: Options) -> Self {
+        Self::signing(options, Vec::new())
+    }
+
+    /// One whose requests are signed with these secrets.
+    pub fn signing(options: Options, secrets: Vec<Vec<u8>>) -> Self {
         let store = Arc::new(Memory::new());
         let clock = Arc::new(AtomicI64::new(NOW.millis()));
         let time = clock.clone();
         let now = Arc::new(move || Timestamp(time.load(Ordering::SeqCst)));
         // The middle of the range: waits are exactly as written.
         let jitter = Arc::new(|| 1_u64 << 63);
-        let courier = Courier::new(store.clone(), options, now, jitter).unwrap();
+        let secrets = Arc::new(move |_| secrets.clone());
+        let courier = Courier::new(store.clone(), options, now, jitter, secrets).unwrap();
+        let health = courier.health();
         let handle = courier.handle();
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(courier.run(stopped));
-        Self { store, clock, handle, stop, task }
+        Self { store, clock, handle, health, stop, task }
     }
 
     /// Commits deliveries, numbered from 1, due `NOW`, and wakes the courier.
     pub fn commit(&self, requests: impl IntoIterator<Item = Request>) {
-        let deliveries = (1..).zip(requests).map(|(number, request)| delivery(number, request)).collect();
+        self.put((1..).zip(requests).map(|(number, request)| delivery(number, request)));
+    }
+
+    /// Commits deliveries and wakes the courier.
+    pub fn put(&self, deliveries: impl Iterator<Item = Delivery>) {
+        let deliveries = deliveries.collect();
         self.store.commit(&Batch { now: NOW, deliveries, ..Batch::default() }).unwrap();
         self.handle.wake();
     }
@@ -129,5 +145,6 @@ pub fn delivery(number: u128, request: Request) -> Delivery {
         due: NOW,
         attempts_allowed: 4,
         attempts: Vec::new(),
+        sent_as: None,
     }
 }

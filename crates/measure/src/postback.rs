@@ -17,4 +17,4 @@ pub use delivery::{Attempt, Delivery, DeliveryState, Method, Request, Suppressio
 pub use plan::{Conversion, Plan, plan};
 pub use schedule::{DeathReason, Failure, Next, Outcome, RETRY_AFTER_MAX_MS, next};
 pub use template::REQUEST_BYTES_MAX;
-pub use trigger::{CUSTOM_TEMPLATE, Trigger, TriggerKind, validate};
+pub use trigger::{CUSTOM_TEMPLATE, Sending, SigningSecret, Trigger, TriggerKind, validate};

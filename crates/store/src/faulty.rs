@@ -16,7 +16,8 @@ use measure::{
 };
 
 use crate::{
-    Ask, Batch, Context, DeliveryQuery, DigestIndex, EventName, Lease, Settlement, Store, StoreError,
+    Ask, Batch, Context, DeliveryQuery, DigestIndex, EventName, LeaseAsk, Leased, Resend, Settlement, Store,
+    StoreError,
 };
 
 /// A store around another one whose commits can be stalled and failed, in their writes and in their syncs,
@@ -162,9 +163,21 @@ impl<S: Store> Store for Faulty<S> {
         self.inner.sync()
     }
 
-    fn lease(&self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Lease>, StoreError> {
+    fn take_on(&self, ask: &LeaseAsk) -> Result<Leased, StoreError> {
         self.pass_sync()?;
-        self.inner.lease(now, until, limit)
+        self.inner.take_on(ask)
+    }
+
+    fn sends(&self, trigger: TriggerId) -> bool {
+        self.inner.sends(trigger)
+    }
+
+    fn resend(&self, resends: &[Resend]) -> Result<Vec<bool>, StoreError> {
+        self.inner.resend(resends)
+    }
+
+    fn oldest_pending(&self, trigger: TriggerId) -> Result<Option<Delivery>, StoreError> {
+        self.inner.oldest_pending(trigger)
     }
 
     fn settle(&self, settlements: &[Settlement]) -> Result<Vec<bool>, StoreError> {

@@ -20,7 +20,7 @@ mod space;
 mod view;
 
 use std::{
-    collections::BTreeSet,
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -38,19 +38,20 @@ use measure::{
     identifier::{DigestLength, JoinKey},
     input::{Fact, Quarantined},
     install::InstallRecord,
-    ledger::Tally,
-    postback::{Delivery, DeliveryState},
+    ledger::{Counter, Tally},
+    postback::{Delivery, Suppression},
 };
 
 use crate::{
-    Ask, Batch, Context, DeliveryQuery, DigestIndex, EventName, Lease, Settlement, Store, StoreError, key,
-    outbox,
+    Ask, Batch, Context, DeliveryQuery, DigestIndex, EventName, Lease, LeaseAsk, Leased, Resend, Settlement,
+    Store, StoreError, key,
+    outbox::{Chosen, Outbox, Queue, Silent, Spot},
     quarantine::Shelves,
     record::{Counted, Record as _, Shelved},
 };
 use draft::Draft;
 use space::{Space, Spaces};
-use view::View;
+use view::{View, missing};
 
 /// The layout of the data directory. A directory of another number is refused.
 const FORMAT: u64 = 1;
@@ -59,7 +60,7 @@ const FORMAT: u64 = 1;
 /// which replays them: 128 MiB take about a second.
 const JOURNAL_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
-/// Pending deliveries looked through in one turn of [`Store::withdraw`].
+/// Pending deliveries changed in one turn of [`Store::withdraw`].
 const WITHDRAW_STEP: usize = 1_000;
 
 /// How the store uses the machine.
@@ -84,6 +85,10 @@ pub struct Fjall {
     writing: Mutex<Shelves>,
     /// What is known of the last commit without reading: replaced after each write, by the writer.
     known: RwLock<Known>,
+    /// Queues and leases. Whoever needs both takes the writers' lock first. What is written is made known here
+    /// after it is durable and before its lease counts as settled, so a snapshot taken under this lock never
+    /// shows a place as free that is not.
+    outbox: Mutex<Outbox>,
     /// See [`crate::expiry`]. The compaction filters share it.
     horizon: Arc<AtomicI64>,
     /// How many batches were written, counted by the writer.
@@ -99,11 +104,8 @@ struct Known {
     tally: Tally,
     last_sequence: u64,
     last_version: u64,
-    /// The first entry of the order of due times. Scans begin here and so skip the tombstones of
-    /// everything that was due before, which pile up at the front of any queue in an LSM tree.
-    first_due: Option<(Timestamp, DeliveryId)>,
-    /// Whose deliveries are not sent any more.
-    deleted_triggers: BTreeSet<TriggerId>,
+    /// Whose deliveries are not sent.
+    silent: Silent,
 }
 
 impl std::fmt::Debug for Fjall {
@@ -138,6 +140,7 @@ impl Fjall {
             spaces,
             writing: Mutex::default(),
             known: RwLock::default(),
+            outbox: Mutex::default(),
             horizon,
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
@@ -156,12 +159,11 @@ impl Fjall {
         let mut known = Known {
             last_sequence: view.last_number(Space::Facts)?,
             last_version: view.last_number(Space::Changes)?,
-            first_due: view.first_due(None)?,
             tally: Tally::new(),
-            deleted_triggers: BTreeSet::new(),
+            silent: Silent::default(),
         };
         for change in view.all::<Change>(Space::Changes) {
-            known.deleted_triggers.extend(outbox::deleted(&[change?]));
+            known.silent.note(&[change?]);
         }
         for counted in view.all::<Counted>(Space::Tally) {
             let (app, counter, n) = counted?;
@@ -172,8 +174,28 @@ impl Fjall {
             let (app, id, entry) = shelved?;
             shelves.put(app, id, entry);
         }
+        drop(shelves);
+        let pending: i64 = known.tally.iter().map(|((_, counter), n)| n * pending_in(counter)).sum();
         *self.known_mut() = known;
-        Ok(())
+        let heads = view.heads()?;
+        // Searches begin at the heads and so skip the tombstones of everything that was due before, which
+        // pile up at the front of any queue in an LSM tree.
+        let lost = heads.is_empty() && pending > 0;
+        *self.outbox() = Outbox::new(heads);
+        if lost { self.queue_again(&view) } else { Ok(()) }
+    }
+
+    /// Makes the queues afresh: a store of the time before there were any has none.
+    fn queue_again(&self, view: &View<'_>) -> Result<(), StoreError> {
+        let _turn = self.writing();
+        let mut draft = Draft::default();
+        for (n, delivery) in (1_usize..).zip(view.every_pending()) {
+            draft.enqueue(&delivery?, 0)?;
+            if n.is_multiple_of(WITHDRAW_STEP) {
+                self.put(std::mem::take(&mut draft), PersistMode::Buffer)?;
+            }
+        }
+        self.put(draft, PersistMode::SyncAll)
     }
 
     fn view(&self) -> View<'_> {
@@ -186,6 +208,10 @@ impl Fjall {
 
     fn writing(&self) -> MutexGuard<'_, Shelves> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self) -> RwLockReadGuard<'_, Known> {
@@ -204,8 +230,10 @@ impl Fjall {
     /// Writes a draft and makes it known. The caller holds the writers' lock.
     fn put(&self, mut draft: Draft, mode: PersistMode) -> Result<(), StoreError> {
         let counted = draft.count(&self.known().tally)?;
-        let due = draft.due();
+        let moves = draft.moves();
         let horizon = draft.horizon;
+        let (closed, handed_back) =
+            (std::mem::take(&mut draft.closed), std::mem::take(&mut draft.handed_back));
         draft.write(&self.database, &self.spaces, mode)?;
         if mode == PersistMode::SyncAll {
             self.synced.fetch_max(self.written.load(Ordering::Acquire), Ordering::AcqRel);
@@ -213,17 +241,41 @@ impl Fjall {
         if let Some(horizon) = horizon {
             self.horizon.store(horizon.0, Ordering::Relaxed);
         }
-        let first = self.known().first_due;
-        // The write stands, so a failure to read on must not look like a failure to write: an entry that
-        // has gone serves as well as a beginning of scans, if not as an answer to `next_due`.
-        let first_due = match due.first_candidate(first) {
-            Some(gone) if due.is_gone(&gone) => self.view().first_due(Some(gone)).unwrap_or(Some(gone)),
-            candidate => candidate,
-        };
-        let mut known = self.known_mut();
-        known.first_due = first_due;
-        known.tally.extend(counted);
+        self.known_mut().tally.extend(counted);
+        if !moves.is_empty() || !closed.is_empty() || !handed_back.is_empty() {
+            let mut outbox = self.outbox();
+            closed.into_iter().for_each(|delivery| outbox.close(delivery));
+            handed_back.into_iter().for_each(|delivery| outbox.hand_back(delivery));
+            outbox.apply(&moves, &self.view());
+        }
         Ok(())
+    }
+
+    /// Leases what was chosen, but for deliveries of deleted triggers, which it tells apart.
+    fn hold(
+        &self,
+        outbox: &mut Outbox,
+        view: &View<'_>,
+        places: &[(Queue, Spot)],
+        until: Timestamp,
+    ) -> Result<(Vec<Lease>, Vec<Delivery>), StoreError> {
+        let silent = self.known().silent.clone();
+        let (mut found, mut deleted) = (Vec::with_capacity(places.len()), Vec::new());
+        for place @ (queue, (_, id)) in places {
+            let delivery = view.get::<Delivery>(Space::Deliveries, key::delivery(*id))?;
+            let delivery = delivery.ok_or_else(|| missing(*id))?;
+            if silent.is_deleted(queue.trigger) {
+                deleted.push(delivery);
+                continue;
+            }
+            let fence = outbox.fence(*id).max(view.settled_fence(queue.trigger, *id)?) + 1;
+            found.push((*place, Lease { delivery, fence, until }));
+        }
+        let hold = |(place, lease): (_, Lease)| {
+            outbox.hold(place, lease.fence, until);
+            lease
+        };
+        Ok((found.into_iter().map(hold).collect(), deleted))
     }
 }
 
@@ -260,61 +312,103 @@ impl Store for Fjall {
         Ok(())
     }
 
-    /// A lease alone is not synced: after a power cut it may be forgotten, which costs one more attempt with
-    /// the same delivery id and nothing else.
-    fn lease(&self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Lease>, StoreError> {
-        let _turn = self.writing();
-        let Some(first) = self.known().first_due else { return Ok(Vec::new()) };
-        let view = self.view();
-        let mut draft = Draft::default();
-        let due = view.due(first, now, limit)?;
-        let leases = draft.lease(&view, &due, until, &self.known().deleted_triggers)?;
-        if !draft.is_empty() {
-            let mode = if self.is_synced() { PersistMode::Buffer } else { PersistMode::SyncAll };
-            self.put(draft, mode)?;
+    fn take_on(&self, ask: &LeaseAsk) -> Result<Leased, StoreError> {
+        let (leases, deleted, next_due) = {
+            let mut outbox = self.outbox();
+            let view = self.view();
+            let Chosen { places, next_due } = outbox.choose(ask, &self.known().silent, &view)?;
+            match self.hold(&mut outbox, &view, &places, ask.until) {
+                Ok((leases, deleted)) => (leases, deleted, next_due),
+                Err(error) => {
+                    outbox.put_back(&places);
+                    return Err(error);
+                }
+            }
+        };
+        // Nothing is handed out that a power cut could take back. Whoever writes now may have shown us a batch
+        // that is not counted as written yet, so let them finish.
+        drop(self.writing());
+        if !leases.is_empty() && !self.is_synced() {
+            self.sync()?;
         }
-        Ok(leases)
+        if !deleted.is_empty() {
+            let _turn = self.writing();
+            let view = self.view();
+            let mut draft = Draft::default();
+            for delivery in deleted {
+                let delivery = view.get::<Delivery>(Space::Deliveries, key::delivery(delivery.id))?;
+                let Some(delivery) = delivery else { continue };
+                draft.withdraw(delivery, Suppression::TriggerDeleted)?;
+            }
+            // Not synced: what a power cut undoes is done again when its turn comes.
+            self.put(draft, PersistMode::Buffer)?;
+        }
+        Ok(Leased { leases, next_due })
+    }
+
+    fn sends(&self, trigger: TriggerId) -> bool {
+        self.known().silent.sends(trigger)
     }
 
     fn settle(&self, settlements: &[Settlement]) -> Result<Vec<bool>, StoreError> {
         let _turn = self.writing();
         let view = self.view();
         let mut draft = Draft::default();
-        let counted = draft.settle(&view, settlements)?;
-        if counted.contains(&true) {
+        let held: Vec<bool> = {
+            let outbox = self.outbox();
+            let mut once = HashSet::new();
+            let is_held = |settlement: &Settlement| {
+                outbox.is_held_by(settlement.delivery, settlement.fence) && once.insert(settlement.delivery)
+            };
+            settlements.iter().map(is_held).collect()
+        };
+        for (settlement, _) in settlements.iter().zip(&held).filter(|(_, held)| **held) {
+            draft.settle(&view, settlement)?;
+        }
+        if held.contains(&true) {
             self.put(draft, PersistMode::SyncAll)?;
         }
-        Ok(counted)
+        Ok(held)
+    }
+
+    fn resend(&self, resends: &[Resend]) -> Result<Vec<bool>, StoreError> {
+        let _turn = self.writing();
+        let view = self.view();
+        let mut draft = Draft::default();
+        let were_final =
+            resends.iter().map(|resend| draft.resend(&view, resend)).collect::<Result<Vec<_>, _>>()?;
+        if were_final.contains(&true) {
+            self.put(draft, PersistMode::SyncAll)?;
+        }
+        Ok(were_final)
+    }
+
+    fn oldest_pending(&self, trigger: TriggerId) -> Result<Option<Delivery>, StoreError> {
+        self.view().oldest_pending(trigger)
     }
 
     /// In steps, so that nobody waits long when a partner's failure has left millions behind. The rest of
     /// one that is broken off is suppressed when its turn comes.
     fn withdraw(&self, trigger: TriggerId) -> Result<usize, StoreError> {
         let mut withdrawn = 0;
-        let mut query = DeliveryQuery {
-            state: Some(DeliveryState::Pending),
-            limit: WITHDRAW_STEP,
-            ..DeliveryQuery::default()
-        };
         loop {
             let _turn = self.writing();
             let view = self.view();
+            let pending = view.some_pending(trigger, WITHDRAW_STEP)?;
+            if pending.is_empty() {
+                return Ok(withdrawn);
+            }
             let mut draft = Draft::default();
-            let pending = view.deliveries(&query)?;
-            let Some(last) = pending.last() else { return Ok(withdrawn) };
-            query.after = Some(last.id);
-            for delivery in pending.into_iter().filter(|delivery| delivery.trigger == trigger) {
-                draft.withdraw(&view, delivery)?;
-                withdrawn += 1;
+            withdrawn += pending.len();
+            for delivery in pending {
+                draft.withdraw(delivery, Suppression::TriggerDeleted)?;
             }
-            if !draft.is_empty() {
-                self.put(draft, PersistMode::SyncAll)?;
-            }
+            self.put(draft, PersistMode::SyncAll)?;
         }
     }
 
     fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.known().first_due.map(|(at, _)| at))
+        Ok(self.outbox().next_due())
     }
 
     fn record(&self, changes: &[Change]) -> Result<(), StoreError> {
@@ -326,7 +420,7 @@ impl Store for Fjall {
         self.put(draft, PersistMode::SyncAll)?;
         let mut known = self.known_mut();
         known.last_version = last_version + changes.len() as u64;
-        known.deleted_triggers.extend(outbox::deleted(changes));
+        known.silent.note(changes);
         Ok(())
     }
 
@@ -420,6 +514,15 @@ impl Store for Fjall {
 
     fn tally(&self) -> Result<Tally, StoreError> {
         Ok(self.known().tally.clone())
+    }
+}
+
+/// What a count says about how many deliveries are pending.
+fn pending_in(counter: &Counter) -> i64 {
+    match counter {
+        Counter::Created => 1,
+        Counter::Delivered | Counter::Dead | Counter::Withdrawn => -1,
+        _ => 0,
     }
 }
 

@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use measure::{
-    AppId, DeliveryId, DeviceId, InputId, InstallId, KeyId, Timestamp, TouchId,
+    AppId, DeliveryId, DeviceId, InputId, InstallId, KeyId, Timestamp, TouchId, TriggerId,
     engagement::MatchKey,
     identifier::{Digest, DigestLength, JoinKey},
     input::IdempotencyKey,
@@ -18,6 +18,8 @@ use measure::{
 };
 use sha2::Digest as _;
 use uuid::Uuid;
+
+use crate::outbox::{Queue, Spot};
 
 /// The layout of the data directory.
 pub(crate) const FORMAT: &[u8] = b"format";
@@ -184,26 +186,55 @@ pub(crate) fn credit(of: AppId, touch: TouchId, install: InstallId) -> Key {
     with_id(credits(of, touch), install.0)
 }
 
-/// A delivery, and where it is filed.
+/// A delivery.
 pub(crate) fn delivery(delivery: DeliveryId) -> Key {
     delivery.0.as_bytes().to_vec()
 }
 
-/// Reads back the identifier at the end of [`delivery`], [`due`] and [`install_delivery`].
+/// Reads back the identifier at the end of [`delivery`], [`pending`] and [`install_delivery`].
 pub(crate) fn to_delivery(key: &[u8]) -> Option<DeliveryId> {
     let id = key.get(key.len().checked_sub(16)?..)?;
     Some(DeliveryId(Uuid::from_bytes(id.try_into().ok()?)))
 }
 
-/// A pending delivery in the order of due times.
-pub(crate) fn due(at: Timestamp, delivery: DeliveryId) -> Key {
-    with_id(ascending(at).to_vec(), delivery.0)
+/// The beginning of the places of a queue.
+pub(crate) fn queue(of: Queue) -> Key {
+    tagged(with(number(of.trigger.0), &of.version.to_be_bytes()), u8::from(of.retry))
 }
 
-/// Reads [`due`] back.
-pub(crate) fn to_due(key: &[u8]) -> Option<(Timestamp, DeliveryId)> {
-    let at = to_number(key.get(..8)?)?;
-    Some((to_timestamp(at), to_delivery(key)?))
+/// A place in a queue, after [`queue`].
+pub(crate) fn place(of: Queue, (at, delivery): Spot) -> Key {
+    with_id(with(queue(of), &ascending(at)), delivery.0)
+}
+
+/// Reads [`place`] back.
+pub(crate) fn to_place(key: &[u8]) -> Option<(Queue, Spot)> {
+    let (trigger, rest) = key.split_first_chunk::<8>()?;
+    let (version, rest) = rest.split_first_chunk::<4>()?;
+    let (retry, rest) = rest.split_first()?;
+    let (at, id) = rest.split_first_chunk::<8>()?;
+    let queue = Queue {
+        trigger: TriggerId(u64::from_be_bytes(*trigger)),
+        version: u32::from_be_bytes(*version),
+        retry: *retry != 0,
+    };
+    let id = DeliveryId(Uuid::from_bytes(id.try_into().ok()?));
+    Some((queue, (to_timestamp(u64::from_be_bytes(*at)), id)))
+}
+
+/// The beginning of the pending deliveries of a trigger.
+pub(crate) fn pending_of(trigger: TriggerId) -> Key {
+    number(trigger.0)
+}
+
+/// A pending delivery, after [`pending_of`].
+pub(crate) fn pending(of: TriggerId, delivery: DeliveryId) -> Key {
+    with_id(pending_of(of), delivery.0)
+}
+
+/// The trigger in [`pending`].
+pub(crate) fn to_trigger(key: &[u8]) -> Option<TriggerId> {
+    Some(TriggerId(to_number(key.get(..8)?)?))
 }
 
 /// The beginning of the deliveries of an install.

@@ -35,7 +35,7 @@ use measure::{
     input::{Fact, IdempotencyKey, Quarantined},
     install::InstallRecord,
     ledger::Tally,
-    postback::{Attempt, Delivery, DeliveryState},
+    postback::{Attempt, Delivery, DeliveryState, Request},
     skad::AggregateKey,
 };
 use thiserror::Error;
@@ -241,6 +241,58 @@ pub struct Lease {
     pub until: Timestamp,
 }
 
+/// What a worker can take on.
+#[derive(Clone, Debug)]
+pub struct LeaseAsk {
+    /// What is due by then.
+    pub now: Timestamp,
+    /// When the leases end.
+    pub until: Timestamp,
+    /// At most this many.
+    pub limit: usize,
+    /// At most this many of these versions of triggers.
+    pub room: HashMap<(TriggerId, u32), usize>,
+    /// At most this many of any other.
+    pub room_each: usize,
+    /// What is due after then is due now: no rule lets anything wait so long, so a clock must have been ahead
+    /// when it was put down.
+    pub far: Timestamp,
+}
+
+impl LeaseAsk {
+    /// Whatever is due at `now`, at most `limit`, until `until`.
+    #[must_use]
+    pub fn any(now: Timestamp, until: Timestamp, limit: usize) -> Self {
+        let far = Timestamp(i64::MAX);
+        Self { now, until, limit, room: HashMap::new(), room_each: usize::MAX, far }
+    }
+}
+
+/// What a worker has taken on.
+#[derive(Clone, Debug, Default)]
+pub struct Leased {
+    /// The leases.
+    pub leases: Vec<Lease>,
+    /// When there is more, of triggers that there is still room for; `None` when nothing else waits. In the
+    /// past when the limit cut it off.
+    pub next_due: Option<Timestamp>,
+}
+
+/// A final delivery that is to be sent again.
+#[derive(Clone, Debug)]
+pub struct Resend {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// When it is due.
+    pub due: Timestamp,
+    /// How many more attempts it may take.
+    pub attempts: u32,
+    /// The identifier that partners see, when they are to take it for another one.
+    pub sent_as: Option<DeliveryId>,
+    /// Another request instead of the one it had.
+    pub request: Option<Request>,
+}
+
 /// What became of a leased delivery.
 #[derive(Clone, Debug)]
 pub struct Settlement {
@@ -319,16 +371,28 @@ pub trait Store: Send + Sync + 'static {
         self.sync()
     }
 
-    /// Takes on at most `limit` pending deliveries that are due at `now`, oldest due time first, until
-    /// `until`. A lease that was not settled by then is free again. Deliveries of deleted triggers are
-    /// suppressed instead, so there may be fewer although more is due. What is handed out is durable: a
-    /// lease that meets written batches syncs them first, or fails.
-    fn lease(&self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Lease>, StoreError>;
+    /// Takes on pending deliveries that are due: those of a trigger in order of their due times, first
+    /// attempts apart from retries, which get a quarter as long as first attempts are due; triggers in equal
+    /// parts; none of paused triggers. A lease that was not settled by its end is free again, and so is every
+    /// lease of a process that has ended. Deliveries of deleted triggers are suppressed instead, so there may
+    /// be fewer although more is due. What is handed out is durable: whoever meets written batches syncs them
+    /// first, or fails.
+    fn take_on(&self, ask: &LeaseAsk) -> Result<Leased, StoreError>;
+
+    /// [`Self::take_on`] without any limit but one.
+    fn lease(&self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Lease>, StoreError> {
+        Ok(self.take_on(&LeaseAsk::any(now, until, limit))?.leases)
+    }
+
+    /// Whether the deliveries of a trigger are sent: it is neither paused nor deleted. Never waits for the
+    /// disk.
+    fn sends(&self, trigger: TriggerId) -> bool;
 
     /// Records what became of leased deliveries, durably, and counts delivered, dead and suppressed ones.
-    /// A settlement with an old fence, of a lease that was settled before, or of a delivery that is no
-    /// longer pending changes nothing; the answer says for each whether it counted. A lease that has ended
-    /// may still be settled while nobody else took the delivery on.
+    /// A settlement with an old fence, or of a lease that was settled before, changes nothing; the answer says
+    /// for each whether it counted. A lease that has ended may still be settled while nobody else took the
+    /// delivery on. Of a delivery that was withdrawn meanwhile the attempt is kept, and if it arrived it is
+    /// `delivered`, with the reason of its withdrawal. Handing back a delivery as it was costs no write.
     fn settle(&self, settlements: &[Settlement]) -> Result<Vec<bool>, StoreError>;
 
     /// Suppresses the pending deliveries of a trigger that was deleted, leased or not, as
@@ -337,7 +401,15 @@ pub trait Store: Send + Sync + 'static {
     /// out deliveries of triggers that [`Self::record`] has seen deleted (DECISIONS 7).
     fn withdraw(&self, trigger: TriggerId) -> Result<usize, StoreError>;
 
-    /// When the next pending delivery is due or its lease ends; `None` when nothing is pending.
+    /// Makes final deliveries pending again, durably, and takes them off the counts; the answer says for each
+    /// whether it was final.
+    fn resend(&self, resends: &[Resend]) -> Result<Vec<bool>, StoreError>;
+
+    /// The oldest pending delivery of a trigger.
+    fn oldest_pending(&self, trigger: TriggerId) -> Result<Option<Delivery>, StoreError>;
+
+    /// When the next pending delivery is due, those of paused triggers included, or a lease ends; `None` when
+    /// nothing is pending.
     fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Records changes of the catalogue, durably, in one commit. Versions go on where the last change

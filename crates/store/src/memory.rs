@@ -25,9 +25,9 @@ use measure::{
 };
 
 use crate::{
-    Ask, Batch, Context, Credit, DeliveryQuery, DigestIndex, EventName, Lease, Seen, Settlement, Store,
-    StoreError, expiry,
-    outbox::{self, Filing},
+    Ask, Batch, Context, Credit, DeliveryQuery, DigestIndex, EventName, Lease, LeaseAsk, Leased, Resend,
+    Seen, Settlement, Store, StoreError, expiry,
+    outbox::{self, Chosen, Outbox, Queue, Queues, Silent, Spot},
     quarantine::Shelves,
 };
 
@@ -59,10 +59,12 @@ struct State {
     aggregates: BTreeSet<(AppId, u64)>,
     counted: BTreeMap<(AppId, AggregateKey), u64>,
     deliveries: BTreeMap<DeliveryId, Delivery>,
-    filings: BTreeMap<DeliveryId, Filing>,
-    due: BTreeSet<(Timestamp, DeliveryId)>,
+    /// The last settled fence of each pending delivery.
+    fences: BTreeMap<DeliveryId, u64>,
+    queues: BTreeSet<(Queue, Spot)>,
+    outbox: Outbox,
+    silent: Silent,
     changes: BTreeMap<u64, Change>,
-    deleted_triggers: BTreeSet<TriggerId>,
     quarantine: BTreeMap<(Option<AppId>, InputId), Quarantined>,
     shelves: Shelves,
     event_names: BTreeMap<(AppId, String), EventName>,
@@ -93,10 +95,11 @@ impl Default for State {
             aggregates: BTreeSet::new(),
             counted: BTreeMap::new(),
             deliveries: BTreeMap::new(),
-            filings: BTreeMap::new(),
-            due: BTreeSet::new(),
+            fences: BTreeMap::new(),
+            queues: BTreeSet::new(),
+            outbox: Outbox::default(),
+            silent: Silent::default(),
             changes: BTreeMap::new(),
-            deleted_triggers: BTreeSet::new(),
             quarantine: BTreeMap::new(),
             shelves: Shelves::default(),
             event_names: BTreeMap::new(),
@@ -114,6 +117,12 @@ impl Memory {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Forgets what a process forgets that ends.
+    #[cfg(test)]
+    pub(crate) fn restart(&self) {
+        self.state().outbox.restart();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -283,14 +292,11 @@ impl State {
             }
             self.deliveries.insert(delivery.id, delivery.clone());
             if delivery.state == DeliveryState::Pending {
-                self.file(delivery.id, Filing::new(delivery.due));
+                self.enqueue(delivery.id, 0);
             }
         }
         for id in &batch.superseded {
-            let Some(delivery) = self.deliveries.get_mut(id) else { continue };
-            if outbox::withdraw(delivery, Suppression::Superseded, &mut self.tally) {
-                self.unfile(*id);
-            }
+            self.withdraw(*id, Suppression::Superseded);
         }
     }
 
@@ -304,40 +310,87 @@ impl State {
         }
     }
 
-    fn file(&mut self, id: DeliveryId, filing: Filing) {
-        self.unfile(id);
-        self.filings.insert(id, filing);
-        self.due.insert((filing.at, id));
+    /// Puts a pending delivery into its queue.
+    fn enqueue(&mut self, id: DeliveryId, fence: u64) {
+        let Some(delivery) = self.deliveries.get(&id) else { return };
+        self.queues.insert(outbox::place(delivery));
+        self.fences.insert(id, fence);
+        self.outbox.apply(&[(outbox::place(delivery), true)].into(), &self.queues);
     }
 
-    fn unfile(&mut self, id: DeliveryId) {
-        if let Some(filing) = self.filings.remove(&id) {
-            self.due.remove(&(filing.at, id));
-        }
+    /// Takes a delivery, as it was when it was pending, out of its queue.
+    fn dequeue(&mut self, pending: &Delivery) {
+        self.queues.remove(&outbox::place(pending));
+        self.fences.remove(&pending.id);
+        self.outbox.apply(&[(outbox::place(pending), false)].into(), &self.queues);
     }
 
-    /// Suppresses a delivery of a deleted trigger. Whether it was pending.
-    fn withdraw(&mut self, id: DeliveryId) -> bool {
+    /// Suppresses a delivery. Whether it was pending.
+    fn withdraw(&mut self, id: DeliveryId, reason: Suppression) -> bool {
         let Some(delivery) = self.deliveries.get_mut(&id) else { return false };
-        let pending = outbox::withdraw(delivery, Suppression::TriggerDeleted, &mut self.tally);
+        let before = delivery.clone();
+        let pending = outbox::withdraw(delivery, reason, &mut self.tally);
         if pending {
-            self.unfile(id);
+            self.dequeue(&before);
         }
         pending
     }
 
     fn settle(&mut self, settlement: &Settlement) -> bool {
         let id = settlement.delivery;
-        let filing = self.filings.get(&id).filter(|filing| filing.held_by(settlement.fence));
-        let (Some(filing), Some(delivery)) = (filing.copied(), self.deliveries.get_mut(&id)) else {
+        let Some(delivery) = self.deliveries.get_mut(&id) else { return false };
+        if !self.outbox.is_held_by(id, settlement.fence) {
             return false;
-        };
-        outbox::settle(delivery, settlement, &mut self.tally);
-        match settlement.state {
-            DeliveryState::Pending => self.file(id, filing.release(settlement.due)),
-            _ => self.unfile(id),
+        }
+        let before = delivery.clone();
+        let changed = outbox::settle(delivery, settlement, &mut self.tally);
+        let pending = delivery.state == DeliveryState::Pending;
+        if pending && !changed {
+            self.outbox.hand_back(id);
+            return true;
+        }
+        self.outbox.close(id);
+        if before.state == DeliveryState::Pending {
+            self.dequeue(&before);
+        }
+        if pending {
+            self.enqueue(id, settlement.fence);
         }
         true
+    }
+
+    fn resend(&mut self, resend: &Resend) -> bool {
+        let Some(delivery) = self.deliveries.get_mut(&resend.delivery) else { return false };
+        let was_final = outbox::resend(delivery, resend, &mut self.tally);
+        if was_final {
+            self.enqueue(resend.delivery, 0);
+        }
+        was_final
+    }
+
+    fn take_on(&mut self, ask: &LeaseAsk) -> Result<Leased, StoreError> {
+        let Chosen { places, next_due } = self.outbox.choose(ask, &self.silent, &self.queues)?;
+        let mut leases = Vec::new();
+        for place in places {
+            let id = place.1.1;
+            if self.silent.is_deleted(place.0.trigger) {
+                self.withdraw(id, Suppression::TriggerDeleted);
+                continue;
+            }
+            let Some(delivery) = self.deliveries.get(&id).cloned() else { continue };
+            let settled = self.fences.get(&id).copied().unwrap_or_default();
+            let fence = self.outbox.fence(id).max(settled) + 1;
+            self.outbox.hold(place, fence, ask.until);
+            leases.push(Lease { delivery, fence, until: ask.until });
+        }
+        Ok(Leased { leases, next_due })
+    }
+}
+
+impl Queues for BTreeSet<(Queue, Spot)> {
+    fn spots(&self, queue: Queue, from: Spot) -> Box<dyn Iterator<Item = Result<Spot, StoreError>> + '_> {
+        let rest = self.range((queue, from)..).take_while(move |(of, _)| *of == queue);
+        Box::new(rest.map(|(_, spot)| Ok(*spot)))
     }
 }
 
@@ -366,23 +419,23 @@ impl Store for Memory {
         Ok(())
     }
 
-    fn lease(&self, now: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Lease>, StoreError> {
+    fn take_on(&self, ask: &LeaseAsk) -> Result<Leased, StoreError> {
+        self.state().take_on(ask)
+    }
+
+    fn sends(&self, trigger: TriggerId) -> bool {
+        self.state().silent.sends(trigger)
+    }
+
+    fn resend(&self, resends: &[Resend]) -> Result<Vec<bool>, StoreError> {
         let mut state = self.state();
-        let due: Vec<_> = state.due.iter().take_while(|(at, _)| *at <= now).take(limit).copied().collect();
-        let mut leases = Vec::new();
-        for (_, id) in due {
-            let (Some(filing), Some(delivery)) = (state.filings.get(&id), state.deliveries.get(&id)) else {
-                continue;
-            };
-            if state.deleted_triggers.contains(&delivery.trigger) {
-                state.withdraw(id);
-                continue;
-            }
-            let (filing, delivery) = (filing.lease(until), delivery.clone());
-            state.file(id, filing);
-            leases.push(Lease { delivery, fence: filing.fence, until });
-        }
-        Ok(leases)
+        Ok(resends.iter().map(|resend| state.resend(resend)).collect())
+    }
+
+    fn oldest_pending(&self, trigger: TriggerId) -> Result<Option<Delivery>, StoreError> {
+        let state = self.state();
+        let mut of_trigger = state.deliveries.values().filter(|delivery| delivery.trigger == trigger);
+        Ok(of_trigger.find(|delivery| delivery.state == DeliveryState::Pending).cloned())
     }
 
     fn settle(&self, settlements: &[Settlement]) -> Result<Vec<bool>, StoreError> {
@@ -394,18 +447,18 @@ impl Store for Memory {
         let mut state = self.state();
         let of_trigger = state.deliveries.values().filter(|delivery| delivery.trigger == trigger);
         let ids: Vec<_> = of_trigger.map(|delivery| delivery.id).collect();
-        Ok(ids.into_iter().filter(|id| state.withdraw(*id)).count())
+        Ok(ids.into_iter().filter(|id| state.withdraw(*id, Suppression::TriggerDeleted)).count())
     }
 
     fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.state().due.first().map(|(at, _)| *at))
+        Ok(self.state().outbox.next_due())
     }
 
     fn record(&self, changes: &[Change]) -> Result<(), StoreError> {
         let mut state = self.state();
         let last = state.changes.last_key_value().map_or(0, |(version, _)| *version);
         crate::in_sequence(last, changes.iter().map(|change| change.version))?;
-        state.deleted_triggers.extend(outbox::deleted(changes));
+        state.silent.note(changes);
         state.changes.extend(changes.iter().map(|change| (change.version, change.clone())));
         Ok(())
     }

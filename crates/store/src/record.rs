@@ -20,7 +20,7 @@ use measure::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Credit, DigestIndex, EventName, Seen, StoreError, outbox::Filing, quarantine::Entry};
+use crate::{Credit, DigestIndex, EventName, Seen, StoreError, quarantine::Entry};
 
 /// The version that every record is written in. So far there has been no other.
 const VERSION: u8 = 1;
@@ -95,7 +95,6 @@ records! {
     Decision => "decision",
     Credit => "credit",
     Delivery => "delivery",
-    Filing => "filing",
     Change => "change",
     Quarantined => "quarantined",
     Shelved => "shelved",

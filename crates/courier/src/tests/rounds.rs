@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use measure::postback::DeliveryState;
+use measure::postback::{Delivery, DeliveryState};
 use store::{DeliveryQuery, Store};
 
-use super::{NOW, Running, get, id, options, sink::Sink};
+use super::{NOW, Running, delivery, get, id, options, sink::Sink};
 use crate::Options;
 
 #[tokio::test]
@@ -44,8 +44,13 @@ async fn a_partner_that_hangs_stops_nobody_else() {
     let slow = Sink::content().await;
     let quick = Sink::content().await;
     let running = Running::start(options());
-    let hanging = (0..1_500).map(|_| get(slow.url("/hang")));
-    running.commit(hanging.chain((0..50).map(|_| get(quick.url("/pb")))));
+    // Of one trigger, whose destination was changed.
+    let version = |number: u128, request| Delivery {
+        trigger_version: if number <= 1_500 { 1 } else { 2 },
+        ..delivery(number, request)
+    };
+    let hanging = (1..=1_500).map(|number| version(number, get(slow.url("/hang"))));
+    running.put(hanging.chain((1_501..=1_550).map(|number| version(number, get(quick.url("/pb"))))));
     for number in 1_501..=1_550 {
         running
             .until(number, |delivery| {
@@ -91,7 +96,7 @@ async fn stopping_does_not_wait_for_ever() {
     let delivery = store.delivery(id(1)).unwrap().unwrap();
     assert_eq!((delivery.state, delivery.attempts.len()), (DeliveryState::Pending, 0));
     assert_eq!(store.lease(NOW, NOW.plus(1), 1).unwrap().len(), 0, "it is still leased");
-    assert_eq!(store.lease(NOW.plus(30_000), NOW.plus(60_000), 1).unwrap().len(), 1);
+    assert_eq!(store.lease(NOW.plus(40_000), NOW.plus(60_000), 1).unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use measure::{
     link::{IdentityLink, Update},
     platform::{Os, Traits},
     policy::AppPolicy,
-    postback::{CUSTOM_TEMPLATE, Trigger, TriggerKind},
+    postback::{CUSTOM_TEMPLATE, Sending, Trigger, TriggerKind},
     reengagement::{CoveredEvent, Reengagement},
 };
 use store::{Memory, Store};
@@ -106,6 +106,7 @@ pub fn trigger(id: u64, kind: TriggerKind, network: Option<u64>) -> Trigger {
         context,
         created: at(-1_000),
         deleted: false,
+        sending: Sending::default(),
     }
 }
 

@@ -135,6 +135,13 @@ pub struct Attempt {
     pub error: Option<String>,
     /// At most the first 4 kB of the answer.
     pub response: String,
+    /// How long it took to connect, name look-up and TLS included, milliseconds; `None` when a connection was
+    /// there already, or none came about.
+    #[serde(default)]
+    pub connect_ms: Option<u32>,
+    /// Some headers of the answer, in order.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
 }
 
 /// A postback to be delivered.
@@ -171,4 +178,15 @@ pub struct Delivery {
     pub attempts_allowed: u32,
     /// Every attempt so far.
     pub attempts: Vec<Attempt>,
+    /// The identifier that the partner sees, when a replay was forced: it is to take it for another one.
+    #[serde(default)]
+    pub sent_as: Option<DeliveryId>,
+}
+
+impl Delivery {
+    /// The identifier that the partner sees.
+    #[must_use]
+    pub fn public_id(&self) -> DeliveryId {
+        self.sent_as.unwrap_or(self.id)
+    }
 }

@@ -160,6 +160,7 @@ fn deliver(trigger: &Trigger, conversion: &Conversion<'_>) -> Result<Delivery, S
         due: conversion.decided.plus(delay_ms(&settings, conversion)),
         attempts_allowed: settings.attempts_allowed,
         attempts: Vec::new(),
+        sent_as: None,
     })
 }
 

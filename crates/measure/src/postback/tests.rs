@@ -8,7 +8,7 @@ mod validation;
 
 use uuid::Uuid;
 
-use super::{CUSTOM_TEMPLATE, Conversion, Plan, Trigger, TriggerKind, plan};
+use super::{CUSTOM_TEMPLATE, Conversion, Plan, Sending, Trigger, TriggerKind, plan};
 use crate::{
     AppId, CampaignId, DeviceId, InputId, InstallId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
     TriggerId,
@@ -66,6 +66,7 @@ pub fn trigger(number: u64, kind: TriggerKind, lines: &str) -> Trigger {
         context: context(lines),
         created: Timestamp(0),
         deleted: false,
+        sending: Sending::default(),
     }
 }
 

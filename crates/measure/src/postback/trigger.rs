@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::settings::Settings;
-use crate::{AppId, TemplateId, Timestamp, TriggerId, event::Value};
+use crate::{AppId, TemplateId, Timestamp, TriggerId, catalogue::Sealed, event::Value};
 
 /// The custom template: any URL the customer names (postbacks.md section 2).
 pub const CUSTOM_TEMPLATE: TemplateId = TemplateId(3373);
@@ -57,6 +57,30 @@ pub struct Trigger {
     pub created: Timestamp,
     /// Whether it was deleted.
     pub deleted: bool,
+    /// How its postbacks are sent.
+    #[serde(default)]
+    pub sending: Sending,
+}
+
+/// What holds for all postbacks of a trigger when they are sent, those planned before included.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sending {
+    /// Whether its postbacks are kept until it is resumed.
+    pub paused: bool,
+    /// The secrets that requests are signed with, each of them, oldest first.
+    #[serde(default)]
+    pub secrets: Vec<SigningSecret>,
+}
+
+/// A secret that requests are signed with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningSecret {
+    /// Its number within its trigger.
+    pub id: u32,
+    /// The secret, sealed.
+    pub sealed: Sealed,
+    /// When it was set.
+    pub created: Timestamp,
 }
 
 impl Trigger {

@@ -10,8 +10,9 @@ use measure::{
 
 use super::sample::{
     APP, OTHER, attempt, day, delivery, delivery_id, install_id, query, settlement, trigger_deleted,
+    trigger_paused,
 };
-use crate::{Batch, DeliveryQuery, Lease, Store};
+use crate::{Batch, DeliveryQuery, Lease, LeaseAsk, Resend, Settlement, Store};
 
 fn create<S: Store>(store: &S, deliveries: Vec<Delivery>) {
     store.commit(&Batch { deliveries, ..Batch::default() }).unwrap();
@@ -190,20 +191,153 @@ pub fn superseded_deliveries_are_withdrawn<S: Store, R: FnMut(S) -> S>(open: imp
     assert_eq!(counted(&store, Counter::Suppressed("superseded".to_owned())), 1);
 }
 
-/// A worker that holds a delivery when it is superseded cannot settle it.
-pub fn a_superseded_lease_settles_nothing<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
-    let (_reopen, store) = open();
-    create(&store, vec![delivery(1, day(1))]);
-    assert_eq!(lease(&store, day(1), day(2), 5), [(1, 1)]);
-    supersede(&store, &[1]);
+/// Of a delivery that is superseded while it is being sent the attempt is on record. If it fails there is no
+/// other; if it arrives the partner has it, and the counts say so.
+pub fn a_superseded_lease_keeps_its_attempt<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (mut reopen, store) = open();
+    let superseded = || Some("superseded".to_owned());
+    create(&store, vec![delivery(1, day(1)), delivery(2, day(1)), delivery(3, day(1))]);
+    assert_eq!(lease(&store, day(1), day(2), 5), [(1, 1), (2, 1), (3, 1)]);
+    supersede(&store, &[1, 2, 3]);
+    assert_eq!(counted(&store, Counter::Withdrawn), 3);
+    let unsent = Settlement { attempt: None, ..settlement(3, 1, DeliveryState::Pending, None) };
+    let settlements = [
+        settlement(1, 1, DeliveryState::Pending, None),
+        settlement(2, 1, DeliveryState::Delivered, None),
+        unsent.clone(),
+    ];
+    assert_eq!(store.settle(&settlements).unwrap(), [true, true, true]);
+    assert_eq!(store.settle(&settlements).unwrap(), [false, false, false]);
     assert_eq!(store.next_due().unwrap(), None);
-    for to in [DeliveryState::Delivered, DeliveryState::Pending, DeliveryState::Suppressed] {
-        assert_eq!(store.settle(&[settlement(1, 1, to, None)]).unwrap(), [false]);
-    }
-    assert_eq!(state(&store, 1), (DeliveryState::Suppressed, Some("superseded".to_owned()), 0));
-    assert_eq!(counted(&store, Counter::Withdrawn), 1);
-    assert_eq!(counted(&store, Counter::Delivered), 0);
+    let store = reopen(store);
+    assert_eq!(state(&store, 1), (DeliveryState::Suppressed, superseded(), 1));
+    assert_eq!(state(&store, 2), (DeliveryState::Delivered, superseded(), 1));
+    assert_eq!(state(&store, 3), (DeliveryState::Suppressed, superseded(), 0));
+    assert_eq!(counted(&store, Counter::Withdrawn), 2);
+    assert_eq!(counted(&store, Counter::Suppressed("superseded".to_owned())), 2);
+    assert_eq!(counted(&store, Counter::Delivered), 1);
     assert_eq!(lease(&store, day(9), day(10), 5), []);
+}
+
+/// What is handed back as it was waits where it was; its lease is over.
+pub fn a_delivery_is_handed_back<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (_reopen, store) = open();
+    create(&store, vec![delivery(1, day(1)), delivery(2, day(2))]);
+    assert_eq!(lease(&store, day(2), day(9), 5), [(1, 1), (2, 1)]);
+    let back = Settlement { attempt: None, due: day(1), ..settlement(1, 1, DeliveryState::Pending, None) };
+    assert_eq!(store.settle(std::slice::from_ref(&back)).unwrap(), [true]);
+    assert_eq!(store.next_due().unwrap(), Some(day(1)));
+    assert_eq!(store.settle(&[back]).unwrap(), [false]);
+    assert_eq!(store.delivery(delivery_id(1)).unwrap(), Some(delivery(1, day(1))));
+    assert_eq!(lease(&store, day(1), day(9), 5), [(1, 2)]);
+}
+
+/// However many retries are due, first attempts go before them, and retries get their share all the same.
+pub fn first_attempts_go_before_retries<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (_reopen, store) = open();
+    create(&store, (1..=40).map(|n| delivery(n, day(1))).collect());
+    assert_eq!(lease(&store, day(1), day(2), 40).len(), 40);
+    let retries: Vec<_> = (1..=40).map(|n| settlement(n, 1, DeliveryState::Pending, None)).collect();
+    assert!(store.settle(&retries).unwrap().iter().all(|counted| *counted));
+    create(&store, (101..=140).map(|n| delivery(n, day(4))).collect());
+    // Retries are due since day 3, first attempts since day 4.
+    let leases = lease(&store, day(5), day(6), 8);
+    let numbers: Vec<_> = leases.iter().map(|(n, _)| *n).collect();
+    assert_eq!(numbers, [101, 102, 103, 104, 105, 106, 1, 2]);
+    assert_eq!(lease(&store, day(5), day(6), 100).len(), 72);
+}
+
+/// Triggers share what is taken on, however many wait for one of them.
+pub fn triggers_share_what_is_taken_on<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (_reopen, store) = open();
+    let of = |trigger, n, due| Delivery { trigger: TriggerId(trigger), ..delivery(n, due) };
+    create(&store, (1..=90).map(|n| of(1, n, day(1))).collect());
+    create(&store, vec![of(2, 201, day(2)), of(3, 301, day(2)), of(3, 302, day(2)), of(4, 401, day(9))]);
+    let numbers = |ask: &LeaseAsk| -> (Vec<u128>, Option<Timestamp>) {
+        let leased = store.take_on(ask).unwrap();
+        let mut numbers: Vec<_> = leased.leases.iter().map(|lease| lease.delivery.id.0.as_u128()).collect();
+        numbers.sort_unstable();
+        (numbers, leased.next_due)
+    };
+    let ask = LeaseAsk::any(day(3), day(4), 6);
+    assert_eq!(numbers(&ask), (vec![1, 2, 3, 201, 301, 302], Some(day(1))));
+    // Of a trigger without room nothing is taken on, and nobody is called for its sake.
+    let none = LeaseAsk { room: [((TriggerId(1), 2), 0)].into(), ..ask.clone() };
+    assert_eq!(numbers(&none), (vec![], Some(day(4))));
+    let some = LeaseAsk { room: [((TriggerId(1), 2), 2)].into(), room_each: 0, ..ask.clone() };
+    assert_eq!(numbers(&some), (vec![4, 5], Some(day(4))));
+    // What is due absurdly late is due.
+    let far = LeaseAsk { far: day(8), room: [((TriggerId(1), 2), 0)].into(), ..ask };
+    assert_eq!(numbers(&far), (vec![401], Some(day(4))));
+}
+
+/// Of a paused trigger nothing is taken on until it is resumed; it stays pending.
+pub fn a_paused_trigger_waits<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (mut reopen, store) = open();
+    let other = Delivery { trigger: TriggerId(9), ..delivery(3, day(1)) };
+    create(&store, vec![delivery(1, day(1)), delivery(2, day(1)), other]);
+    assert!(store.sends(TriggerId(8)));
+    store.record(&[trigger_paused(1, TriggerId(8), true)]).unwrap();
+    assert_eq!((store.sends(TriggerId(8)), store.sends(TriggerId(9))), (false, true));
+    let store = reopen(store);
+    assert!(!store.sends(TriggerId(8)));
+    assert_eq!(lease(&store, day(2), day(3), 5), [(3, 1)]);
+    assert_eq!(store.settle(&[settlement(3, 1, DeliveryState::Delivered, None)]).unwrap(), [true]);
+    let leased = store.take_on(&LeaseAsk::any(day(2), day(3), 5)).unwrap();
+    assert_eq!((leased.leases.len(), leased.next_due), (0, None));
+    assert_eq!(store.next_due().unwrap(), Some(day(1)), "it is pending all the same");
+    assert_eq!(
+        store.deliveries(&DeliveryQuery { state: Some(DeliveryState::Pending), ..query(9) }).unwrap().len(),
+        2
+    );
+    store.record(&[trigger_paused(2, TriggerId(8), false)]).unwrap();
+    assert_eq!(lease(&store, day(2), day(3), 5), [(1, 1), (2, 1)]);
+}
+
+/// What is final can be sent again; the counts are as if it had not been final.
+pub fn final_deliveries_are_sent_again<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (mut reopen, store) = open();
+    create(&store, (1..=3).map(|n| delivery(n, day(1))).collect());
+    assert_eq!(lease(&store, day(1), day(2), 2).len(), 2);
+    let settlements = [
+        settlement(1, 1, DeliveryState::Delivered, None),
+        settlement(2, 1, DeliveryState::Dead, Some("refused")),
+    ];
+    assert_eq!(store.settle(&settlements).unwrap(), [true, true]);
+    let again = |n, sent_as: Option<u128>| Resend {
+        delivery: delivery_id(n),
+        due: day(5),
+        attempts: 4,
+        sent_as: sent_as.map(delivery_id),
+        request: None,
+    };
+    let resends = [again(1, Some(77)), again(2, None), again(3, None), again(99, None)];
+    assert_eq!(store.resend(&resends).unwrap(), [true, true, false, false]);
+    let store = reopen(store);
+    assert_eq!((counted(&store, Counter::Delivered), counted(&store, Counter::Dead)), (0, 0));
+    assert_eq!(state(&store, 1), (DeliveryState::Pending, None, 1));
+    assert_eq!(lease(&store, day(4), day(6), 9), [(3, 1)]);
+    let leases = store.lease(day(5), day(6), 9).unwrap();
+    let seen: Vec<_> =
+        leases.iter().map(|lease| (lease.delivery.public_id(), lease.delivery.attempts_allowed)).collect();
+    assert_eq!(seen, [(delivery_id(77), 5), (delivery_id(2), 5)]);
+    let mut done = settlement(2, leases[1].fence, DeliveryState::Delivered, None);
+    done.attempt = Some(attempt(2, 200));
+    assert_eq!(store.settle(&[done]).unwrap(), [true]);
+    assert_eq!(state(&store, 2), (DeliveryState::Delivered, None, 2));
+    assert_eq!(counted(&store, Counter::Delivered), 1);
+}
+
+/// The oldest by its identifier, whenever it is due.
+pub fn the_oldest_pending_delivery_is_known<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (_reopen, store) = open();
+    let oldest = || store.oldest_pending(TriggerId(8)).unwrap().map(|delivery| delivery.id.0.as_u128());
+    assert_eq!(oldest(), None);
+    let other = Delivery { trigger: TriggerId(9), ..delivery(1, day(1)) };
+    create(&store, vec![other, delivery(3, day(1)), delivery(2, day(9))]);
+    assert_eq!(oldest(), Some(2));
+    supersede(&store, &[2]);
+    assert_eq!(oldest(), Some(3));
 }
 
 /// An install and the late click that changes its decision may come in one batch.
@@ -241,11 +375,14 @@ pub fn deliveries_of_a_deleted_trigger_are_withdrawn<S: Store, R: FnMut(S) -> S>
     assert_eq!(store.settle(&[settlement(1, 1, DeliveryState::Delivered, None)]).unwrap(), [true]);
     assert_eq!(store.withdraw(TriggerId(8)).unwrap(), 2);
     assert_eq!(store.withdraw(TriggerId(8)).unwrap(), 0);
-    assert_eq!(store.settle(&[settlement(2, 1, DeliveryState::Delivered, None)]).unwrap(), [false]);
+    assert_eq!(store.settle(&[settlement(2, 1, DeliveryState::Pending, None)]).unwrap(), [true]);
     let store = reopen(store);
     assert_eq!(state(&store, 1), (DeliveryState::Delivered, None, 1));
-    for n in [2, 3] {
-        assert_eq!(state(&store, n), (DeliveryState::Suppressed, Some("trigger_deleted".to_owned()), 0));
+    for (n, attempts) in [(2, 1), (3, 0)] {
+        assert_eq!(
+            state(&store, n),
+            (DeliveryState::Suppressed, Some("trigger_deleted".to_owned()), attempts)
+        );
     }
     assert_eq!(counted(&store, Counter::Suppressed("trigger_deleted".to_owned())), 2);
     assert_eq!(counted(&store, Counter::Withdrawn), 2);
@@ -282,7 +419,10 @@ pub fn the_outbox_survives_a_restart<S: Store, R: FnMut(S) -> S>(open: impl FnOn
     assert_eq!(store.settle(&settlements).unwrap(), [true, true]);
     let store = reopen(store);
     assert_eq!(store.next_due().unwrap(), Some(day(1)));
-    assert_eq!(lease(&store, day(9), day(10), 9), [(4, 1), (3, 2), (2, 2)]);
+    // The lease of the process that ended is free. Its fence may come again: nobody holds it any more.
+    let leases = lease(&store, day(9), day(10), 9);
+    assert_eq!(leases.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [3, 4, 2]);
+    assert_eq!(leases.last(), Some(&(2, 2)));
 }
 
 fn pages<S: Store>(store: &S, query: &DeliveryQuery) -> Vec<u128> {

@@ -15,7 +15,8 @@ use measure::{
     install::{Install, InstallRecord},
     policy::{AppPolicy, Level, Window},
     postback::{
-        Attempt, CUSTOM_TEMPLATE, Delivery, DeliveryState, Method, Request, Suppression, Trigger, TriggerKind,
+        Attempt, CUSTOM_TEMPLATE, Delivery, DeliveryState, Method, Request, Sending, Suppression, Trigger,
+        TriggerKind,
     },
     reengagement::Claim,
     skad::{AggregateCell, Framework, Signed},
@@ -364,6 +365,7 @@ pub fn delivery(n: u128, due: Timestamp) -> Delivery {
         due,
         attempts_allowed: 4,
         attempts: Vec::new(),
+        sent_as: None,
     }
 }
 
@@ -377,6 +379,8 @@ pub fn attempt(number: u32, status: u16) -> Attempt {
         status: Some(status),
         error: (status >= 300).then(|| "http".to_owned()),
         response: "ok".to_owned(),
+        connect_ms: (number == 1).then_some(3),
+        headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
     }
 }
 
@@ -451,8 +455,23 @@ pub fn query(limit: usize) -> DeliveryQuery {
 /// The change that deletes a trigger.
 #[must_use]
 pub fn trigger_deleted(version: u64, trigger: TriggerId) -> Change {
-    let trigger = Trigger {
-        id: trigger,
+    trigger_changed(version, Trigger { deleted: true, ..bare_trigger(trigger) })
+}
+
+/// The change that pauses or resumes a trigger.
+#[must_use]
+pub fn trigger_paused(version: u64, trigger: TriggerId, paused: bool) -> Change {
+    let sending = Sending { paused, ..Sending::default() };
+    trigger_changed(version, Trigger { sending, ..bare_trigger(trigger) })
+}
+
+fn trigger_changed(version: u64, trigger: Trigger) -> Change {
+    Change { version, at: day(2), by: None, entry: Entry::Trigger(trigger) }
+}
+
+fn bare_trigger(id: TriggerId) -> Trigger {
+    Trigger {
+        id,
         version: 3,
         app: APP,
         kind: TriggerKind::Install,
@@ -462,7 +481,7 @@ pub fn trigger_deleted(version: u64, trigger: TriggerId) -> Change {
         active: true,
         context: Vec::new(),
         created: day(1),
-        deleted: true,
-    };
-    Change { version, at: day(2), by: None, entry: Entry::Trigger(trigger) }
+        deleted: false,
+        sending: Sending::default(),
+    }
 }

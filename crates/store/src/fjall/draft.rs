@@ -3,11 +3,11 @@
 //! A draft holds one value per key. That is more than convenience: two writes to one key in a fjall batch
 //! carry the same number, and which of them wins is not defined.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use fjall::{Database, OwnedWriteBatch, PersistMode};
 use measure::{
-    DeliveryId, DeviceId, KeyId, Timestamp, TriggerId,
+    DeliveryId, DeviceId, KeyId, Timestamp,
     catalogue::Change,
     ledger::Tally,
     postback::{Delivery, DeliveryState, Suppression},
@@ -18,9 +18,9 @@ use super::{
     view::{View, missing},
 };
 use crate::{
-    Batch, Lease, Settlement, StoreError, expiry,
+    Batch, Resend, Settlement, StoreError, expiry,
     key::{self, Key},
-    outbox::{self, Filing},
+    outbox::{self, Queue, Spot},
     quarantine::Shelves,
     record::Record,
 };
@@ -33,6 +33,10 @@ pub(super) struct Draft {
     tally: Tally,
     /// The horizon afterwards, when it moves.
     pub horizon: Option<Timestamp>,
+    /// Leases that are settled with it.
+    pub closed: Vec<DeliveryId>,
+    /// Leases that are handed back with it.
+    pub handed_back: Vec<DeliveryId>,
 }
 
 impl Draft {
@@ -184,16 +188,13 @@ impl Draft {
                 self.mark(Space::InstallDeliveries, key::install_delivery(install, delivery.id));
             }
             if delivery.state == DeliveryState::Pending {
-                self.file(delivery.id, Filing::new(delivery.due))?;
+                self.enqueue(delivery, 0)?;
             }
         }
         for id in &batch.superseded {
             let delivery = self.get::<Delivery>(view, Space::Deliveries, key::delivery(*id))?;
-            let Some(mut delivery) = delivery else { continue };
-            if outbox::withdraw(&mut delivery, Suppression::Superseded, &mut self.tally) {
-                self.put(Space::Deliveries, key::delivery(*id), &delivery)?;
-                self.unfile(view, *id)?;
-            }
+            let Some(delivery) = delivery else { continue };
+            self.withdraw(delivery, Suppression::Superseded)?;
         }
         Ok(())
     }
@@ -232,11 +233,12 @@ impl Draft {
         Ok(())
     }
 
-    /// Suppresses a delivery of a deleted trigger, if it is pending.
-    pub fn withdraw(&mut self, view: &View<'_>, mut delivery: Delivery) -> Result<(), StoreError> {
-        if outbox::withdraw(&mut delivery, Suppression::TriggerDeleted, &mut self.tally) {
+    /// Suppresses a delivery, if it is pending.
+    pub fn withdraw(&mut self, mut delivery: Delivery, reason: Suppression) -> Result<(), StoreError> {
+        let before = outbox::place(&delivery);
+        if outbox::withdraw(&mut delivery, reason, &mut self.tally) {
             self.put(Space::Deliveries, key::delivery(delivery.id), &delivery)?;
-            self.unfile(view, delivery.id)?;
+            self.dequeue(before);
         }
         Ok(())
     }
@@ -246,63 +248,54 @@ impl Draft {
         self.writes.is_empty()
     }
 
-    /// Leases what is due; what belongs to deleted triggers is suppressed.
-    pub fn lease(
-        &mut self,
-        view: &View<'_>,
-        due: &[(Timestamp, DeliveryId)],
-        until: Timestamp,
-        deleted: &BTreeSet<TriggerId>,
-    ) -> Result<Vec<Lease>, StoreError> {
-        let mut leases = Vec::with_capacity(due.len());
-        for (_, id) in due {
-            let delivery = view.get::<Delivery>(Space::Deliveries, key::delivery(*id))?;
-            let delivery = delivery.ok_or_else(|| missing(*id))?;
-            if deleted.contains(&delivery.trigger) {
-                self.withdraw(view, delivery)?;
-                continue;
-            }
-            let filing = self.unfile(view, *id)?.ok_or_else(|| missing(*id))?.lease(until);
-            self.file(*id, filing)?;
-            leases.push(Lease { delivery, fence: filing.fence, until });
-        }
-        Ok(leases)
-    }
-
-    /// Settles what is held; the answer says for each settlement whether it was.
-    pub fn settle(&mut self, view: &View<'_>, settlements: &[Settlement]) -> Result<Vec<bool>, StoreError> {
-        settlements.iter().map(|settlement| self.settle_one(view, settlement)).collect()
-    }
-
-    fn settle_one(&mut self, view: &View<'_>, settlement: &Settlement) -> Result<bool, StoreError> {
+    /// Settles a lease that is held.
+    pub fn settle(&mut self, view: &View<'_>, settlement: &Settlement) -> Result<(), StoreError> {
         let id = settlement.delivery;
-        let filing = self.get::<Filing>(view, Space::Filings, key::delivery(id))?;
-        let Some(filing) = filing.filter(|filing| filing.held_by(settlement.fence)) else {
-            return Ok(false);
-        };
         let delivery = self.get::<Delivery>(view, Space::Deliveries, key::delivery(id))?;
         let mut delivery = delivery.ok_or_else(|| missing(id))?;
-        outbox::settle(&mut delivery, settlement, &mut self.tally);
-        self.put(Space::Deliveries, key::delivery(id), &delivery)?;
-        self.unfile(view, id)?;
-        if settlement.state == DeliveryState::Pending {
-            self.file(id, filing.release(settlement.due))?;
+        let before = (delivery.state == DeliveryState::Pending).then(|| outbox::place(&delivery));
+        let changed = outbox::settle(&mut delivery, settlement, &mut self.tally);
+        let pending = delivery.state == DeliveryState::Pending;
+        if pending && !changed {
+            self.handed_back.push(id);
+            return Ok(());
         }
-        Ok(true)
+        self.closed.push(id);
+        if changed || before.is_some() {
+            self.put(Space::Deliveries, key::delivery(id), &delivery)?;
+        }
+        if let Some(before) = before {
+            self.dequeue(before);
+        }
+        if pending {
+            self.enqueue(&delivery, settlement.fence)?;
+        }
+        Ok(())
     }
 
-    fn file(&mut self, id: DeliveryId, filing: Filing) -> Result<(), StoreError> {
-        self.mark(Space::Due, key::due(filing.at, id));
-        self.put(Space::Filings, key::delivery(id), &filing)
+    /// Makes a delivery pending again, if it is final. Whether it was.
+    pub fn resend(&mut self, view: &View<'_>, resend: &Resend) -> Result<bool, StoreError> {
+        let key = key::delivery(resend.delivery);
+        let delivery = self.get::<Delivery>(view, Space::Deliveries, key.clone())?;
+        let Some(mut delivery) = delivery else { return Ok(false) };
+        let was_final = outbox::resend(&mut delivery, resend, &mut self.tally);
+        if was_final {
+            self.put(Space::Deliveries, key, &delivery)?;
+            self.enqueue(&delivery, 0)?;
+        }
+        Ok(was_final)
     }
 
-    fn unfile(&mut self, view: &View<'_>, id: DeliveryId) -> Result<Option<Filing>, StoreError> {
-        let filing = self.get::<Filing>(view, Space::Filings, key::delivery(id))?;
-        if let Some(filing) = filing {
-            self.remove(Space::Due, key::due(filing.at, id));
-            self.remove(Space::Filings, key::delivery(id));
-        }
-        Ok(filing)
+    /// Puts a pending delivery into its queue.
+    pub fn enqueue(&mut self, delivery: &Delivery, fence: u64) -> Result<(), StoreError> {
+        let (queue, spot) = outbox::place(delivery);
+        self.mark(Space::Queues, key::place(queue, spot));
+        self.put(Space::Pending, key::pending(queue.trigger, delivery.id), &fence)
+    }
+
+    fn dequeue(&mut self, (queue, spot): (Queue, Spot)) {
+        self.remove(Space::Queues, key::place(queue, spot));
+        self.remove(Space::Pending, key::pending(queue.trigger, spot.1));
     }
 
     /// Puts the counters that change, which are kept as absolute values; `tally` is how they stand.
@@ -317,14 +310,10 @@ impl Draft {
         Ok(counted)
     }
 
-    /// What changes in the order of due times.
-    pub fn due(&self) -> DueChanges {
-        let first = (Space::Due, Key::new());
-        let last = (Space::Filings, Key::new());
-        let changes = self.writes.range(first..last);
-        DueChanges(
-            changes.filter_map(|((_, key), value)| Some((key::to_due(key)?, value.is_some()))).collect(),
-        )
+    /// The places that come (`true`) and go (`false`).
+    pub fn moves(&self) -> BTreeMap<(Queue, Spot), bool> {
+        let changes = self.writes.range((Space::Queues, Key::new())..(Space::Pending, Key::new()));
+        changes.filter_map(|((_, key), value)| Some((key::to_place(key)?, value.is_some()))).collect()
     }
 
     /// Writes it all, or nothing.
@@ -339,24 +328,5 @@ impl Draft {
         }
         // Whatever went wrong, fjall takes no more writes afterwards.
         batch.commit().map_err(|error| StoreError::Closed(error.to_string()))
-    }
-}
-
-/// Entries that come (`true`) and go (`false`) in the order of due times.
-pub(super) struct DueChanges(BTreeMap<(Timestamp, DeliveryId), bool>);
-
-impl DueChanges {
-    /// The first entry there may be now, given the one before; it may have gone.
-    pub fn first_candidate(
-        &self,
-        before: Option<(Timestamp, DeliveryId)>,
-    ) -> Option<(Timestamp, DeliveryId)> {
-        let come = self.0.iter().find(|(_, comes)| **comes).map(|(entry, _)| *entry);
-        before.into_iter().chain(come).min()
-    }
-
-    /// Whether an entry has gone.
-    pub fn is_gone(&self, entry: &(Timestamp, DeliveryId)) -> bool {
-        self.0.get(entry) == Some(&false)
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     conformance::sample::{
         APP, OTHER, attempt, change, day, decision, delivery, delivery_id, device, device_id, fact, input,
         install, install_id, join_key, match_key, quarantined, query, touch, touch_id, trigger_deleted,
+        trigger_paused,
     },
 };
 
@@ -29,6 +30,8 @@ enum Step {
     Record(u8),
     Withdraw(u64),
     DeleteTrigger,
+    Pause(bool),
+    Resend(u128, i64),
     Reopen,
     Compact,
 }
@@ -96,6 +99,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0_u8..3).prop_map(Step::Record),
         1 => (7_u64..9).prop_map(Step::Withdraw),
         1 => Just(Step::DeleteTrigger),
+        1 => any::<bool>().prop_map(Step::Pause),
+        1 => (id(), days()).prop_map(|(n, due)| Step::Resend(n, due)),
         1 => Just(Step::Reopen),
         1 => Just(Step::Compact),
     ]
@@ -206,6 +211,7 @@ fn answers(store: &dyn Store) -> Vec<String> {
     }
     put(&store.quarantine(None, Some(input(5)), 3));
     put(&store.next_due());
+    put(&store.oldest_pending(TriggerId(8)));
     put(&store.changes());
     put(&store.last_sequence());
     put(&store.facts(2, 3));
@@ -256,12 +262,28 @@ fn take(step: &Step, store: Fjall, memory: &Memory, path: &Path) -> Fjall {
             let change = [trigger_deleted(last + 1, TriggerId(8))];
             assert_same(step, store.record(&change), memory.record(&change));
         }
+        Step::Pause(paused) => {
+            let last = memory.changes().unwrap().len() as u64;
+            let change = [trigger_paused(last + 1, TriggerId(8), *paused)];
+            assert_same(step, store.record(&change), memory.record(&change));
+        }
+        Step::Resend(n, due) => {
+            let resend = [Resend {
+                delivery: delivery_id(*n),
+                due: day(*due),
+                attempts: 2,
+                sent_as: None,
+                request: None,
+            }];
+            assert_same(step, store.resend(&resend), memory.resend(&resend));
+        }
         Step::Reopen => {
             drop(store);
+            memory.restart();
             return Fjall::open(path, Options::default()).unwrap();
         }
         Step::Compact => {
-            for space in [Space::Touches, Space::Arrivals, Space::Held, Space::Seen, Space::Due] {
+            for space in [Space::Touches, Space::Arrivals, Space::Held, Space::Seen, Space::Queues] {
                 store.spaces.at(space).rotate_memtable_and_wait().unwrap();
                 store.spaces.at(space).major_compact().unwrap();
             }

@@ -1,6 +1,9 @@
 use std::path::Path;
 
-use measure::policy::{IDEMPOTENCY_MS, TOUCH_RETENTION_MS};
+use measure::{
+    policy::{IDEMPOTENCY_MS, TOUCH_RETENTION_MS},
+    postback::DeliveryState,
+};
 
 use super::*;
 use crate::{
@@ -145,7 +148,7 @@ fn indexes_hold_what_is_pending_and_no_more() {
     store.lease(day(2), day(3), 15).unwrap();
     let superseded = (1..=5).map(delivery_id).collect();
     store.commit(&Batch { superseded, ..Batch::default() }).unwrap();
-    assert_eq!((count(&store, Space::Due), count(&store, Space::Filings)), (15, 15));
+    assert_eq!((count(&store, Space::Queues), count(&store, Space::Pending)), (15, 15));
     assert_eq!((count(&store, Space::Deliveries), count(&store, Space::InstallDeliveries)), (20, 20));
 }
 
@@ -173,7 +176,7 @@ fn everything_is_there_after_flushes_and_compactions() {
     for n in 1..=4 {
         store.commit(&full_batch(n)).unwrap();
         compact(&store, Space::Touches);
-        compact(&store, Space::Due);
+        compact(&store, Space::Queues);
         compact(&store, Space::Tally);
     }
     crate::conformance::assert_full(&store, 4);

@@ -1,13 +1,13 @@
 //! Reading: everything as of one commit.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     ops::Bound,
 };
 
 use fjall::{Guard, Readable as _, Snapshot};
 use measure::{
-    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp,
+    AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp, TriggerId,
     attribution::Decision,
     device::Device,
     engagement::{MatchKey, Touch},
@@ -22,6 +22,7 @@ use super::space::{Space, Spaces};
 use crate::{
     Ask, Context, Credit, DeliveryQuery, EventName, Seen, StoreError, expiry,
     key::{self, Key},
+    outbox::{Queue, Queues, Spot},
     record::{Arrival, Held, NamedEvent, Record, Sequence},
 };
 
@@ -173,50 +174,124 @@ impl<'a> View<'a> {
         newest_first.take(limit).map(value).collect()
     }
 
-    /// The first entry in the order of due times, looked for from `from` on.
-    pub fn first_due(
-        &self,
-        from: Option<(Timestamp, DeliveryId)>,
-    ) -> Result<Option<(Timestamp, DeliveryId)>, StoreError> {
-        let from = from.map_or(Bound::Unbounded, |(at, id)| Bound::Included(key::due(at, id)));
-        let first = self.range(Space::Due, from, Bound::Unbounded).next();
-        first.map(to_due).transpose()
+    /// The first place of every queue.
+    pub fn heads(&self) -> Result<BTreeMap<Queue, Spot>, StoreError> {
+        let mut heads = BTreeMap::new();
+        let mut from = Bound::Unbounded;
+        while let Some(first) = self.range(Space::Queues, from, Bound::Unbounded).next() {
+            let (queue, spot) = key::to_place(&first.key()?).ok_or_else(|| bad_key(Space::Queues))?;
+            heads.insert(queue, spot);
+            let Some(next) = key::after_prefix(&key::queue(queue)) else { break };
+            from = Bound::Included(next);
+        }
+        Ok(heads)
     }
 
-    /// At most `limit` entries in the order of due times, from `first` up to `now`.
-    pub fn due(
+    /// The triggers with pending deliveries.
+    fn triggers_with_pending(&self) -> Result<Vec<TriggerId>, StoreError> {
+        let mut triggers = Vec::new();
+        let mut from = Bound::Unbounded;
+        while let Some(first) = self.range(Space::Pending, from, Bound::Unbounded).next() {
+            let trigger = key::to_trigger(&first.key()?).ok_or_else(|| bad_key(Space::Pending))?;
+            triggers.push(trigger);
+            let Some(next) = key::after_prefix(&key::pending_of(trigger)) else { break };
+            from = Bound::Included(next);
+        }
+        Ok(triggers)
+    }
+
+    /// Pending deliveries of a trigger, newest first, those before `after`.
+    fn pending_of(
         &self,
-        first: (Timestamp, DeliveryId),
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<(Timestamp, DeliveryId)>, StoreError> {
-        let from = Bound::Included(key::due(first.0, first.1));
-        let to = Bound::Included(key::due(now, DeliveryId(uuid::Uuid::max())));
-        self.range(Space::Due, from, to).take(limit).map(to_due).collect()
+        trigger: TriggerId,
+        after: Option<DeliveryId>,
+    ) -> impl Iterator<Item = Result<DeliveryId, StoreError>> + use<> {
+        let before = after.map(|after| key::pending(trigger, after));
+        let newest_first = self.under_before(Space::Pending, key::pending_of(trigger), before).rev();
+        newest_first.map(|entry| key::to_delivery(&entry.key()?).ok_or_else(|| bad_key(Space::Pending)))
+    }
+
+    /// The oldest pending delivery of a trigger.
+    pub fn oldest_pending(&self, trigger: TriggerId) -> Result<Option<Delivery>, StoreError> {
+        let Some(oldest) = self.under(Space::Pending, key::pending_of(trigger), None).next() else {
+            return Ok(None);
+        };
+        let id = key::to_delivery(&oldest.key()?).ok_or_else(|| bad_key(Space::Pending))?;
+        self.get(Space::Deliveries, key::delivery(id))
+    }
+
+    /// At most `limit` pending deliveries of a trigger.
+    pub fn some_pending(&self, trigger: TriggerId, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        self.pending_of(trigger, None).take(limit).map(|id| self.known_delivery(id?)).collect()
+    }
+
+    fn known_delivery(&self, id: DeliveryId) -> Result<Delivery, StoreError> {
+        self.get(Space::Deliveries, key::delivery(id))?.ok_or_else(|| missing(id))
+    }
+
+    /// The fence that was settled last of a pending delivery.
+    pub fn settled_fence(&self, trigger: TriggerId, delivery: DeliveryId) -> Result<u64, StoreError> {
+        let fence = self.get::<Sequence>(Space::Pending, key::pending(trigger, delivery))?;
+        Ok(fence.unwrap_or_default())
+    }
+
+    /// Every pending delivery, by reading all.
+    pub fn every_pending(&self) -> impl Iterator<Item = Result<Delivery, StoreError>> + use<> {
+        let all = self.all::<Delivery>(Space::Deliveries);
+        all.filter(|found| found.as_ref().map_or(true, |found| found.state == DeliveryState::Pending))
     }
 
     /// Deliveries of an install and pending ones have an index; any other question reads deliveries,
     /// newest first, until it has enough.
     pub fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
-        let indexed = match (query.install, query.state) {
+        match (query.install, query.state) {
             (Some(install), _) => {
                 let before = query.after.map(|after| key::install_delivery(install, after));
-                self.under_before(Space::InstallDeliveries, key::install_deliveries(install), before)
+                let of_install = key::install_deliveries(install);
+                let found = self.under_before(Space::InstallDeliveries, of_install, before).rev();
+                asked(
+                    found.map(|entry| {
+                        let id = key::to_delivery(&entry.key()?);
+                        self.known_delivery(id.ok_or_else(|| bad_key(Space::InstallDeliveries))?)
+                    }),
+                    query,
+                )
             }
-            (None, Some(DeliveryState::Pending)) => {
-                self.under_before(Space::Filings, Key::new(), query.after.map(key::delivery))
-            }
+            (None, Some(DeliveryState::Pending)) => self.pending(query),
             (None, _) => {
                 let before = query.after.map(key::delivery);
-                let all = self.under_before(Space::Deliveries, Key::new(), before).rev().map(value);
-                return asked(all, query);
+                asked(self.under_before(Space::Deliveries, Key::new(), before).rev().map(value), query)
             }
+        }
+    }
+
+    /// Pending deliveries: of one trigger, or those of all triggers merged by their identifiers.
+    fn pending(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
+        let triggers = match query.trigger {
+            Some(trigger) => vec![trigger],
+            None => self.triggers_with_pending()?,
         };
-        let found = indexed.rev().map(|entry| {
-            let id = key::to_delivery(&entry.key()?).ok_or_else(|| bad_key(Space::InstallDeliveries))?;
-            self.get(Space::Deliveries, key::delivery(id))?.ok_or_else(|| missing(id))
+        let mut lists: Vec<_> = Vec::with_capacity(triggers.len());
+        for trigger in triggers {
+            let mut ids = self.pending_of(trigger, query.after);
+            if let Some(first) = ids.next().transpose()? {
+                lists.push((first, ids));
+            }
+        }
+        let merged = std::iter::from_fn(|| {
+            let place = (0..lists.len()).max_by_key(|place| lists.get(*place).map(|(first, _)| *first))?;
+            let (first, rest) = lists.get_mut(place)?;
+            let newest = *first;
+            match rest.next() {
+                Some(Ok(next)) => *first = next,
+                Some(Err(error)) => return Some(Err(error)),
+                None => {
+                    let _at_its_end = lists.swap_remove(place);
+                }
+            }
+            Some(Ok(newest))
         });
-        asked(found, query)
+        asked(merged.map(|id| self.known_delivery(id?)), query)
     }
 
     pub fn context(&self, ask: &Ask) -> Result<Context, StoreError> {
@@ -330,8 +405,15 @@ fn value<R: Record>(entry: Guard) -> Result<R, StoreError> {
     R::decode(&entry.value()?)
 }
 
-fn to_due(entry: Guard) -> Result<(Timestamp, DeliveryId), StoreError> {
-    key::to_due(&entry.key()?).ok_or_else(|| bad_key(Space::Due))
+impl Queues for View<'_> {
+    fn spots(&self, queue: Queue, from: Spot) -> Box<dyn Iterator<Item = Result<Spot, StoreError>> + '_> {
+        let end = key::after_prefix(&key::queue(queue)).map_or(Bound::Unbounded, Bound::Excluded);
+        let places = self.range(Space::Queues, Bound::Included(key::place(queue, from)), end);
+        Box::new(places.map(|entry| {
+            let place = key::to_place(&entry.key()?).ok_or_else(|| bad_key(Space::Queues))?;
+            Ok(place.1)
+        }))
+    }
 }
 
 /// Those that are asked for, as many as are asked for.

@@ -105,10 +105,14 @@ proptest! {
     }
 
     #[test]
-    fn due_times_are_ordered_and_read_back(items in vec((time(), id()), 2..12)) {
-        assert_ordered(&items, |(at, id)| due(*at, DeliveryId(*id)));
-        for (at, id) in items {
-            prop_assert_eq!(to_due(&due(at, DeliveryId(id))), Some((at, DeliveryId(id))));
+    fn places_are_ordered_and_read_back(items in vec(((0_u64..4, 0_u32..3), any::<bool>(), time(), id()), 2..12)) {
+        let queue = |(trigger, version), retry| Queue { trigger: TriggerId(trigger), version, retry };
+        assert_ordered(&items, |(line, retry, at, id)| place(queue(*line, *retry), (*at, DeliveryId(*id))));
+        for (line, retry, at, id) in items {
+            let (queue, spot) = (queue(line, retry), (at, DeliveryId(id)));
+            prop_assert_eq!(to_place(&place(queue, spot)), Some((queue, spot)));
+            let pending = pending(queue.trigger, spot.1);
+            prop_assert_eq!((to_trigger(&pending), to_delivery(&pending)), (Some(queue.trigger), Some(spot.1)));
         }
     }
 
