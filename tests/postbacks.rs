@@ -2,4 +2,5 @@
 
 mod delivery;
 mod rendering;
+mod running;
 mod suppression;

@@ -180,6 +180,21 @@ pub struct Courier {
     /// Time for an attempt.
     #[serde(deserialize_with = "duration::deserialize")]
     pub total_timeout: Duration,
+    /// Attempts a second to one host and port; 0 is no limit.
+    pub host_rate: u32,
+    /// Failures in a row that open the breaker of a host and port; 0 never does.
+    pub breaker_failures: u32,
+    /// How long it is open at first.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub breaker_pause: Duration,
+    /// Failed attempts of the last ones, percent, from which a trigger is to be looked at.
+    pub alert_failure_percent: u32,
+    /// How old the oldest pending postback of a trigger may be.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub alert_pending_age: Duration,
+    /// How long it is open at most.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub breaker_pause_max: Duration,
 }
 
 /// `[publisher_api]`
@@ -365,6 +380,18 @@ impl Config {
         }
         if !(1..=4_096).contains(&courier.host_concurrency) {
             return refuse("courier.host_concurrency: must be from 1 to 4096");
+        }
+        if courier.host_rate > 100_000 {
+            return refuse("courier.host_rate: must be from 0 to 100000");
+        }
+        if courier.breaker_pause.is_zero() || courier.breaker_pause > courier.breaker_pause_max {
+            return refuse(
+                "courier.breaker_pause: must be more than 0 and at most courier.breaker_pause_max",
+            );
+        }
+        most("courier.breaker_pause_max", courier.breaker_pause_max, 86_400)?;
+        if !(1..=100).contains(&courier.alert_failure_percent) {
+            return refuse("courier.alert_failure_percent: must be from 1 to 100");
         }
         if !matches!(self.publisher_api.duplicate_status, 400 | 409) {
             return refuse("publisher_api.duplicate_status: must be 409 or 400");

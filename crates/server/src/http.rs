@@ -19,6 +19,7 @@ mod team;
 mod tests;
 mod tiers;
 mod trackers;
+mod triggers;
 
 use std::sync::Arc;
 
@@ -162,6 +163,7 @@ fn management() -> OpenApiRouter<Site> {
         .routes(routes!(trackers::get))
         .routes(routes!(trackers::delete))
         .merge(triggers())
+        .merge(delivering())
         .merge(fraud_rules())
         .merge(app_sources())
         .merge(team())
@@ -178,6 +180,7 @@ fn record() -> OpenApiRouter<Site> {
         .routes(routes!(record::explain::event))
         .routes(routes!(record::ledger::ledger))
         .routes(routes!(record::deliveries::list))
+        .routes(routes!(record::deliveries::one))
         .routes(routes!(record::inputs::one))
         .routes(routes!(record::inputs::quarantine))
         .routes(routes!(record::inputs::event_names))
@@ -223,6 +226,17 @@ fn triggers() -> OpenApiRouter<Site> {
     let mut triggers = OpenApiRouter::from(routes);
     triggers.get_openapi_mut().merge(description);
     triggers
+}
+
+/// How triggers are run, and how they fare.
+fn delivering() -> OpenApiRouter<Site> {
+    OpenApiRouter::new()
+        .routes(routes!(triggers::health::list))
+        .routes(routes!(triggers::health::one))
+        .routes(routes!(triggers::running::pause))
+        .routes(routes!(triggers::running::resume))
+        .routes(routes!(triggers::secrets::list, triggers::secrets::create))
+        .routes(routes!(triggers::secrets::delete))
 }
 
 fn health() -> OpenApiRouter<Site> {

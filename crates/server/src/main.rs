@@ -12,6 +12,7 @@ mod http;
 mod ledger;
 mod lifecycle;
 mod serve;
+mod signing;
 mod site;
 mod telemetry;
 mod vault;

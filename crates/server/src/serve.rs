@@ -13,7 +13,7 @@ use std::{
 
 use axum::Router;
 use axum_server::{Handle, tls_rustls::RustlsConfig};
-use courier::{AdServices, Courier, CourierError};
+use courier::{AdServices, Courier, CourierError, Secrets};
 use engine::Engine;
 use hyper_util::rt::TokioTimer;
 use store::{Fjall, Store, StoreError};
@@ -29,7 +29,8 @@ use crate::{
     http,
     ledger::Ledger,
     lifecycle::{Lifecycle, LifecycleError, stopped},
-    site::{Parts, Site},
+    signing,
+    site::{Delivering, Parts, Site},
     vault::{Vault, VaultError},
 };
 
@@ -96,15 +97,16 @@ pub async fn serve_until(
     let mut lifecycle = Lifecycle::new()?;
 
     prepare_directory(&config.server.data_dir)?;
-    let vault = Vault::load(&config.server.data_dir)?;
+    let vault = Arc::new(Vault::load(&config.server.data_dir)?);
     let store = open_store(&config.server.data_dir)?;
     let catalogue = open_catalogue(&config, store.clone(), first_key).await?;
     let tls = certificate(&config).await?;
 
     let public = listen(config.server.listen)?;
     let admin = config.server.admin_listen.map(listen).transpose()?;
-    let courier = courier(&config, store.clone())?;
+    let courier = courier(&config, store.clone(), signing::secrets(&catalogue, &vault))?;
     let wake = courier.handle();
+    let delivery = Delivering { wake: wake.clone(), health: courier.health() };
     let (engine, writer) =
         Engine::start(store.clone(), catalogue.current(), engine::Options::default(), move || wake.wake())?;
     lifecycle.spawn("the courier", run_courier(courier, lifecycle.stop()));
@@ -112,7 +114,8 @@ pub async fn serve_until(
     let site = Site::from(Parts {
         listening: address(&public, config.server.listen)?,
         edge: Arc::new(Edge::new(&config)),
-        vault: Arc::new(vault),
+        vault,
+        delivery,
         ledger: Arc::new(Ledger::new(store.tally()?)),
         app_limits: Arc::default(),
         skad_keys: Arc::new(TrustedKeys::apple()?),
@@ -156,7 +159,7 @@ fn open_store(directory: &Path) -> Result<Arc<dyn Store>, ServeError> {
     Ok(Arc::new(Fjall::open(directory.join("store"), store::Options::default())?))
 }
 
-fn courier(config: &Config, store: Arc<dyn Store>) -> Result<Courier, ServeError> {
+fn courier(config: &Config, store: Arc<dyn Store>, secrets: Secrets) -> Result<Courier, ServeError> {
     let settings = &config.courier;
     let standard = courier::Options::default();
     // A delivery is taken on for longer than an attempt takes, and more of them than are sent at a time.
@@ -166,11 +169,15 @@ fn courier(config: &Config, store: Arc<dyn Store>) -> Result<Courier, ServeError
         total_timeout: settings.total_timeout,
         concurrency: to_usize(settings.concurrency),
         host_concurrency: to_usize(settings.host_concurrency),
+        host_rate: settings.host_rate,
+        breaker_failures: settings.breaker_failures,
+        breaker_pause: settings.breaker_pause,
+        breaker_pause_max: settings.breaker_pause_max,
         in_hand: standard.in_hand.max(to_usize(settings.concurrency).saturating_mul(4)),
         lease: standard.lease.max(settings.total_timeout * 3),
         ..standard
     };
-    Ok(Courier::new(store, options, Arc::new(clock::now), Arc::new(clock::random_bits))?)
+    Ok(Courier::new(store, options, Arc::new(clock::now), Arc::new(clock::random_bits), secrets)?)
 }
 
 fn to_usize(number: u32) -> usize {

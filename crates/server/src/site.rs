@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, ops::Deref, sync::Arc};
 
-use courier::AdServices;
+use courier::{AdServices, Handle, Health};
 use store::Store;
 use wire::skad::TrustedKeys;
 
@@ -42,6 +42,8 @@ pub struct Parts {
     pub edge: Arc<Edge>,
     /// The one write path.
     pub engine: engine::Engine,
+    /// The way to the courier.
+    pub delivery: Delivering,
     /// The keys that aggregate postbacks are verified with.
     pub skad_keys: Arc<TrustedKeys>,
     /// Asks Apple about AdServices tokens, when the settings want it.
@@ -52,6 +54,31 @@ pub struct Parts {
     pub app_limits: Arc<AppLimits>,
     /// Where the public side listens.
     pub listening: SocketAddr,
+}
+
+/// The way to the courier.
+pub struct Delivering {
+    /// Says that deliveries may be due.
+    pub wake: Handle,
+    /// How the triggers fare.
+    pub health: Arc<Health>,
+}
+
+#[cfg(test)]
+impl Delivering {
+    /// The way to a courier that never runs.
+    pub fn idle(store: Arc<dyn Store>) -> Self {
+        let none = Arc::new(|_| Vec::new());
+        let courier = courier::Courier::new(
+            store,
+            courier::Options::default(),
+            Arc::new(crate::clock::now),
+            Arc::new(crate::clock::random_bits),
+            none,
+        );
+        let courier = courier.unwrap();
+        Self { wake: courier.handle(), health: courier.health() }
+    }
 }
 
 impl Site {

@@ -74,10 +74,10 @@ impl Vault {
     }
 
     /// Seals a secret under a fresh nonce, which stands before the ciphertext.
-    pub fn seal(&self, secret: &str) -> Result<Sealed, VaultError> {
+    pub fn seal(&self, secret: impl AsRef<[u8]>) -> Result<Sealed, VaultError> {
         let nonce: [u8; NONCE_BYTES] = clock::random();
         let sealed =
-            self.0.encrypt(&Nonce::from(nonce), secret.as_bytes()).map_err(|_| VaultError::Unreadable)?;
+            self.0.encrypt(&Nonce::from(nonce), secret.as_ref()).map_err(|_| VaultError::Unreadable)?;
         Ok(Sealed([nonce.as_slice(), &sealed].concat()))
     }
 

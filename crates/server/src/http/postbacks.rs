@@ -5,7 +5,7 @@ use measure::{
     AppId, TemplateId, TriggerId,
     catalogue::{Catalogue, Entry},
     event,
-    postback::{Trigger, TriggerKind, validate},
+    postback::{Sending, Trigger, TriggerKind, validate},
 };
 use serde_json::{Map, Value};
 
@@ -18,6 +18,7 @@ use crate::{
     auth::Caller,
     clock,
     error::{Error, envelope},
+    signing,
     site::Site,
 };
 
@@ -91,10 +92,12 @@ pub async fn create(
             context: Vec::new(),
             created: now,
             deleted: false,
+            sending: Sending::default(),
         };
         if let Some(context) = fields.object("context")? {
             merge(&mut trigger.context, context);
         }
+        signing::take(&mut trigger, &site.vault, now)?;
         if catalogue.triggers_of(app.id).any(|other| is_duplicate(&trigger, other)) {
             return Err(duplicate(&site));
         }
@@ -133,6 +136,7 @@ pub async fn update(
         if let Some(context) = fields.object("context")? {
             merge(&mut trigger.context, context);
         }
+        signing::take(&mut trigger, &site.vault, clock::now())?;
         unchanged(&trigger, &mut fields)?;
         trigger.version = trigger.version.saturating_add(1);
         let mut warnings = check(&trigger)?;
@@ -169,7 +173,7 @@ pub async fn delete(
     Ok(StatusCode::OK)
 }
 
-fn find<'c>(catalogue: &'c Catalogue, id: &str) -> Result<&'c Trigger, Error> {
+pub(super) fn find<'c>(catalogue: &'c Catalogue, id: &str) -> Result<&'c Trigger, Error> {
     let trigger = id.parse().ok().and_then(|id| catalogue.trigger(id));
     let lives = |trigger: &&std::sync::Arc<Trigger>| {
         !trigger.deleted && catalogue.app(trigger.app).is_some_and(|app| !app.deleted)
@@ -219,7 +223,7 @@ fn unchanged(trigger: &Trigger, fields: &mut Fields) -> Result<(), Error> {
 
 /// Warnings about fields that mean nothing here.
 fn ignored(mut fields: Fields) -> Vec<String> {
-    fields.without(&["id", "date_created"]);
+    fields.without(&["id", "date_created", "paused", "signing_secrets"]);
     fields.rest().map(|(key, _)| format!("{key}: is not known and was ignored")).collect()
 }
 
@@ -264,6 +268,13 @@ pub(super) fn object(trigger: &Trigger) -> Value {
         "template_id": trigger.template, "filter_str": trigger.filter, "active": trigger.active,
         "date_created": trigger.created.seconds(), "context": context,
     });
+    if let (true, Some(fields)) = (trigger.sending.paused, object.as_object_mut()) {
+        fields.insert("paused".to_owned(), true.into());
+    }
+    if let (true, Some(fields)) = (!trigger.sending.secrets.is_empty(), object.as_object_mut()) {
+        let ids: Vec<u32> = trigger.sending.secrets.iter().map(|secret| secret.id).collect();
+        fields.insert("signing_secrets".to_owned(), serde_json::json!(ids));
+    }
     if let (None, Some(fields)) = (&trigger.filter, object.as_object_mut()) {
         fields.shift_remove("filter_str");
     }

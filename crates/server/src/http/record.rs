@@ -6,6 +6,7 @@ mod events;
 pub(super) mod explain;
 pub(super) mod inputs;
 pub(super) mod ledger;
+pub(super) mod masking;
 pub(super) mod skad;
 
 use jiff::fmt::strtime;

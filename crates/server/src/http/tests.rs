@@ -93,7 +93,9 @@ impl Server {
         let keys = keys.collect();
         catalogue.change(clock::now(), None, |_| Ok::<_, store::StoreError>((keys, ()))).await.unwrap();
         let engine = Engine::start(store.clone(), catalogue.current(), engine::Options::default(), || {});
+        let delivery = crate::site::Delivering::idle(store.clone());
         let mut parts = Parts {
+            delivery,
             edge: Arc::new(Edge::new(&config)),
             config: Arc::new(config),
             catalogue,

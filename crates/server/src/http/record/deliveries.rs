@@ -4,14 +4,14 @@ use axum::{Json, extract::State};
 use measure::{
     AppId, DeliveryId, InstallId, TriggerId,
     input::{Fact, Outcome},
-    postback::{Delivery, DeliveryState},
+    postback::{Attempt, Delivery, DeliveryState, Method},
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use store::{DeliveryQuery, Store, StoreError};
 
-use super::super::asked::Query;
-use super::{iso, rows};
+use super::super::asked::{Path, Query};
+use super::{iso, masking, rows};
 use crate::http::openapi::Refusals;
 use crate::{auth::Caller, error::Error, site::Site};
 
@@ -89,50 +89,77 @@ fn page(store: &dyn Store, query: &DeliveryQuery) -> Result<Value, StoreError> {
     Ok(json!({ "data": data, "nextToken": next }))
 }
 
-fn delivery(delivery: &Delivery) -> Value {
-    let attempts: Vec<Value> = delivery
-        .attempts
-        .iter()
-        .map(|attempt| {
-            json!({
-                "number": attempt.number, "started": iso(attempt.started), "status": attempt.status,
-                "error": attempt.error, "ms": attempt.elapsed_ms, "response": attempt.response,
-            })
-        })
-        .collect();
+/// Everything of one delivery (postbacks.md section 8).
+pub(in crate::http) fn delivery(delivery: &Delivery) -> Value {
+    let method = match delivery.request.method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+    };
+    let (url, body) = (masking::url(&delivery.request.url), masking::body(&delivery.request));
+    let attempts: Vec<Value> =
+        delivery.attempts.iter().map(|made| attempt(made, method, &url, &body)).collect();
     json!({
         "delivery_id": delivery.id.to_string(),
+        "sent_as": delivery.sent_as.map(|id| id.to_string()),
         "app_id": delivery.app,
         "trigger_id": delivery.trigger,
         "trigger_version": delivery.trigger_version,
         "conversion_id": delivery.conversion.to_string(),
         "install_id": delivery.install.map(|install| install.to_string()),
         "revision": delivery.revision,
+        "network_id": delivery.network,
         "state": delivery.state.name(),
         "reason": delivery.reason,
-        "method": match delivery.request.method {
-            measure::postback::Method::Get => "GET",
-            measure::postback::Method::Post => "POST",
-        },
-        "url": masked(&delivery.request.url),
-        "body": delivery.request.body,
+        "method": method,
+        "url": url,
+        "content_type": delivery.request.content_type,
+        "body": body,
+        "success_match": delivery.request.success_match,
         "created": iso(delivery.created),
         "due": (delivery.state == DeliveryState::Pending).then(|| iso(delivery.due)),
+        "attempts_made": delivery.attempts.len(),
         "attempts_allowed": delivery.attempts_allowed,
         "attempts": attempts,
     })
 }
 
-/// A URL as it is shown: without the password that may stand before its host (postbacks.md section 11).
-pub(in crate::http) fn masked(url: &str) -> String {
-    let parts = url.split_once("://").and_then(|(scheme, rest)| {
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at_checked(end)?;
-        let (person, host) = authority.rsplit_once('@')?;
-        let (name, _) = person.split_once(':')?;
-        Some(format!("{scheme}://{name}:***@{host}{path}"))
-    });
-    parts.unwrap_or_else(|| url.to_owned())
+/// An attempt; every one of a delivery sends the same bytes.
+pub(in crate::http) fn attempt(attempt: &Attempt, method: &str, url: &str, body: &str) -> Value {
+    let headers: Map<String, Value> = attempt
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            let shown = if name == "location" { masking::url(value) } else { value.clone() };
+            (name.clone(), shown.into())
+        })
+        .collect();
+    json!({
+        "number": attempt.number, "started": iso(attempt.started), "method": method, "url": url, "body": body,
+        "status": attempt.status, "error": attempt.error, "connect_ms": attempt.connect_ms,
+        "ms": attempt.elapsed_ms, "headers": headers, "response": attempt.response,
+    })
+}
+
+#[utoipa::path(
+    get, path = "/api/deliveries/{delivery}", tag = "record",
+    params(("delivery" = String, Path, description = "the identifier of the delivery")),
+    responses((status = 200, description = "the delivery, with every attempt", body = Value), Refusals),
+    operation_id = "deliveries_one",
+)]
+pub(in crate::http) async fn one(
+    State(site): State<Site>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Error> {
+    find(&site, &caller, &id).await.map(|found| Json(delivery(&found)))
+}
+
+/// A delivery that the caller may see.
+pub(in crate::http) async fn find(site: &Site, caller: &Caller, id: &str) -> Result<Delivery, Error> {
+    let id: DeliveryId = id.parse().map_err(|_| Error::NotFound("delivery"))?;
+    let found = site.ask(move |store| store.delivery(id)).await?.ok_or(Error::NotFound("delivery"))?;
+    caller.may_read(found.app)?;
+    Ok(found)
 }
 
 /// Pairs for which nothing was sent, from the facts of their conversions, newest first.

@@ -228,7 +228,7 @@ fn mask(value: &mut Value) {
             }
         }
         Value::Array(values) => values.iter_mut().for_each(mask),
-        Value::String(text) if text.contains("://") => *text = crate::http::record::deliveries::masked(text),
+        Value::String(text) if text.contains("://") => *text = crate::http::record::masking::url(text),
         _ => {}
     }
 }

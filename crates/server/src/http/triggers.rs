@@ -1,0 +1,5 @@
+//! How triggers fare and are run: what is ours beside the Publisher API (docs/delivery.md).
+
+pub mod health;
+pub mod running;
+pub mod secrets;
