@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::Config;
 
-pub use body::read_body;
+pub use body::{read_body, read_body_under};
 pub use user_agent::UserAgents;
 
 /// Resolves requests.

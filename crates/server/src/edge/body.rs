@@ -41,10 +41,20 @@ impl Deref for Received {
 /// 413 for a larger one, 408 when it does not arrive within `limits.body_timeout`, 400 when it breaks off or
 /// does not inflate (there is nothing in it that quarantine could show), 503 when bodies under way take all of `limits.bodies_in_flight`.
 pub async fn read_body(site: &Site, request: Request, limit: usize) -> Result<Received, Error> {
-    let (parts, mut body) = request.into_parts();
+    let (parts, body) = request.into_parts();
+    read_body_under(site, &parts.headers, body, limit).await
+}
+
+/// As [`read_body`], for whoever needs the headers afterwards.
+pub async fn read_body_under(
+    site: &Site,
+    headers: &HeaderMap,
+    mut body: Body,
+    limit: usize,
+) -> Result<Received, Error> {
     let permits = site.edge.bodies.clone();
     let patience = site.config.limits.body_timeout;
-    if announced(&parts.headers).is_some_and(|bytes| bytes >= limit as u64) {
+    if announced(headers).is_some_and(|bytes| bytes >= limit as u64) {
         drain(&mut body, patience).await;
         return Err(Error::TooLarge(limit));
     }

@@ -27,12 +27,16 @@ pub(super) enum Fate {
     Refused { status: u16, error: String },
 }
 
+/// A success without anything else to say.
+pub(super) fn accepted() -> Response {
+    let json = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, json)], r#"{"success":"1"}"#).into_response()
+}
+
 /// The answer to one element.
 pub(super) fn single(fate: Fate) -> Response {
     match fate {
-        Fate::Accepted(id) | Fate::Drained(id) => {
-            with_inputs(Json(json!({ "success": "1" })).into_response(), &[id])
-        }
+        Fate::Accepted(id) | Fate::Drained(id) => with_inputs(accepted(), &[id]),
         Fate::Quarantined { id, status, error } => with_inputs(refusal(status, &error), &[id]),
         Fate::Refused { status, error } => refusal(status, &error),
     }
@@ -87,7 +91,10 @@ pub(super) fn refusal(status: u16, error: &str) -> Response {
 
 /// Names the inputs, the first of very many, in the header by which a sender can look them up (DECISIONS 9).
 pub(super) fn with_inputs(mut response: Response, inputs: &[InputId]) -> Response {
-    let list = inputs.iter().take(HEADER_INPUTS_MAX).map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let list = match inputs {
+        [one] => one.to_string(),
+        _ => inputs.iter().take(HEADER_INPUTS_MAX).map(ToString::to_string).collect::<Vec<_>>().join(","),
+    };
     if let Ok(value) = HeaderValue::from_str(&list) {
         response.headers_mut().insert("sextant-input", value);
     }

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
-    extract::{RawQuery, State},
+    extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -18,13 +17,12 @@ use measure::{
     fraud::Scope,
     input::{IdempotencyKey, Input, Payload},
 };
-use serde_json::json;
 use sha2::{Digest, Sha256};
 use wire::link::{Link, LinkEdge};
 
 use super::{
     Peer,
-    answer::{refusal, with_inputs},
+    answer::{accepted, refusal, with_inputs},
     finished::Finished,
     text,
 };
@@ -47,14 +45,9 @@ const UNKNOWN_TRACKER: &str = "<!doctype html><title>Unknown link</title>\
     responses((status = 302, description = "on to the destination of the tracker"), (status = 200, description = "taken; the caller is a server (`pbr=1`)", body = Value), Untaken),
     operation_id = "link_click",
 )]
-pub(in crate::http) async fn click(
-    State(site): State<Site>,
-    peer: Peer,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let link = wire::link::read(&query.unwrap_or_default());
-    let Some(read) = read(&site, &peer, &headers, &link, EngagementKind::Click) else {
+pub(in crate::http) async fn click(State(site): State<Site>, peer: Peer, request: Request) -> Response {
+    let link = wire::link::read(request.uri().query().unwrap_or_default());
+    let Some(read) = read(&site, &peer, request.headers(), &link, EngagementKind::Click) else {
         return unknown_tracker(&site);
     };
     let id = read.input.id;
@@ -63,9 +56,7 @@ pub(in crate::http) async fn click(
     let mut commit = commit(&site, read, !is_server);
     if is_server {
         return match commit.await.unwrap_or(Answer::Unavailable) {
-            Answer::Accepted(id) | Answer::Repeated(id) => {
-                with_inputs(Json(json!({ "success": "1" })).into_response(), &[id])
-            }
+            Answer::Accepted(id) | Answer::Repeated(id) => with_inputs(accepted(), &[id]),
             answer => not_kept(&answer),
         };
     }
@@ -95,14 +86,9 @@ pub(in crate::http) async fn click(
     responses((status = 200, description = "a picture of one pixel"), Untaken),
     operation_id = "link_impression",
 )]
-pub(in crate::http) async fn impression(
-    State(site): State<Site>,
-    peer: Peer,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let link = wire::link::read(&query.unwrap_or_default());
-    let Some(read) = read(&site, &peer, &headers, &link, EngagementKind::Impression) else {
+pub(in crate::http) async fn impression(State(site): State<Site>, peer: Peer, request: Request) -> Response {
+    let link = wire::link::read(request.uri().query().unwrap_or_default());
+    let Some(read) = read(&site, &peer, request.headers(), &link, EngagementKind::Impression) else {
         return unknown_tracker(&site);
     };
     match commit(&site, read, false).await.unwrap_or(Answer::Unavailable) {

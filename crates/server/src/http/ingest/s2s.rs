@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     extract::{Request, State},
-    http::HeaderMap,
+    http::{HeaderMap, request::Parts},
     response::Response,
 };
 use engine::{Answer, Submission};
@@ -36,13 +36,8 @@ use crate::{clock, edge, ledger, site::Site};
     responses((status = 200, description = "durable, decided, postbacks queued; `Sextant-Input` names the inputs", body = Value), Untaken),
     operation_id = "s2s_track_json",
 )]
-pub(in crate::http) async fn track_json(
-    State(site): State<Site>,
-    peer: Peer,
-    headers: HeaderMap,
-    request: Request,
-) -> Response {
-    receive(site, peer, headers, request, Endpoint::TrackJson).await
+pub(in crate::http) async fn track_json(State(site): State<Site>, peer: Peer, request: Request) -> Response {
+    receive(site, peer, request, Endpoint::TrackJson).await
 }
 
 #[utoipa::path(
@@ -54,20 +49,14 @@ pub(in crate::http) async fn track_json(
 pub(in crate::http) async fn identity_link(
     State(site): State<Site>,
     peer: Peer,
-    headers: HeaderMap,
     request: Request,
 ) -> Response {
-    receive(site, peer, headers, request, Endpoint::IdentityLink).await
+    receive(site, peer, request, Endpoint::IdentityLink).await
 }
 
-async fn receive(
-    site: Site,
-    peer: Peer,
-    headers: HeaderMap,
-    request: Request,
-    endpoint: Endpoint,
-) -> Response {
-    let body = match edge::read_body(&site, request, BODY_BYTES_MAX).await {
+async fn receive(site: Site, peer: Peer, request: Request, endpoint: Endpoint) -> Response {
+    let (Parts { headers, .. }, body) = request.into_parts();
+    let body = match edge::read_body_under(&site, &headers, body, BODY_BYTES_MAX).await {
         Ok(body) => body,
         Err(error) => {
             site.ledger.refuse(None);
