@@ -300,12 +300,13 @@ impl Store for Fjall {
         Ok(())
     }
 
-    /// Whoever writes meanwhile waits for the journal, but not for us.
+    /// Whoever writes meanwhile waits for the journal, but not for us. The data alone, with what finds them:
+    /// when the journal was last changed may be forgotten.
     fn sync(&self) -> Result<(), StoreError> {
         let written = self.written.load(Ordering::Acquire);
         if self.synced.load(Ordering::Acquire) < written {
             // Whatever went wrong, fjall takes no more writes afterwards.
-            let done = self.database.persist(PersistMode::SyncAll);
+            let done = self.database.persist(PersistMode::SyncData);
             done.map_err(|error| StoreError::Closed(error.to_string()))?;
             self.synced.fetch_max(written, Ordering::AcqRel);
         }
