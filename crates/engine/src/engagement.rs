@@ -47,8 +47,11 @@ pub(crate) fn sighting(engagement: &Engagement) -> Option<IdempotencyKey> {
         hasher.update([0]);
         hasher.update(identifier);
     }
-    let digest = hasher.finalize();
-    let key = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let mut short = [0; 16];
+    for (to, from) in short.iter_mut().zip(hasher.finalize()) {
+        *to = from;
+    }
+    let key = format!("{:032x}", u128::from_be_bytes(short));
     Some(IdempotencyKey { source: "touch".to_owned(), key })
 }
 

@@ -110,7 +110,7 @@ impl Machine {
         self.refresh()?;
         self.begin_digest_indexes(&requests)?;
         let store = self.store.clone();
-        let mut view = View::open(store.as_ref(), self.next_sequence, &ask(&requests, &self.memory))?;
+        let mut view = View::open(store.as_ref(), self.next_sequence, ask(&requests, &self.memory))?;
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
             let mut of_request = Vec::with_capacity(request.len());
@@ -192,7 +192,7 @@ impl Machine {
     fn index_step(&mut self, app: AppId, length: DigestLength, index: DigestIndex) -> Result<(), StoreError> {
         self.refresh()?;
         let store = self.store.clone();
-        let mut view = View::open(store.as_ref(), self.next_sequence, &Ask::default())?;
+        let mut view = View::open(store.as_ref(), self.next_sequence, Ask::default())?;
         let devices = store.devices(app, index.after, INDEX_STEP_DEVICES)?;
         let index = DigestIndex {
             after: devices.last().map(|device| device.id).or(index.after),

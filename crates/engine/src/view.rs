@@ -28,7 +28,8 @@ pub(crate) struct View<'s> {
     devices: HashMap<DeviceId, Device>,
     changed: BTreeSet<DeviceId>,
     touches: HashMap<(AppId, MatchKey), Touches>,
-    new_touches: HashMap<(AppId, MatchKey), Vec<Touch>>,
+    /// Where in the batch the touches under a key are.
+    new_touches: HashMap<(AppId, MatchKey), Vec<usize>>,
     new_arrivals: HashMap<(AppId, MatchKey), Vec<(Timestamp, InstallId)>>,
     new_installs: HashMap<InstallId, usize>,
     held: HashMap<(AppId, JoinKey), Vec<InputId>>,
@@ -44,7 +45,7 @@ pub(crate) struct View<'s> {
 
 impl<'s> View<'s> {
     /// A view on the last commit, with everything `ask` names loaded in one go.
-    pub(crate) fn open(store: &'s dyn Store, next_sequence: u64, ask: &Ask) -> Result<Self, StoreError> {
+    pub(crate) fn open(store: &'s dyn Store, next_sequence: u64, ask: Ask) -> Result<Self, StoreError> {
         let mut view = Self {
             store,
             device_of: HashMap::new(),
@@ -68,31 +69,42 @@ impl<'s> View<'s> {
         Ok(view)
     }
 
-    fn load(&mut self, ask: &Ask) -> Result<(), StoreError> {
-        let Context { devices, touches, held, seen, credits, counted, .. } = self.store.context(ask)?;
-        for key in &ask.devices {
-            let found = devices.get(key).map(|device| device.id);
-            self.device_of.entry(key.clone()).or_insert(found);
+    fn load(&mut self, ask: Ask) -> Result<(), StoreError> {
+        let Context { devices, mut touches, mut held, mut seen, mut credits, counted, .. } =
+            self.store.context(&ask)?;
+        for key in ask.devices {
+            let found = devices.get(&key).map(|device| device.id);
+            self.device_of.entry(key).or_insert(found);
         }
         for (_, device) in devices {
             self.devices.entry(device.id).or_insert(device);
         }
-        for (app, key, until) in &ask.touches {
-            let place = (*app, key.clone());
-            let (loaded, more) = touches.get(&place).cloned().unwrap_or_default();
-            self.touches.insert(place, (*until, loaded, more));
+        // A key may be asked for twice, though not with two times: what was loaded is with the first.
+        for (app, key, until) in ask.touches {
+            let place = (app, key);
+            let known = self.touches.get(&place).is_some_and(|(loaded_until, ..)| *loaded_until == until);
+            match touches.remove(&place) {
+                None if known => {}
+                found => {
+                    let (loaded, more) = found.unwrap_or_default();
+                    self.touches.insert(place, (until, loaded, more));
+                }
+            }
         }
-        for key in &ask.held {
-            self.held.entry(key.clone()).or_insert_with(|| held.get(key).cloned().unwrap_or_default());
+        for key in ask.held {
+            let found = held.remove(&key);
+            self.held.entry(key).or_insert_with(|| found.unwrap_or_default());
         }
-        for key in &ask.seen {
-            self.seen.entry(key.clone()).or_insert_with(|| seen.get(key).cloned());
+        for key in ask.seen {
+            let found = seen.remove(&key);
+            self.seen.entry(key).or_insert(found);
         }
-        for key in &ask.counted {
-            self.counted.entry(*key).or_insert_with(|| counted.contains_key(key));
+        for key in ask.counted {
+            self.counted.entry(key).or_insert_with(|| counted.contains_key(&key));
         }
-        for key in &ask.credits {
-            self.credits.entry(*key).or_insert_with(|| credits.get(key).cloned().unwrap_or_default());
+        for key in ask.credits {
+            let found = credits.remove(&key);
+            self.credits.entry(key).or_insert_with(|| found.unwrap_or_default());
         }
         Ok(())
     }
@@ -123,7 +135,7 @@ impl<'s> View<'s> {
     pub(crate) fn owner(&mut self, app: AppId, key: &JoinKey) -> Result<Option<DeviceId>, StoreError> {
         let place = (app, key.clone());
         if !self.device_of.contains_key(&place) {
-            self.load(&Ask { devices: vec![place.clone()], ..Ask::default() })?;
+            self.load(Ask { devices: vec![place.clone()], ..Ask::default() })?;
         }
         Ok(self.device_of.get(&place).copied().flatten())
     }
@@ -140,7 +152,7 @@ impl<'s> View<'s> {
             loaded.is_none_or(|(loaded_until, ..)| *loaded_until != until)
         });
         let touches: Vec<_> = missing.map(|key| (app, key.clone(), until)).collect();
-        if touches.is_empty() { Ok(()) } else { self.load(&Ask { touches, ..Ask::default() }) }
+        if touches.is_empty() { Ok(()) } else { self.load(Ask { touches, ..Ask::default() }) }
     }
 
     /// The newest touches under `key` that are not later than `until`, and whether there are more.
@@ -152,12 +164,13 @@ impl<'s> View<'s> {
     ) -> Result<(Vec<Touch>, bool), StoreError> {
         let place = (app, key.clone());
         if self.touches.get(&place).is_none_or(|(loaded_until, ..)| *loaded_until != until) {
-            self.load(&Ask { touches: vec![(app, key.clone(), until)], ..Ask::default() })?;
+            self.load(Ask { touches: vec![(app, key.clone(), until)], ..Ask::default() })?;
         }
         let (mut touches, mut more) =
             self.touches.get(&place).map(|(_, touches, more)| (touches.clone(), *more)).unwrap_or_default();
         if let Some(new) = self.new_touches.get(&place) {
-            touches.extend(new.iter().filter(|touch| touch.time <= until).cloned());
+            let new = new.iter().filter_map(|place| self.batch.touches.get(*place)).map(|(.., touch)| touch);
+            touches.extend(new.filter(|touch| touch.time <= until).cloned());
             touches.sort_by_key(|touch| std::cmp::Reverse((touch.time, touch.content_key, touch.id)));
             more |= touches.len() > TOUCHES_PER_KEY_MAX;
             touches.truncate(TOUCHES_PER_KEY_MAX);
@@ -253,7 +266,7 @@ impl<'s> View<'s> {
     pub(crate) fn held(&mut self, app: AppId, key: &JoinKey) -> Result<Vec<InputId>, StoreError> {
         let place = (app, key.clone());
         if !self.held.contains_key(&place) {
-            self.load(&Ask { held: vec![place.clone()], ..Ask::default() })?;
+            self.load(Ask { held: vec![place.clone()], ..Ask::default() })?;
         }
         Ok(self.held.get(&place).cloned().unwrap_or_default())
     }
@@ -267,7 +280,7 @@ impl<'s> View<'s> {
     ) -> Result<Option<Seen>, StoreError> {
         let place = (app, key.clone());
         if !self.seen.contains_key(&place) {
-            self.load(&Ask { seen: vec![place.clone()], ..Ask::default() })?;
+            self.load(Ask { seen: vec![place.clone()], ..Ask::default() })?;
         }
         let seen = self.seen.get(&place).cloned().flatten();
         Ok(seen.filter(|seen| now.since(seen.received) <= IDEMPOTENCY_MS))
@@ -276,7 +289,7 @@ impl<'s> View<'s> {
     /// Whether an aggregate postback was counted before.
     pub(crate) fn counted(&mut self, app: AppId, key: AggregateKey) -> Result<bool, StoreError> {
         if !self.counted.contains_key(&(app, key)) {
-            self.load(&Ask { counted: vec![(app, key)], ..Ask::default() })?;
+            self.load(Ask { counted: vec![(app, key)], ..Ask::default() })?;
         }
         Ok(self.counted.get(&(app, key)).copied().unwrap_or_default())
     }
@@ -285,7 +298,7 @@ impl<'s> View<'s> {
     pub(crate) fn credits(&mut self, app: AppId, touch: TouchId) -> Result<Vec<Credit>, StoreError> {
         let place = (app, touch);
         if !self.credits.contains_key(&place) {
-            self.load(&Ask { credits: vec![place], ..Ask::default() })?;
+            self.load(Ask { credits: vec![place], ..Ask::default() })?;
         }
         Ok(self.credits.get(&place).cloned().unwrap_or_default())
     }
@@ -363,7 +376,7 @@ impl<'s> View<'s> {
     }
 
     pub(crate) fn add_touch(&mut self, app: AppId, key: MatchKey, touch: Touch) {
-        self.new_touches.entry((app, key.clone())).or_default().push(touch.clone());
+        self.new_touches.entry((app, key.clone())).or_default().push(self.batch.touches.len());
         self.batch.touches.push((app, key, touch));
     }
 

@@ -32,7 +32,9 @@ pub(crate) trait Record: Serialize + DeserializeOwned {
 
     /// The bytes.
     fn encode(&self) -> Result<Vec<u8>, StoreError> {
-        let mut bytes = vec![VERSION];
+        // About what it takes with its texts: growing by doubling would copy every record several times.
+        let mut bytes = Vec::with_capacity(size_of::<Self>() + 32);
+        bytes.push(VERSION);
         rmp_serde::encode::write(&mut bytes, self).map_err(|error| unsound::<Self>(&error))?;
         Ok(bytes)
     }

@@ -9,6 +9,7 @@ use fjall::{Database, OwnedWriteBatch, PersistMode};
 use measure::{
     DeliveryId, DeviceId, KeyId, Timestamp,
     catalogue::Change,
+    engagement::Touch,
     ledger::Tally,
     postback::{Delivery, DeliveryState, Suppression},
 };
@@ -116,9 +117,16 @@ impl Draft {
         for device in &batch.devices {
             self.put(Space::Devices, key::device(device.app, device.id), device)?;
         }
+        // A touch lies under several keys, one after the other.
+        let mut last: Option<(&Touch, Vec<u8>)> = None;
         for (app, under, touch) in &batch.touches {
             let key = key::touch(*app, under, touch.time, touch.content_key, touch.id);
-            self.put(Space::Touches, key, touch)?;
+            let bytes = match last.take() {
+                Some((same, bytes)) if same == touch => bytes,
+                _ => touch.encode()?,
+            };
+            self.writes.insert((Space::Touches, key), Some(bytes.clone()));
+            last = Some((touch, bytes));
         }
         for (app, under, installed, install) in &batch.arrivals {
             let key = key::arrival(*app, under, *installed, *install);
