@@ -4,6 +4,7 @@ mod authentication;
 mod bodies;
 mod consent;
 mod fields;
+mod health;
 mod held;
 mod quarantine;
 mod web;

@@ -13,7 +13,7 @@ use crate::{
     link::{IdentityLink, Update},
     postback::Suppression,
     skad::AggregatePostback,
-    source::Ignored,
+    source::{Ignored, Via},
 };
 
 /// What came in.
@@ -82,6 +82,9 @@ pub struct Input {
     pub flags: Flags,
     /// What it says.
     pub payload: Payload,
+    /// Which way it came in.
+    #[serde(default)]
+    pub via: Via,
 }
 
 /// A pair of trigger and conversion for which nothing was sent, and why.

@@ -12,6 +12,7 @@ pub mod engagement;
 pub mod event;
 pub mod flag;
 pub mod fraud;
+pub mod health;
 pub mod id;
 pub mod identifier;
 pub mod input;

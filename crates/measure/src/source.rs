@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{AppId, SourceId, Timestamp, catalogue::Sealed};
 
 /// The platform of a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SourceKind {
     /// Server-to-server calls in our own format.
     S2s,
@@ -42,6 +42,21 @@ impl SourceKind {
     #[must_use]
     pub const fn is_mapped(self) -> bool {
         matches!(self, Self::Segment | Self::Amplitude)
+    }
+}
+
+/// Which way an input of an app came in. Links and what Apple sends have no source and say nothing here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Via {
+    /// The platform that sent it.
+    pub kind: SourceKind,
+    /// The source, where one is set up.
+    pub source: Option<SourceId>,
+}
+
+impl Default for Via {
+    fn default() -> Self {
+        Self { kind: SourceKind::S2s, source: None }
     }
 }
 

@@ -185,6 +185,7 @@ fn record() -> OpenApiRouter<Site> {
         .routes(routes!(record::inputs::quarantine))
         .routes(routes!(record::inputs::event_names))
         .routes(routes!(record::skad::list))
+        .routes(routes!(record::health::of_app))
 }
 
 /// Who works with the account, and what they changed.

@@ -161,6 +161,7 @@ impl World {
         }
         Input {
             id: InputId(uuid),
+            via: measure::source::Via::default(),
             received: at(seconds),
             app: APP,
             catalogue: self.catalogue.version,

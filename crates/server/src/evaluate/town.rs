@@ -139,6 +139,7 @@ fn read(catalogue: &Catalogue, user_agents: &UserAgents, call: &Call) -> anyhow:
     };
     Ok(Input {
         id: input_id(call.received, call.mark, call.again),
+        via: measure::source::Via::default(),
         received,
         app: app.id,
         catalogue: catalogue.version,

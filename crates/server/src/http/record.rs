@@ -4,6 +4,7 @@ pub(super) mod attribution;
 pub(super) mod deliveries;
 mod events;
 pub(super) mod explain;
+pub(super) mod health;
 pub(super) mod inputs;
 pub(super) mod ledger;
 pub(super) mod masking;

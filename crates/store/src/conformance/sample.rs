@@ -262,6 +262,7 @@ pub fn fact(sequence: u64) -> Fact {
         sequence,
         input: Input {
             id: input(n),
+            via: measure::source::Via::default(),
             received: day(1),
             app: APP,
             catalogue: 3,

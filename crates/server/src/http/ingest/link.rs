@@ -158,6 +158,7 @@ fn read(site: &Site, peer: &Peer, headers: &HeaderMap, link: &Link, kind: Engage
     }
     let input = Input {
         id: clock::new_id(received),
+        via: measure::source::Via::default(),
         received,
         app: app.id,
         catalogue: catalogue.version,

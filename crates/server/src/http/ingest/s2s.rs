@@ -13,6 +13,7 @@ use measure::{
     catalogue::{App, AuthMode, Catalogue},
     flag::Flag,
     input::{IdempotencyKey, Input, Quarantined},
+    source::{SourceKind, Via},
 };
 use wire::{
     auth::{AuthOutcome, authenticate},
@@ -192,12 +193,19 @@ impl Call<'_> {
                     body: parsed.body,
                     flags: parsed.flags,
                     payload: parsed.payload,
+                    via: self.via(app, element),
                 };
                 let submission = Submission::Input(Box::new(input), self.catalogue.clone());
                 let step = Step::Take { submission, browser: is_browser(app, element) };
                 Prepared { app: Some(app.id), step }
             }
         }
+    }
+
+    /// Which way it came in: by our own format, or from a browser.
+    fn via(&self, app: &App, element: &Element) -> Via {
+        let kind = if element.is_web_sdk() { SourceKind::Web } else { SourceKind::S2s };
+        Via { kind, source: self.catalogue.source_of(app.id, kind).map(|source| source.id) }
     }
 
     fn read(&self, edge: &Edge<'_>, app: &App, element: &Element) -> Result<wire::s2s::Parsed, Refusal> {

@@ -97,6 +97,7 @@ impl Call<'_> {
         }
         let input = Input {
             id: clock::new_id(self.received),
+            via: measure::source::Via::default(),
             received: self.received,
             app: app.id,
             catalogue: self.catalogue.version,

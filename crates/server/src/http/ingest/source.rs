@@ -11,7 +11,7 @@ use measure::{
     AppId, Timestamp,
     catalogue::{App, Catalogue, Sealed},
     input::{IdempotencyKey, Input, Quarantined},
-    source::{Mapping, Source, SourceKind, Streams},
+    source::{Mapping, Source, SourceKind, Streams, Via},
 };
 use wire::{refusal::Refusal, s2s::Parsed};
 
@@ -108,6 +108,7 @@ impl Request<'_> {
             body: parsed.body,
             flags: parsed.flags,
             payload: parsed.payload,
+            via: Via { kind: known.kind, source: known.source.as_ref().map(|source| source.id) },
         };
         let submission = Submission::Input(Box::new(input), self.catalogue.clone());
         Prepared { app: Some(known.app.id), step: Step::Take { submission, browser: true } }

@@ -112,7 +112,7 @@ pub(in crate::http) async fn device(
 }
 
 /// The install of a device, by whatever names it.
-fn find(
+pub(super) fn find(
     store: &dyn Store,
     app: AppId,
     device: &str,
