@@ -2,5 +2,7 @@
 
 mod delivery;
 mod rendering;
+mod replay;
 mod running;
 mod suppression;
+mod trial;

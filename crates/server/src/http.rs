@@ -40,6 +40,7 @@ use crate::{
 };
 
 pub use ingest::AppLimits;
+pub use record::replay::Replays;
 
 /// Everything on one address.
 pub fn all(site: &Site) -> Router {
@@ -238,6 +239,11 @@ fn delivering() -> OpenApiRouter<Site> {
         .routes(routes!(triggers::running::resume))
         .routes(routes!(triggers::secrets::list, triggers::secrets::create))
         .routes(routes!(triggers::secrets::delete))
+        .routes(routes!(triggers::trial::test))
+        .routes(routes!(triggers::trial::render))
+        .routes(routes!(record::replay::one))
+        .routes(routes!(record::replay::many))
+        .routes(routes!(record::replay::progress))
 }
 
 fn health() -> OpenApiRouter<Site> {

@@ -106,7 +106,12 @@ pub async fn serve_until(
     let admin = config.server.admin_listen.map(listen).transpose()?;
     let courier = courier(&config, store.clone(), signing::secrets(&catalogue, &vault))?;
     let wake = courier.handle();
-    let delivery = Delivering { wake: wake.clone(), health: courier.health() };
+    let delivery = Delivering {
+        wake: wake.clone(),
+        health: courier.health(),
+        sender: courier.sender(),
+        replays: Arc::default(),
+    };
     let (engine, writer) =
         Engine::start(store.clone(), catalogue.current(), engine::Options::default(), move || wake.wake())?;
     lifecycle.spawn("the courier", run_courier(courier, lifecycle.stop()));

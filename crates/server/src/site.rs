@@ -2,12 +2,17 @@
 
 use std::{net::SocketAddr, ops::Deref, sync::Arc};
 
-use courier::{AdServices, Handle, Health};
+use courier::{AdServices, Handle, Health, Sender};
 use store::Store;
 use wire::skad::TrustedKeys;
 
 use crate::{
-    catalogue::CatalogueService, config::Config, edge::Edge, http::AppLimits, ledger::Ledger, vault::Vault,
+    catalogue::CatalogueService,
+    config::Config,
+    edge::Edge,
+    http::{AppLimits, Replays},
+    ledger::Ledger,
+    vault::Vault,
 };
 
 /// The running program as handlers see it: one pointer, cloned several times per request.
@@ -62,6 +67,10 @@ pub struct Delivering {
     pub wake: Handle,
     /// How the triggers fare.
     pub health: Arc<Health>,
+    /// Sends single requests.
+    pub sender: Sender,
+    /// Replays under way and done.
+    pub replays: Arc<Replays>,
 }
 
 #[cfg(test)]
@@ -77,7 +86,12 @@ impl Delivering {
             none,
         );
         let courier = courier.unwrap();
-        Self { wake: courier.handle(), health: courier.health() }
+        Self {
+            wake: courier.handle(),
+            health: courier.health(),
+            sender: courier.sender(),
+            replays: Arc::default(),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub(super) mod health;
 pub(super) mod inputs;
 pub(super) mod ledger;
 pub(super) mod masking;
+pub(super) mod replay;
 pub(super) mod skad;
 
 use jiff::fmt::strtime;

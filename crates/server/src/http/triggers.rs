@@ -3,3 +3,4 @@
 pub mod health;
 pub mod running;
 pub mod secrets;
+pub mod trial;
