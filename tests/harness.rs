@@ -4,6 +4,7 @@ pub mod answer;
 pub mod app;
 pub mod browser;
 pub mod device;
+pub mod faults;
 pub mod load;
 pub mod moment;
 pub mod program;

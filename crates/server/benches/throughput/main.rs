@@ -46,6 +46,8 @@ const SPREAD: u64 = 1_000_003;
 const WARM_UP: Duration = Duration::from_secs(1);
 /// How long each baseline is measured each time.
 const BASELINE: Duration = Duration::from_secs(1);
+/// Events in a batch of Segment's.
+const BATCH: usize = 100;
 const FOREVER: Duration = Duration::from_secs(3_600);
 const KEY: &str = "7B0B6D52-93CC-4C5D-8D60-2F5B9F0C7A11";
 const USER_AGENT: &str = "Mozilla/5.0 (Linux; Android 14; SM-S918B) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36";
@@ -81,6 +83,12 @@ async fn bench() -> anyhow::Result<()> {
     bench.send(0, DEVICES, &install(&account, "known", None)).await?;
     bench.next = DEVICES;
     bench.row("events, durable and joined", 200, &at("/track/json", &event), false).await?;
+    let batches = at("/v1/batch", &segment_batch(&account));
+    bench.row("events in Segment batches of 100", 200, &batches, false).await?;
+    if let Some(row) = bench.rows.last_mut() {
+        // What is held against the baselines is events, not requests.
+        row.measured.requests *= BATCH;
+    }
     let mut stored = 0;
     for size in sizes {
         let begun = Instant::now();
@@ -265,6 +273,23 @@ fn event(account: &Account) -> Body {
             r#"{{"action":"event","kochava_app_id":"{app}","kochava_device_id":"known-{device}","data":{{"app_version":"3.4.1","origination_ip":"{}","device_ua":"{USER_AGENT}","device_ver":"","device_ids":{{"adid":"","android_id":""}},"event_name":"Purchase","currency":"EUR","event_data":{{"order_id":"o-{number}","name":"Sky Boots","quantity":1,"sum":14.99}}}}}}"#,
             address(device)
         )
+    })
+}
+
+/// A batch of events of known devices, as Segment's libraries send them.
+fn segment_batch(account: &Account) -> Body {
+    let app = account.app(Platform::Android).guid.clone();
+    Arc::new(move |number| {
+        let event = |place: u64| {
+            let number = number * BATCH as u64 + place;
+            let device = number.wrapping_mul(7_919) % DEVICES;
+            format!(
+                r#"{{"type":"track","event":"Order Completed","anonymousId":"known-{device}","messageId":"m-{number}","timestamp":"2025-10-09T08:53:20.000Z","properties":{{"order_id":"o-{number}","name":"Sky Boots","quantity":1,"revenue":14.99,"currency":"EUR"}},"context":{{"ip":"{}","userAgent":"{USER_AGENT}","app":{{"version":"3.4.1"}}}}}}"#,
+                address(device)
+            )
+        };
+        let events: Vec<String> = (0..BATCH as u64).map(event).collect();
+        format!(r#"{{"writeKey":"{app}","batch":[{}]}}"#, events.join(","))
     })
 }
 

@@ -146,7 +146,8 @@ impl Received<'_> {
             Err(problem) => return self.unreadable(&request, &problem),
         };
         let Some(known) = Known::named(&request.catalogue, SourceKind::Amplitude, &upload.api_key) else {
-            let error = "Invalid API key".to_owned();
+            // Libraries look for these words, with the colon.
+            let error = format!("Invalid API key: {}", upload.api_key);
             let one = |call: &Result<Call, Unusable>| {
                 let refused = Refusal { status: 400, error: error.clone() };
                 request.quarantine(None, &upload.api_key, text_of(call), refused)
@@ -315,7 +316,7 @@ fn refusal(endpoint: Endpoint, status: u16, error: &str, fields: Map<String, Val
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = if endpoint.is_identify() {
         let word = match error {
-            "Invalid API key" => "invalid_api_key",
+            text if text.starts_with("Invalid API key") => "invalid_api_key",
             "Request missing required field" if fields.get("missing_field") == Some(&json!("api_key")) => {
                 "invalid_api_key"
             }

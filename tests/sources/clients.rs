@@ -1,0 +1,227 @@
+//! The platforms' own client libraries, installed from their registries and pointed at a running server;
+//! then the same through answers that go wrong. What Sextant has afterwards is what was sent, once each.
+//!
+//! Where a registry is missing, a test says that it is skipped.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::OnceCell;
+
+use crate::harness::{
+    App, Server, Value,
+    faults::{Fault, Faults},
+    json, now_ms, within,
+};
+
+/// How long a library may take.
+const PATIENCE: Duration = Duration::from_secs(50);
+/// How long their installation may take.
+const INSTALLING: Duration = Duration::from_secs(240);
+/// Where libraries are installed, beside everything else that is built.
+const PLACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/clients");
+const LISTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/clients");
+
+/// What goes wrong, one answer after the other, for libraries that retry at once.
+const WRONG: [Fault; 4] = [Fault::TooMany, Fault::Turned(503), Fault::Lost(500), Fault::Lost(502)];
+
+/// What a client sends.
+struct Plan {
+    device: String,
+    user: &'static str,
+    installed: i64,
+    purchases: Vec<(i64, f64)>,
+}
+
+impl Plan {
+    fn new(device: &str) -> Self {
+        let hour = 3_600_000;
+        let now = now_ms();
+        let purchases = vec![(now - 20 * hour, 14.98), (now - 10 * hour, 0.5), (now - hour, 1_200.0)];
+        Self { device: device.to_owned(), user: "user-4242", installed: now - 30 * hour, purchases }
+    }
+
+    fn text(&self) -> String {
+        let purchases: Vec<Value> = self
+            .purchases
+            .iter()
+            .map(|(time, revenue)| json!({ "time": time, "revenue": revenue }))
+            .collect();
+        json!({ "device": self.device, "user": self.user, "installed": self.installed, "purchases": purchases })
+            .to_string()
+    }
+
+    /// Fails the test unless Sextant has exactly what was sent. `late` is how far a request that was sent
+    /// again may have moved its times (milliseconds): its library writes the time of sending but once.
+    async fn arrived(&self, app: &App, faults: &Faults, late: i64) {
+        let wanted = self.purchases.len() + 2;
+        let inputs = within(PATIENCE, &format!("{wanted} inputs"), async || {
+            Some(faults.inputs()).filter(|inputs| inputs.len() >= wanted && faults.left() == 0)
+        })
+        .await;
+        let mut events = Vec::new();
+        let mut kinds = Vec::new();
+        for input in &inputs {
+            let row = app.server.input(input).await;
+            kinds.push(row["kind"].as_str().unwrap_or_default().to_owned());
+            let time = row["time"].as_str().and_then(|time| time.parse::<jiff::Timestamp>().ok());
+            match row["kind"].as_str() {
+                Some("install") => self.near(time, self.installed, late),
+                Some("event") => events.push((time, row)),
+                _ => {}
+            }
+        }
+        kinds.sort_unstable();
+        assert_eq!(kinds, ["event", "event", "event", "identity_link", "install"], "{:?}", faults.statuses());
+        events.sort_by_key(|(time, _)| *time);
+        for ((time, row), (wanted, revenue)) in events.iter().zip(&self.purchases) {
+            self.near(*time, *wanted, late);
+            assert_eq!(row["event"]["name"], "Purchase", "{row}");
+            let amount = row["event"]["amount"].as_str().and_then(|amount| amount.parse::<f64>().ok());
+            assert_eq!(amount, Some(*revenue), "{row}");
+        }
+        let ledger = app.server.balanced().await;
+        let by_kind = &ledger["inputs"]["by_kind"];
+        assert_eq!(by_kind, &json!({ "event": 3, "identity_link": 1, "install": 1 }), "once each: {ledger}");
+        assert_eq!(faults.left(), 0, "every fault was met: {:?}", faults.statuses());
+    }
+
+    fn near(&self, time: Option<jiff::Timestamp>, wanted: i64, late: i64) {
+        let time = time.map_or(0, |time| time.as_millisecond());
+        assert!((time - wanted).abs() <= late, "{time} is not {wanted}, give or take {late} ms");
+    }
+}
+
+/// Runs a client through a proxy without faults and through one with them.
+async fn check<T>(late: i64, run: impl AsyncFn(String, String, String) -> T) {
+    for faults in [Vec::new(), WRONG.to_vec()] {
+        let server = Server::start().await;
+        let app = server.app("Android").await;
+        let plan = Plan::new("device-77");
+        let late = if faults.is_empty() { 2_000 } else { late };
+        let proxy = Faults::before(server.address(), faults).await;
+        let _running = run(format!("http://{}", proxy.address()), app.guid.clone(), plan.text()).await;
+        plan.arrived(&app, &proxy, late).await;
+    }
+}
+
+/// Runs a command to its end; says why when it fails.
+async fn run(command: &mut Command, patience: Duration) -> Result<(), String> {
+    let words = tempfile::NamedTempFile::new().map_err(|error| error.to_string())?;
+    let errors = words.reopen().map_err(|error| error.to_string())?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
+    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    let begun = Instant::now();
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status.success(),
+            Ok(None) if begun.elapsed() < patience => tokio::time::sleep(Duration::from_millis(20)).await,
+            _ => {
+                let _ = child.kill();
+                let _ = child.wait();
+                break false;
+            }
+        }
+    };
+    if status { Ok(()) } else { Err(std::fs::read_to_string(words.path()).unwrap_or_default()) }
+}
+
+/// Runs a client to its end, which has to be a success.
+async fn client(program: &Path, arguments: &[&str], directory: &Path) {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(directory).env("NODE_PATH", directory.join("node_modules"));
+    let done = run(&mut command, PATIENCE).await;
+    assert_eq!(done, Ok(()), "{}", program.display());
+}
+
+/// The directory of the node libraries, installed; `None` where that is not possible.
+async fn node() -> Option<PathBuf> {
+    static INSTALLED: OnceCell<Result<(), String>> = OnceCell::const_new();
+    let place = Path::new(PLACE).join("node");
+    let install = async {
+        std::fs::create_dir_all(&place).map_err(|error| error.to_string())?;
+        for list in ["package.json", "package-lock.json"] {
+            std::fs::copy(Path::new(LISTS).join(list), place.join(list))
+                .map_err(|error| error.to_string())?;
+        }
+        let arguments =
+            ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--prefer-offline"];
+        run(Command::new("npm").args(arguments).current_dir(&place), INSTALLING).await
+    };
+    installed("the libraries from npm", INSTALLED.get_or_init(|| install).await)?;
+    Some(place)
+}
+
+/// The python that has the libraries, installed; `None` where that is not possible.
+async fn python() -> Option<PathBuf> {
+    static INSTALLED: OnceCell<Result<(), String>> = OnceCell::const_new();
+    let place = Path::new(PLACE).join("python");
+    let python = place.join("bin/python");
+    let install = async {
+        if !python.exists() {
+            run(Command::new("python3").args(["-m", "venv"]).arg(&place), INSTALLING).await?;
+        }
+        let list = Path::new(LISTS).join("requirements.txt");
+        let arguments = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
+        run(Command::new(&python).args(arguments).arg(list), INSTALLING).await
+    };
+    installed("the libraries from PyPI", INSTALLED.get_or_init(|| install).await)?;
+    Some(python)
+}
+
+fn installed(what: &str, outcome: &Result<(), String>) -> Option<()> {
+    if let Err(error) = outcome {
+        eprintln!("cannot install {what}: {}", error.lines().last().unwrap_or_default());
+    }
+    outcome.as_ref().ok().copied()
+}
+
+fn skipped(test: &str) {
+    eprintln!("SKIPPED {test}: what it needs is not here (see .ci/run)");
+}
+
+fn script(name: &str) -> String {
+    format!("{LISTS}/{name}")
+}
+
+#[tokio::test]
+async fn segment_analytics_node() {
+    let Some(place) = node().await else { return skipped("segment_analytics_node") };
+    check(8_000, async |host, key, plan| {
+        client(Path::new("node"), &[&script("segment_node.cjs"), &host, &key, &plan], &place).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn segment_analytics_python() {
+    let Some(python) = python().await else { return skipped("segment_analytics_python") };
+    for compression in ["plain", "gzip"] {
+        check(8_000, async |host, key, plan| {
+            let arguments = [&script("segment_python.py"), &host, &key, &plan, compression];
+            client(&python, &arguments, Path::new(LISTS)).await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn amplitude_analytics_node() {
+    let Some(place) = node().await else { return skipped("amplitude_analytics_node") };
+    check(8_000, async |host, key, plan| {
+        client(Path::new("node"), &[&script("amplitude_node.cjs"), &host, &key, &plan], &place).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn amplitude_analytics_python() {
+    let Some(python) = python().await else { return skipped("amplitude_analytics_python") };
+    check(8_000, async |host, key, plan| {
+        client(&python, &[&script("amplitude_python.py"), &host, &key, &plan], Path::new(LISTS)).await;
+    })
+    .await;
+}
