@@ -1,7 +1,7 @@
 //! The platforms' own client libraries, installed from their registries and pointed at a running server;
 //! then the same through answers that go wrong. What Sextant has afterwards is what was sent, once each.
 //!
-//! Where a registry is missing, a test says that it is skipped.
+//! Where a registry or Chromium is missing, a test says that it is skipped.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,7 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::OnceCell;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    sync::OnceCell,
+};
 
 use crate::harness::{
     App, Server, Value,
@@ -24,6 +28,7 @@ const INSTALLING: Duration = Duration::from_secs(240);
 /// Where libraries are installed, beside everything else that is built.
 const PLACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/clients");
 const LISTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/clients");
+const CHROMIUM: &str = "/usr/bin/chromium";
 
 /// What goes wrong, one answer after the other, for libraries that retry at once.
 const WRONG: [Fault; 4] = [Fault::TooMany, Fault::Turned(503), Fault::Lost(500), Fault::Lost(502)];
@@ -224,4 +229,82 @@ async fn amplitude_analytics_python() {
         client(&python, &[&script("amplitude_python.py"), &host, &key, &plan], Path::new(LISTS)).await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn segment_analytics_next_in_a_browser() {
+    let place = node().await;
+    let Some(place) = place.filter(|_| Path::new(CHROMIUM).exists()) else {
+        return skipped("segment_analytics_next_in_a_browser");
+    };
+    let library = std::fs::read(place.join("node_modules/@segment/analytics-next/dist/umd/index.js"));
+    let library = library.expect("the library has a bundle for browsers");
+    check(60_000, async |host, key, plan| {
+        let host = host.trim_start_matches("http://");
+        browse(&library, host, &key, &plan).await
+    })
+    .await;
+}
+
+/// Opens the page of the test in a browser of its own, which stays because the library may have to retry.
+async fn browse(library: &[u8], host: &str, key: &str, plan: &str) -> (Browser, tempfile::TempDir) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let profile = tempfile::tempdir().expect("a directory");
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([("host", host), ("key", key), ("plan", plan)])
+        .finish();
+    let mut browser = Command::new(CHROMIUM);
+    browser.args([
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]);
+    browser.arg(format!("--user-data-dir={}", profile.path().display()));
+    browser.arg(format!("http://{address}/page?{query}"));
+    browser.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let browser = Browser(browser.spawn().expect("the browser starts"));
+    let page = std::fs::read(script("segment_browser.html")).expect("the page");
+    let serving = async {
+        loop {
+            let Ok((mut stream, _)) = listener.accept().await else { continue };
+            let mut head = Vec::new();
+            while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+                if stream.read_buf(&mut head).await.unwrap_or(0) == 0 {
+                    break;
+                }
+            }
+            let line = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
+            let (kind, body): (&str, &[u8]) = match line.split(' ').nth(1).unwrap_or_default() {
+                path if path.starts_with("/page") => ("text/html", &page),
+                "/index.js" => ("text/javascript", library),
+                path if path.starts_with("/done?") => return path.trim_start_matches("/done?").to_owned(),
+                _ => ("text/plain", b""),
+            };
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all(head.as_bytes()).await;
+            let _ = stream.write_all(body).await;
+        }
+    };
+    let done = tokio::time::timeout(PATIENCE, serving).await.expect("the page is done in time");
+    assert_eq!(done, "sent");
+    (browser, profile)
+}
+
+/// A browser that ends with its test.
+struct Browser(std::process::Child);
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
