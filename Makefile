@@ -1,6 +1,6 @@
 # What a person runs. Everything is a thin wrapper over cargo.
 
-.PHONY: demo test ci bench bench-full bless
+.PHONY: demo test ci bench bench-full bench-delivery bless
 
 demo: ## build, start the server with a demo account and simulated traffic, keep serving
 	cargo run --release --locked -- demo
@@ -16,6 +16,9 @@ bench: ## throughput against baselines of the same run
 
 bench-full: ## the same, and installs with 10 million touches stored: takes half an hour and 10 GB of disk
 	SEXTANT_BENCH_TOUCHES=100000,1000000,10000000 cargo bench --locked -p server --bench throughput
+
+bench-delivery: ## postbacks a second against the bare HTTP client of the same run
+	cargo bench --locked -p courier --bench postbacks
 
 bless: ## write missing golden records
 	STORE_BLESS=1 cargo test -p store --locked
