@@ -198,3 +198,30 @@ async fn a_promise_survives_the_very_next_moment() {
     let ledger = server.balanced().await;
     assert_eq!(ledger["inputs"]["accepted"], 10, "{ledger}");
 }
+
+/// Postbacks that are on their way when the process dies go out again at once when it is back: nothing waits
+/// for a lease to end, nothing is lost, and each goes by one identifier.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_while_postbacks_are_on_their_way_loses_none() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    let app = server.app("Android").await;
+    sink.on("/install", [Reply::Hang]);
+    app.trigger("install", json!({ "cpi_mostback_url": sink.url("/install?d={delivery_id}") })).await;
+    for n in 0..50 {
+        app.install(&format!("SX-{n}"), json!({})).await;
+    }
+    sink.receives("/install", 20).await;
+    server.kill9();
+    // The next process is answered with resets, then well.
+    sink.on("/install", [Reply::Reset, Reply::Reset, Reply::Reset, Reply::Status(200)]);
+    server.start_again().await;
+    let delivered = server.settled("", "delivered", 50).await;
+    assert_eq!(delivered.len(), 50);
+    let once: std::collections::BTreeSet<_> =
+        sink.all().iter().filter_map(|hit| hit.parameter("d")).collect();
+    assert_eq!(once.len(), 50, "one identifier each");
+    let retried = delivered.iter().filter(|row| row["attempts_made"] == 2).count();
+    assert!(retried <= 3, "only what was reset: {retried}");
+    server.balanced().await;
+}

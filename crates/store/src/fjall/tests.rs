@@ -188,3 +188,31 @@ fn everything_is_there_after_flushes_and_compactions() {
     let ask = Ask { touches: vec![(APP, match_key(2), day(1))], ..Ask::default() };
     assert_eq!(store.context(&ask).unwrap().touches[&(APP, match_key(2))].0, [touch(2, day(1))]);
 }
+
+/// However much is pending, a restart reads one place of each queue, and what is due comes in its order. Ten
+/// thousand; `SEXTANT_TEST_PENDING=100000` for more.
+#[test]
+fn many_pending_deliveries_are_there_after_a_restart() {
+    let count = std::env::var("SEXTANT_TEST_PENDING").map_or(10_000, |count| count.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let numbers: Vec<u128> = (1..=count).collect();
+    for some in numbers.chunks(1_000) {
+        let of = |n: &u128| Delivery { trigger: TriggerId((n % 50) as u64 + 1), ..delivery(*n, day(1)) };
+        store.write(&Batch { deliveries: some.iter().map(of).collect(), ..Batch::default() }).unwrap();
+    }
+    store.sync().unwrap();
+    assert_eq!(store.lease(day(1), day(2), 300).unwrap().len(), 300);
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(store.outbox().next_due(), Some(day(1)));
+    let mut seen = HashSet::new();
+    loop {
+        let leases = store.lease(day(1), day(2), 1_000).unwrap();
+        if leases.is_empty() {
+            break;
+        }
+        seen.extend(leases.into_iter().map(|lease| lease.delivery.id));
+    }
+    assert_eq!(seen.len() as u128, count, "all of them, those that the process before had leased as well");
+}
