@@ -4,5 +4,6 @@
 mod apps;
 mod campaigns;
 mod keys;
+mod publisher;
 mod team;
 mod triggers;

@@ -1,6 +1,8 @@
 //! Takes the user agent rules of uap-core from where they lie inside the package of the `ua-parser` crate
 //! and leaves them, as JSON, in `OUT_DIR/user_agents.json`. So rules and code always have one version, and
 //! the program needs no YAML.
+//!
+//! The templates of `partners/` are put into the program as they are.
 
 use std::{env, error::Error, fs, path::Path, path::PathBuf, process::Command};
 
@@ -13,6 +15,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     let yaml = fs::read_to_string(&rules).map_err(|e| format!("{}: {e}", rules.display()))?;
     let target = Path::new(&env::var("OUT_DIR")?).join("user_agents.json");
     fs::write(target, serde_json::to_vec(&parse(&yaml)?)?)?;
+    embed_partners()
+}
+
+/// Leaves the files of `partners/` in `OUT_DIR/partners.rs`, as a list of names and texts.
+fn embed_partners() -> Result<(), Box<dyn Error>> {
+    let folder = Path::new("../../partners").canonicalize()?;
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(&folder)?.map(|file| Ok::<_, std::io::Error>(file?.path())).collect::<Result<_, _>>()?;
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "toml"));
+    files.sort();
+    let mut list = String::from("&[\n");
+    for file in &files {
+        println!("cargo::rerun-if-changed={}", file.display());
+        let name = file.file_name().ok_or("a file without a name")?.to_string_lossy().into_owned();
+        list.push_str(&format!("    ({name:?}, include_str!({:?})),\n", file.display().to_string()));
+    }
+    list.push_str("]\n");
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("partners.rs"), list)?;
     Ok(())
 }
 

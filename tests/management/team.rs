@@ -221,7 +221,7 @@ async fn lists_of_the_team_are_paged() {
         server.post("/api/members", json!({ "name": format!("m{n}"), "role": "Read Only" })).await.is(201);
         made(&server, json!({ "name": format!("k{n}") })).await;
     }
-    for (path, count) in [("/api/members", 5), ("/api/keys", 6), ("/api/audit", 13)] {
+    for (path, count) in [("/api/members", 5), ("/api/keys", 6), ("/api/audit", 14)] {
         let (mut token, mut rows) = (String::new(), Vec::new());
         loop {
             let page = server.get(&format!("{path}?limit=2{token}")).await.is(200).json();

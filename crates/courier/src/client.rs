@@ -151,6 +151,8 @@ impl Sender {
         };
         let id = delivery.public_id().to_string();
         let secrets = (self.secrets)(delivery.trigger);
+        let headers = delivery.request.headers.iter();
+        let request = headers.fold(request, |request, (name, value)| request.header(name, value));
         let mut request = request.header(DELIVERY_HEADER, &id);
         if !secrets.is_empty() {
             let at = (self.wall)();

@@ -10,7 +10,7 @@ use measure::{
     identifier::Fingerprint,
     input::{IdempotencyKey, Input, Outcome},
     ledger::{Counter, count},
-    postback::{Conversion, TriggerKind, plan},
+    postback::{Conversion, Past, TriggerKind, plan},
 };
 use sha2::{Digest as _, Sha256};
 use store::{Seen, StoreError};
@@ -87,7 +87,7 @@ impl Turn<'_, '_> {
         }
         self.remember_digest_lengths(input, engagement)?;
 
-        let suppressed = self.post_click(input, engagement, duplicate, &findings);
+        let suppressed = self.post_click(input, engagement, duplicate, &findings)?;
         let mut outcomes = vec![Outcome::Touched { duplicate, suppressed, findings }];
         let mut events = Vec::new();
         let may_be_event = self.catalogue.has_reengagement(input.app);
@@ -170,11 +170,12 @@ impl Turn<'_, '_> {
         engagement: &Engagement,
         duplicate: bool,
         findings: &[Finding],
-    ) -> Vec<measure::input::Suppressed> {
-        let Some(app) = self.catalogue.app(input.app) else { return Vec::new() };
+    ) -> Result<Vec<measure::input::Suppressed>, StoreError> {
+        let Some(app) = self.catalogue.app(input.app) else { return Ok(Vec::new()) };
         if engagement.kind != EngagementKind::Click {
-            return Vec::new();
+            return Ok(Vec::new());
         }
+        let spent = self.spent(input.app, input.received)?;
         let mut plan = plan(&Conversion {
             kind: TriggerKind::Click,
             input: input.id,
@@ -192,9 +193,10 @@ impl Turn<'_, '_> {
             influencers: &[],
             duplicate,
             unsent: &[],
+            past: Past { spent: &spent, ..Past::default() },
         });
         let (network, tracker) = (engagement.network, Some(engagement.tracker));
         self.withhold_failed(input.app, network, tracker, findings, &mut plan);
-        self.view.post(input.app, plan)
+        Ok(self.post(input.app, plan))
     }
 }

@@ -11,7 +11,7 @@ use measure::{
     input::{Fact, Input, Outcome, Payload, Suppressed},
     install::InstallRecord,
     link::Update,
-    postback::{Conversion, Plan, Suppression, TriggerKind, plan},
+    postback::{Conversion, Past, Plan, Suppression, TriggerKind, is_attributable_session, plan},
     reengagement::{Claim, following, note},
 };
 use store::{EventName, StoreError};
@@ -63,7 +63,7 @@ impl Turn<'_, '_> {
             self.view.hold(input.app, key, input.id, input.received)?;
         }
         let nobody = Attribution::default();
-        Ok(vec![Outcome::Held { suppressed: self.post_event(input, event, None, &nobody, 0, input) }])
+        Ok(vec![Outcome::Held { suppressed: self.post_event(input, event, None, &nobody, 0, input)? }])
     }
 
     /// Joins an event to the install of its device: decides what it is attributed to and plans its postbacks.
@@ -77,7 +77,7 @@ impl Turn<'_, '_> {
         cause: &Input,
     ) -> Result<Outcome, StoreError> {
         let attribution = self.attribute(input, event, device, 0, cause)?;
-        let suppressed = self.post_event(input, event, Some(device), &attribution, revision, cause);
+        let suppressed = self.post_event(input, event, Some(device), &attribution, revision, cause)?;
         let Attribution { source, decision } = attribution;
         let (install, installed) = (device.install, Some(device.installed));
         Ok(Outcome::EventLinked { input: input.id, install, source, suppressed, installed, decision })
@@ -228,11 +228,15 @@ impl Turn<'_, '_> {
         cause: &Input,
     ) -> Result<Vec<Suppressed>, StoreError> {
         let unsent = self.view.unsent(device.install, input.id, cause.received)?;
-        let plan = self.plan_event(input, event, Some(device), attribution, revision + 1, &unsent, cause);
+        // What was counted when the event came is not counted against it now.
+        let spent = self.spent(input.app, cause.received)?;
+        let past = Past { spent: &spent, ..Past::default() };
+        let plan =
+            self.plan_event(input, event, Some(device), attribution, revision + 1, &unsent, past, cause);
         let repeated = plan.suppressed.iter().filter(|pair| pair.reason == Suppression::Duplicate);
         let told: Vec<_> = repeated.map(|pair| pair.trigger).collect();
         self.view.supersede(device.install, input.id, &told)?;
-        Ok(self.view.post(input.app, plan))
+        Ok(self.post(input.app, plan))
     }
 
     /// The engagement that brought the user back, in full.
@@ -251,13 +255,26 @@ impl Turn<'_, '_> {
         &mut self,
         input: &Input,
         event: &Event,
-        device: Option<&Device>,
+        mut device: Option<&mut Device>,
         attribution: &Attribution,
         revision: u32,
         cause: &Input,
-    ) -> Vec<Suppressed> {
-        let plan = self.plan_event(input, event, device, attribution, revision, &[], cause);
-        self.view.post(input.app, plan)
+    ) -> Result<Vec<Suppressed>, StoreError> {
+        let repeated = match &mut device {
+            Some(device) => self.is_repeated(input, event, device)?,
+            None => false,
+        };
+        let spent = self.spent(input.app, cause.received)?;
+        let last_session = device.as_deref().and_then(|device| device.last_session);
+        let past = Past { repeated, last_session, spent: &spent };
+        let known = device.as_deref();
+        let plan = self.plan_event(input, event, known, attribution, revision, &[], past, cause);
+        if let Some(device) = device
+            && is_attributable_session(event, Some(device.installed), last_session)
+        {
+            device.last_session = Some(event.time);
+        }
+        Ok(self.post(input.app, plan))
     }
 
     #[expect(clippy::too_many_arguments, reason = "what a postback may tell of is much")]
@@ -269,6 +286,7 @@ impl Turn<'_, '_> {
         attribution: &Attribution,
         revision: u32,
         unsent: &[TriggerId],
+        past: Past<'_>,
         cause: &Input,
     ) -> Plan {
         let Some(app) = self.catalogue.app(input.app) else { return Plan::default() };
@@ -291,6 +309,7 @@ impl Turn<'_, '_> {
             influencers: &influencers(candidates),
             duplicate: false,
             unsent,
+            past,
         });
         if let Some(winner) = candidates.first().filter(|first| first.lost.is_none()) {
             self.withhold_failed(input.app, winner.network, winner.tracker, &winner.fraud, &mut plan);
@@ -298,18 +317,23 @@ impl Turn<'_, '_> {
         plan
     }
 
-    /// Puts a name on record when it is first seen.
+    /// Puts a name on record when it is first seen, or first comes with an amount (DECISIONS 35).
     fn record_name(&mut self, input: &Input, event: &Event) -> Result<(), StoreError> {
         if !self.memory.event_names.contains_key(&input.app) {
             let names = self.view.event_names(input.app)?;
             self.memory.event_names.insert(input.app, names);
         }
         let Some(names) = self.memory.event_names.get_mut(&input.app) else { return Ok(()) };
-        if names.len() < EVENT_NAMES_MAX && !names.contains(&event.name) {
-            names.insert(event.name.clone());
-            let name = EventName { first_seen: input.received, is_revenue: event.amount.is_some() };
-            self.view.batch().event_names.push((input.app, event.name.clone(), name));
-        }
+        let has_amount = event.amount.is_some();
+        let name = match names.get(&event.name) {
+            Some(known) if known.is_revenue || !has_amount => return Ok(()),
+            // The first amount makes it revenue, unless people have said otherwise.
+            Some(known) => EventName { is_revenue: true, ..*known },
+            None if names.len() >= EVENT_NAMES_MAX => return Ok(()),
+            None => EventName { first_seen: input.received, is_revenue: has_amount },
+        };
+        names.insert(event.name.clone(), name);
+        self.view.batch().event_names.push((input.app, event.name.clone(), name));
         Ok(())
     }
 }

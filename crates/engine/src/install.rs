@@ -15,7 +15,7 @@ use measure::{
     install::{Install, InstallRecord},
     ledger::{Counter, count},
     policy::LATE_GRACE_MS,
-    postback::{Conversion, Plan, Suppression, TriggerKind, plan},
+    postback::{Conversion, Past, Plan, Suppression, TriggerKind, plan},
     user::UserProperties,
 };
 use store::{Credit, StoreError};
@@ -86,7 +86,7 @@ impl Turn<'_, '_> {
         let mut device = self.new_device(&record, verdict.source.clone());
         let changed = apply_user(input.id, &install.origin.user, &mut device);
         self.file(&record, &device);
-        let suppressed = self.post_install(&record, &verdict, &device, input.received);
+        let suppressed = self.post_install(&record, &verdict, &device, input.received)?;
         let mut outcomes = vec![Outcome::Installed {
             install: record.id,
             source: verdict.source.clone(),
@@ -158,6 +158,8 @@ impl Turn<'_, '_> {
             links: Vec::new(),
             claims: Vec::new(),
             user: UserProperties::default(),
+            last_session: None,
+            seen_events: Vec::new(),
         };
         for identifier in &origin.identifiers {
             if !device.identifiers.iter().any(|known| known.kind == identifier.kind) {
@@ -418,11 +420,11 @@ impl Turn<'_, '_> {
         if let Some(mut device) = self.view.device(record.app, record.device)? {
             device.source.clone_from(&verdict.source);
             let unsent = self.view.unsent(record.id, record.id.into(), cause.received)?;
-            let plan = self.plan_install(record, verdict, &device, &unsent, cause.received);
+            let plan = self.plan_install(record, verdict, &device, &unsent, cause.received)?;
             let repeated = plan.suppressed.iter().filter(|pair| pair.reason == Suppression::Duplicate);
             let told: Vec<_> = repeated.map(|pair| pair.trigger).collect();
             self.view.supersede(record.id, record.id.into(), &told)?;
-            suppressed = self.view.post(record.app, plan);
+            suppressed = self.post(record.app, plan);
             self.view.put_device(device);
         }
         let tally = &mut self.view.batch().tally;
@@ -437,20 +439,21 @@ impl Turn<'_, '_> {
         verdict: &Verdict,
         device: &Device,
         decided: Timestamp,
-    ) -> Vec<Suppressed> {
-        let plan = self.plan_install(record, verdict, device, &[], decided);
-        self.view.post(record.app, plan)
+    ) -> Result<Vec<Suppressed>, StoreError> {
+        let plan = self.plan_install(record, verdict, device, &[], decided)?;
+        Ok(self.post(record.app, plan))
     }
 
     fn plan_install(
-        &self,
+        &mut self,
         record: &InstallRecord,
         verdict: &Verdict,
         device: &Device,
         unsent: &[TriggerId],
         decided: Timestamp,
-    ) -> Plan {
-        let Some(app) = self.app(record) else { return Plan::default() };
+    ) -> Result<Plan, StoreError> {
+        let spent = self.spent(record.app, decided)?;
+        let Some(app) = self.app(record) else { return Ok(Plan::default()) };
         let mut plan = plan(&Conversion {
             kind: TriggerKind::Install,
             input: InputId::from(record.id),
@@ -468,12 +471,13 @@ impl Turn<'_, '_> {
             influencers: &influencers(&verdict.decision.candidates),
             duplicate: false,
             unsent,
+            past: Past { spent: &spent, ..Past::default() },
         });
         if let Some(winner) = verdict.decision.winner() {
             let (network, tracker) = (winner.network, winner.tracker);
             self.withhold_failed(record.app, network, tracker, &winner.fraud, &mut plan);
         }
-        plan
+        Ok(plan)
     }
 
     fn app(&self, record: &InstallRecord) -> Option<&App> {

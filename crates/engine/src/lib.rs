@@ -14,6 +14,7 @@ mod install;
 mod link;
 mod machine;
 mod memory;
+mod past;
 mod replay;
 mod sync;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the engine keeps in memory between batches: small sets that would otherwise be read for every
 //! input. All of it is rebuilt from the store at start and after a failed commit.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use measure::{
     AppId, InstallId, Timestamp,
@@ -10,9 +10,9 @@ use measure::{
     input::{Outcome, Payload},
     policy::LATE_GRACE_MS,
 };
-use store::{DigestIndex, Store, StoreError};
+use store::{DigestIndex, EventName, Store, StoreError};
 
-use crate::fraud::Count;
+use crate::{fraud::Count, past::Sent};
 
 /// Event names recorded per app; further ones are kept on their events but not listed.
 pub(crate) const EVENT_NAMES_MAX: usize = 10_000;
@@ -29,12 +29,14 @@ pub(crate) struct Memory {
     /// Digest indexes of devices.
     pub digest_indexes: BTreeMap<(AppId, DigestLength), DigestIndex>,
     /// Event names on record, for apps that have been asked for.
-    pub event_names: HashMap<AppId, HashSet<String>>,
+    pub event_names: HashMap<AppId, HashMap<String, EventName>>,
     /// Installs received within the grace for late engagements, oldest first, and events that a reengagement
     /// tracker covers, by the identifiers of their inputs; the newest [`RECENT_MAX`] of them.
     pub recent_installs: VecDeque<(Timestamp, AppId, InstallId)>,
     /// What fraud rules count.
     pub count: Count,
+    /// How much triggers have sent, once one of them has a cap.
+    pub sent: Option<Sent>,
 }
 
 impl Memory {

@@ -2,7 +2,7 @@
 //! so far on top. Later inputs of a batch see earlier ones as if they had been committed, so the cut into
 //! batches never shows in a decision.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use measure::{
     AppId, DeviceId, InputId, InstallId, Timestamp, TouchId, TriggerId,
@@ -17,8 +17,13 @@ use measure::{
     postback::{Delivery, DeliveryState, Plan, Suppression},
     skad::AggregateKey,
 };
-use store::{Ask, Batch, Context, Credit, DeliveryQuery, Seen, Store, StoreError};
+use store::{Ask, Batch, Context, Credit, DeliveryQuery, EventName, Seen, Store, StoreError};
 use uuid::Uuid;
+
+use crate::past::{Sent, event_name};
+
+/// Facts of one device that are looked through for an earlier event of a name, newest first.
+const TIMELINE_READ_MAX: usize = 1_000;
 
 type Touches = (Timestamp, Vec<Touch>, bool);
 
@@ -322,9 +327,43 @@ impl<'s> View<'s> {
         }))
     }
 
-    /// The event names of an app on record.
-    pub(crate) fn event_names(&self, app: AppId) -> Result<HashSet<String>, StoreError> {
-        Ok(self.store.event_names(app)?.into_iter().map(|(name, _)| name).collect())
+    /// The event names of an app on record, and whether an amount came with them.
+    pub(crate) fn event_names(&self, app: AppId) -> Result<HashMap<String, EventName>, StoreError> {
+        Ok(self.store.event_names(app)?.into_iter().collect())
+    }
+
+    /// Asks the store as of the last commit and adds what is in the batch.
+    pub(crate) fn sent(
+        &self,
+        load: impl FnOnce(&dyn Store) -> Result<Sent, StoreError>,
+    ) -> Result<Sent, StoreError> {
+        let mut sent = load(self.store)?;
+        self.batch.deliveries.iter().for_each(|delivery| sent.add(delivery));
+        Ok(sent)
+    }
+
+    /// Whether a device had another event of this name than `own`, among the newest of its facts as of the
+    /// last commit.
+    pub(crate) fn had_event(&self, device: &Device, name: &str, own: InputId) -> Result<bool, StoreError> {
+        let timeline = self.store.timeline(device.app, device.install)?;
+        for sequence in timeline.into_iter().rev().take(TIMELINE_READ_MAX) {
+            let Some(fact) = self.store.facts(sequence, 1)?.pop() else { continue };
+            if fact.input.id != own && event_name(&fact.input.payload) == Some(name) {
+                return Ok(true);
+            }
+            // What had been held stands in a fact of its own.
+            for outcome in &fact.outcomes {
+                let Outcome::EventLinked { input, .. } = outcome else { continue };
+                if *input != own
+                    && *input != fact.input.id
+                    && let Some((held, _)) = self.store.fact(*input)?
+                    && event_name(&held.input.payload) == Some(name)
+                {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     // ---- bringing about

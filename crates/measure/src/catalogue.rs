@@ -12,11 +12,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AppId, CampaignId, KeyId, MemberId, NetworkId, SegmentId, SourceId, Timestamp, TrackerId, TriggerId,
+    AppId, CampaignId, KeyId, MemberId, NetworkId, SegmentId, SourceId, TemplateId, Timestamp, TrackerId,
+    TriggerId,
     fraud::{Blocklist, FraudSettings, Listing, Scope},
     platform::Os,
     policy::{Addresses, AppPolicy, Policy, Windows},
-    postback::Trigger,
+    postback::{Template, Trigger},
     reengagement::Reengagement,
     source::{Source, SourceKind},
 };
@@ -291,6 +292,44 @@ pub enum Entry {
     Member(Member),
     /// A source.
     Source(Box<Source>),
+    /// Postback templates that differ from those of the start before.
+    Templates(Vec<Template>),
+    /// The switches of an event name of an app.
+    Event(AppId, String, EventSwitches),
+}
+
+/// What people decided about an event name; `None` leaves it to what comes in (DECISIONS 35).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventSwitches {
+    /// Whether postbacks tell of such events; they do unless it is off.
+    pub active: Option<bool>,
+    /// Whether their amounts are revenue; they are unless it is off.
+    pub is_revenue: Option<bool>,
+}
+
+impl EventSwitches {
+    /// Whether postbacks tell of such events.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.active.unwrap_or(true)
+    }
+
+    /// Whether an amount of such an event is revenue.
+    #[must_use]
+    pub fn counts_revenue(&self) -> bool {
+        self.is_revenue.unwrap_or(true)
+    }
+}
+
+/// A trigger as it was from one change to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TriggerVersion {
+    /// When the change was made.
+    pub at: Timestamp,
+    /// The key that made it.
+    pub by: Option<KeyId>,
+    /// The trigger since then.
+    pub trigger: Arc<Trigger>,
 }
 
 /// One step in the history of the catalogue.
@@ -322,6 +361,9 @@ pub struct Catalogue {
     tracker_guids: HashMap<String, TrackerId>,
     triggers: HashMap<TriggerId, Arc<Trigger>>,
     app_triggers: HashMap<AppId, Vec<TriggerId>>,
+    trigger_versions: HashMap<TriggerId, Arc<Vec<TriggerVersion>>>,
+    templates: HashMap<TemplateId, Arc<Template>>,
+    events: Arc<HashMap<AppId, HashMap<String, EventSwitches>>>,
     keys: HashMap<[u8; 32], Arc<ManagementKey>>,
     members: HashMap<MemberId, Arc<Member>>,
     addresses: Addresses,
@@ -361,6 +403,7 @@ impl Catalogue {
     lookup!(trigger, triggers, triggers, TriggerId, Trigger);
     lookup!(member, members, members, MemberId, Member);
     lookup!(source, sources, sources, SourceId, Source);
+    lookup!(template, templates, templates, TemplateId, Template);
 
     /// The app that senders call `guid`; deleted apps are unknown.
     #[must_use]
@@ -386,6 +429,23 @@ impl Catalogue {
     pub fn triggers_of(&self, app: AppId) -> impl Iterator<Item = &Arc<Trigger>> {
         let ids = self.app_triggers.get(&app).map(Vec::as_slice).unwrap_or_default();
         ids.iter().filter_map(|id| self.triggers.get(id)).filter(|trigger| !trigger.deleted)
+    }
+
+    /// Every version of a trigger, oldest first (postbacks.md section 10).
+    #[must_use]
+    pub fn trigger_versions(&self, id: TriggerId) -> &[TriggerVersion] {
+        self.trigger_versions.get(&id).map(|versions| versions.as_slice()).unwrap_or_default()
+    }
+
+    /// What people decided about an event name of an app.
+    #[must_use]
+    pub fn event_switches(&self, app: AppId, name: &str) -> EventSwitches {
+        self.events.get(&app).and_then(|names| names.get(name)).copied().unwrap_or_default()
+    }
+
+    /// The event names of an app that people decided something about.
+    pub fn switched_events(&self, app: AppId) -> impl Iterator<Item = (&str, EventSwitches)> {
+        self.events.get(&app).into_iter().flatten().map(|(name, switches)| (name.as_str(), *switches))
     }
 
     /// The key with this SHA-256, unless it was withdrawn.
@@ -524,7 +584,10 @@ impl Catalogue {
                 if let Err(place) = ids.binary_search(&trigger.id) {
                     ids.insert(place, trigger.id);
                 }
-                self.triggers.insert(trigger.id, Arc::new(trigger));
+                let (id, trigger) = (trigger.id, Arc::new(trigger));
+                let version = TriggerVersion { at: change.at, by: change.by, trigger: trigger.clone() };
+                Arc::make_mut(self.trigger_versions.entry(id).or_default()).push(version);
+                self.triggers.insert(id, trigger);
             }
             Entry::Key(key) => {
                 self.keys.insert(key.hash, Arc::new(key));
@@ -548,6 +611,13 @@ impl Catalogue {
                     self.source_keys.insert(key.clone(), source.id);
                 }
                 self.sources.insert(source.id, Arc::new(*source));
+            }
+            Entry::Templates(templates) => {
+                let templates = templates.into_iter();
+                self.templates.extend(templates.map(|template| (template.id, Arc::new(template))));
+            }
+            Entry::Event(app, name, switches) => {
+                Arc::make_mut(&mut self.events).entry(app).or_default().insert(name, switches);
             }
         }
     }

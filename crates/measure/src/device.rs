@@ -91,7 +91,17 @@ pub struct Device {
     /// What is known of its user. Every property that is one text, number or boolean is an identity link too.
     #[serde(default)]
     pub user: UserProperties,
+    /// When the last session that may be attributed began (postbacks.md section 1).
+    #[serde(default)]
+    pub last_session: Option<Timestamp>,
+    /// Digests of the names of events that it had, as far as a trigger wants only the first; at most
+    /// [`EVENTS_REMEMBERED_MAX`].
+    #[serde(default)]
+    pub seen_events: Vec<u64>,
 }
+
+/// Event names that a device remembers having had. A device with more of them counts further ones as had.
+pub const EVENTS_REMEMBERED_MAX: usize = 256;
 
 impl Device {
     /// Everything it can be looked up by.
@@ -105,6 +115,20 @@ impl Device {
     #[must_use]
     pub fn identifier(&self, kind: &str) -> Option<&str> {
         self.identifiers.iter().find(|id| id.kind.name() == kind).map(|id| id.value.as_str())
+    }
+
+    /// Whether it remembers an event of this name.
+    #[must_use]
+    pub fn had_event(&self, name: &str) -> bool {
+        self.seen_events.contains(&name_digest(name))
+    }
+
+    /// Remembers an event of this name.
+    pub fn remember_event(&mut self, name: &str) {
+        let digest = name_digest(name);
+        if !self.seen_events.contains(&digest) && self.seen_events.len() < EVENTS_REMEMBERED_MAX {
+            self.seen_events.push(digest);
+        }
     }
 
     /// Adds or replaces identity links.
@@ -129,4 +153,10 @@ impl Device {
         }
         applied
     }
+}
+
+/// The first eight bytes of SHA-256.
+fn name_digest(name: &str) -> u64 {
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(name).iter().take(8).fold(0, |digest, byte| digest << 8 | u64::from(*byte))
 }

@@ -8,13 +8,18 @@ mod plan;
 mod schedule;
 mod settings;
 mod template;
+mod text;
 mod trigger;
 
 #[cfg(test)]
 mod tests;
 
 pub use delivery::{Attempt, Delivery, DeliveryState, Method, Request, Suppression};
-pub use plan::{Conversion, Plan, plan};
+pub use destination::check as check_url;
+pub use macros::is_macro;
+pub use plan::{Conversion, Past, Plan, is_attributable_session, plan};
 pub use schedule::{DeathReason, Failure, Next, Outcome, RETRY_AFTER_MAX_MS, next};
-pub use template::REQUEST_BYTES_MAX;
-pub use trigger::{CUSTOM_TEMPLATE, Sending, SigningSecret, Trigger, TriggerKind, validate};
+pub use settings::{Cap, SESSION, asks_for_first, cap, is_header};
+pub use template::{BodyTemplate, CUSTOM_TEMPLATE, Field, Input, RequestTemplate, Template, is_destination};
+pub use text::{REQUEST_BYTES_MAX, Token, is_json_template, tokens};
+pub use trigger::{Sending, SigningSecret, Trigger, TriggerKind, missing, validate};

@@ -13,6 +13,7 @@ use measure::{
     KeyId, Timestamp,
     catalogue::{APPLE_SEARCH_ADS, Catalogue, Change, Entry, ManagementKey, Network},
     policy::{Policy, Windows},
+    postback::Template,
     time::MINUTE_MS,
 };
 use store::{Store, StoreError};
@@ -149,6 +150,25 @@ impl CatalogueService {
 
     fn swap(&self, catalogue: Catalogue) {
         *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalogue);
+    }
+
+    /// Brings the templates in line with those that the program was started with. One that is no longer there
+    /// is not offered any more; triggers that were made from it go on as they are.
+    pub async fn prepare_templates(&self, at: Timestamp, templates: Vec<Template>) -> Result<(), StoreError> {
+        self.change(at, None, |catalogue| {
+            let gone = catalogue
+                .templates()
+                .into_iter()
+                .filter(|known| !known.retired && !templates.iter().any(|template| template.id == known.id));
+            let mut changed: Vec<Template> =
+                gone.map(|known| Template { retired: true, ..Template::clone(known) }).collect();
+            changed.extend(templates.into_iter().filter(|template| {
+                catalogue.template(template.id).is_none_or(|known| known.as_ref() != template)
+            }));
+            let entries = if changed.is_empty() { Vec::new() } else { vec![Entry::Templates(changed)] };
+            Ok::<_, StoreError>((entries, ()))
+        })
+        .await
     }
 
     /// Brings the catalogue in line with the configuration and with what is always there: the server's

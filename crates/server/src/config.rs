@@ -162,6 +162,9 @@ pub struct Postbacks {
     /// How long install postbacks are held back.
     #[serde(deserialize_with = "duration::deserialize")]
     pub hold_install: Duration,
+    /// A directory of templates beside those that are built in.
+    #[serde(deserialize_with = "optional")]
+    pub templates_dir: Option<PathBuf>,
 }
 
 /// `[courier]`

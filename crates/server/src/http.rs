@@ -4,6 +4,7 @@ mod apps;
 mod asked;
 mod browser;
 mod campaigns;
+mod events;
 mod fields;
 mod fraud;
 mod health;
@@ -165,6 +166,8 @@ fn management() -> OpenApiRouter<Site> {
         .routes(routes!(trackers::delete))
         .merge(triggers())
         .merge(delivering())
+        .routes(routes!(postbacks::history::versions))
+        .routes(routes!(events::list, events::update))
         .merge(fraud_rules())
         .merge(app_sources())
         .merge(team())
@@ -184,7 +187,6 @@ fn record() -> OpenApiRouter<Site> {
         .routes(routes!(record::deliveries::one))
         .routes(routes!(record::inputs::one))
         .routes(routes!(record::inputs::quarantine))
-        .routes(routes!(record::inputs::event_names))
         .routes(routes!(record::skad::list))
         .routes(routes!(record::health::of_app))
 }
@@ -219,6 +221,8 @@ fn fraud_rules() -> OpenApiRouter<Site> {
 fn triggers() -> OpenApiRouter<Site> {
     let (routes, description) = OpenApiRouter::new()
         .routes(routes!(postbacks::list))
+        .routes(routes!(postbacks::templates::list))
+        .routes(routes!(postbacks::templates::incomplete))
         .routes(routes!(postbacks::get))
         .routes(routes!(postbacks::create))
         .routes(routes!(postbacks::update, postbacks::delete))

@@ -11,6 +11,7 @@ mod evaluate;
 mod http;
 mod ledger;
 mod lifecycle;
+mod partners;
 mod serve;
 mod signing;
 mod site;

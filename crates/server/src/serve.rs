@@ -29,6 +29,7 @@ use crate::{
     http,
     ledger::Ledger,
     lifecycle::{Lifecycle, LifecycleError, stopped},
+    partners::{self, PartnersError},
     signing,
     site::{Delivering, Parts, Site},
     vault::{Vault, VaultError},
@@ -74,6 +75,9 @@ pub enum ServeError {
     /// The keys of aggregate postbacks cannot be read.
     #[error("the keys of aggregate postbacks: {0}")]
     Keys(#[from] InvalidKey),
+    /// A template cannot be used.
+    #[error(transparent)]
+    Partners(#[from] PartnersError),
     /// It ended otherwise than asked.
     #[error(transparent)]
     Lifecycle(#[from] LifecycleError),
@@ -223,6 +227,8 @@ async fn open_catalogue(
     let generated = (fresh && given.is_none()).then(clock::new_key);
     let key = if fresh { given.as_ref().or(generated.as_ref()) } else { None };
     service.prepare(clock::now(), config.policy(), key.map(String::as_str)).await?;
+    let templates = partners::load(config.postbacks.templates_dir.as_deref())?;
+    service.prepare_templates(clock::now(), templates).await?;
     if let Some(key) = generated {
         println!("management key: {key}");
         println!("it is shown this once: send it in the header Authentication-Key");

@@ -14,6 +14,7 @@ mod form;
 mod json;
 pub mod link;
 mod moment;
+pub mod partner;
 pub mod quarantine;
 mod redaction;
 pub mod refusal;

@@ -66,11 +66,13 @@ async fn a_post_carries_its_body() {
         content_type: Some("application/json".into()),
         body: r#"{"v":19.90}"#.into(),
         success_match: None,
+        headers: vec![("x-partner-key".into(), "k 1".into())],
     };
     assert_eq!(one_attempt(request).await.state, DeliveryState::Delivered);
     let [received] = &sink.received()[..] else { panic!() };
     assert_eq!((received.method.as_str(), received.body.as_str()), ("POST", r#"{"v":19.90}"#));
     assert_eq!(received.header("content-type"), Some("application/json"));
+    assert_eq!(received.header("x-partner-key"), Some("k 1"));
 }
 
 #[tokio::test]

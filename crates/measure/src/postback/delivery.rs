@@ -37,6 +37,18 @@ pub enum Suppression {
     TriggerDeleted,
     /// A fraud rule caught the traffic, and its tracker's `fail_action.deliver_postback` is false.
     TrafficFailed,
+    /// The event says that its data are controlled, and the trigger respects that.
+    DataControlled,
+    /// The user does not allow it, and the trigger respects that.
+    Consent,
+    /// A session that is not attributable: within a day of the install, or of the last one told of.
+    SessionCap,
+    /// The trigger has sent as much as it may in this hour or day.
+    RateCap,
+    /// A condition of the trigger does not hold.
+    Filtered,
+    /// Events of this name are switched off.
+    EventInactive,
 }
 
 impl Suppression {
@@ -57,6 +69,12 @@ impl Suppression {
             Self::Superseded => "superseded",
             Self::TriggerDeleted => "trigger_deleted",
             Self::TrafficFailed => "traffic_failed",
+            Self::DataControlled => "data_controlled",
+            Self::Consent => "consent",
+            Self::SessionCap => "session_cap",
+            Self::RateCap => "rate_cap",
+            Self::Filtered => "filtered",
+            Self::EventInactive => "event_inactive",
         }
     }
 }
@@ -90,6 +108,9 @@ pub struct Request {
     pub body: String,
     /// A text the answer must contain to count as a success (`sx_success_match`).
     pub success_match: Option<String>,
+    /// Further headers, in order: names and values that HTTP allows.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
 }
 
 /// The state of a delivery (DECISIONS 7).

@@ -3,7 +3,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::template::REQUEST_BYTES_MAX;
+use super::text::REQUEST_BYTES_MAX;
 
 /// Whether `url` is http or https with a host, and if not, why. A template is held against the same rule,
 /// which is why no macro can stand in the host: it would let a value choose who is told.

@@ -3,7 +3,8 @@
 use super::{
     TriggerKind,
     plan::Conversion,
-    template::{Filling, Token},
+    settings::Settings,
+    text::{Filling, Token, json_object},
 };
 use crate::{
     DeliveryId, Timestamp,
@@ -19,6 +20,7 @@ use crate::{
 pub struct Subject<'a> {
     pub conversion: &'a Conversion<'a>,
     pub delivery: DeliveryId,
+    pub settings: &'a Settings<'a>,
 }
 
 type Fill = for<'a> fn(&Subject<'a>) -> Option<Filling<'a>>;
@@ -28,30 +30,65 @@ type FillTime = for<'a> fn(&Conversion<'a>) -> Option<Timestamp>;
 #[derive(Clone, Copy)]
 pub enum Macro<'t> {
     /// One of the table.
-    Value(Fill),
+    Value(&'t str, Fill),
+    /// One of the table, in lower case.
+    Lower(&'t str, Fill),
     /// A point in time: epoch seconds.
-    Time(FillTime),
+    Time(&'t str, FillTime),
     /// A point in time, as ISO 8601 in UTC.
-    IsoTime(FillTime),
+    IsoTime(&'t str, FillTime),
+    /// A point in time: epoch milliseconds.
+    MilliTime(&'t str, FillTime),
     /// A parameter of the link: `cp_0` to `cp_9`.
     LinkParam(&'t str),
     /// A key of `event_data`; dotted for nested objects.
     EventData(&'t str),
+    /// An identity link of the device, by name.
+    Identity(&'t str),
+    /// A key of the context: an input of the template, or whatever the trigger holds.
+    Context(&'t str),
+}
+
+/// What tells where a conversion came from: `sx_network_data: false` keeps it back (postbacks.md section 5).
+const ATTRIBUTION: [&str; 15] = [
+    "attributed",
+    "attribution_type",
+    "campaign_id",
+    "campaign_name",
+    "click_id",
+    "click_time",
+    "creative_id",
+    "match_type",
+    "network_id",
+    "network_name",
+    "segment_name",
+    "site_id",
+    "sub_site_id",
+    "tracker_id",
+    "tracker_name",
+];
+
+/// Whether `token` names a macro, with a format that it has.
+#[must_use]
+pub fn is_macro(token: Token<'_>) -> bool {
+    Macro::of(token).is_some()
 }
 
 const VALUES: &[(&str, Fill)] = &[
     ("click_id", |s| text(from_engagement(s, |click| &click.click_id, |source| &source.click_id))),
-    ("event_name", |s| text(Some(event_name(s.conversion)))),
-    ("event", |s| text(Some(event_name(s.conversion)))),
+    ("event_name", event_name),
+    ("event", event_name),
+    ("event_data", event_data),
     ("event_value", event_value),
     ("value", event_value),
-    ("revenue", amount),
+    ("revenue", |s| Some(Filling::Number(s.conversion.revenue()?.to_string().into()))),
     ("currency", |s| text(s.conversion.event?.currency.as_deref())),
     ("kochava_device_id", kochava_device_id),
     ("idfa", |s| identifier(s, &IdKind::Idfa)),
     ("adid", |s| identifier(s, &IdKind::Adid)),
     ("android_id", |s| identifier(s, &IdKind::AndroidId)),
     ("idfv", |s| identifier(s, &IdKind::Idfv)),
+    ("advertising_id", |s| identifier(s, &IdKind::Idfa).or_else(|| identifier(s, &IdKind::Adid))),
     ("ip_address", ip_address),
     ("ip", ip_address),
     ("device_ua", user_agent),
@@ -64,14 +101,23 @@ const VALUES: &[(&str, Fill)] = &[
     ("network_name", network_name),
     ("network_id", |s| number(s.conversion.network()?.0)),
     ("campaign_id", |s| number(s.conversion.campaign()?.0)),
+    ("campaign_name", campaign_name),
     ("tracker_id", |s| number(s.conversion.tracker()?.0)),
+    ("tracker_name", tracker_name),
     ("segment_name", segment_name),
     ("site_id", |s| text(from_engagement(s, |click| &click.site_id, |source| &source.site_id))),
     ("sub_site_id", |s| text(from_engagement(s, |click| &click.sub_site_id, |source| &source.sub_site_id))),
     ("creative_id", |s| text(from_engagement(s, |click| &click.creative_id, |source| &source.creative_id))),
     ("attribution_type", |s| text(s.conversion.source.map(attribution_type))),
     ("match_type", |s| text(match_type(s.conversion))),
+    ("attributed", attributed),
     ("app_id", |s| number(s.conversion.app.id.0)),
+    ("app_guid", |s| text(Some(&s.conversion.app.guid))),
+    ("app_name", |s| text(Some(&s.conversion.app.name))),
+    ("app_version", |s| text(s.conversion.origin?.app_version.as_deref())),
+    ("install_id", |s| owned(s.conversion.install.map(|install| install.to_string()))),
+    ("conversion_id", |s| owned(Some(s.conversion.input.to_string()))),
+    ("trigger_title", |s| text(Some(s.settings.title()))),
     ("delivery_id", |s| owned(Some(s.delivery.to_string()))),
 ];
 
@@ -96,28 +142,55 @@ impl<'t> Macro<'t> {
     pub fn of(token: Token<'t>) -> Option<Self> {
         let time = TIMES.iter().find(|(name, _)| *name == token.name).map(|(_, time)| *time);
         match (token.format, time) {
-            (None, Some(time)) => return Some(Self::Time(time)),
-            (Some("iso"), Some(time)) => return Some(Self::IsoTime(time)),
+            (None, Some(time)) => return Some(Self::Time(token.name, time)),
+            (Some("iso"), Some(time)) => return Some(Self::IsoTime(token.name, time)),
+            (Some("ms"), Some(time)) => return Some(Self::MilliTime(token.name, time)),
+            (Some("lower"), None) => return value_of(token.name).map(|(name, fill)| Self::Lower(name, fill)),
             (Some(_), _) => return None,
             (None, None) => {}
         }
-        if let Some(key) = token.name.strip_prefix("event_data.") {
-            return (!key.is_empty()).then_some(Self::EventData(key));
+        let keyed = |prefix| token.name.strip_prefix(prefix).filter(|key: &&str| !key.is_empty());
+        if let Some(key) = keyed("event_data.") {
+            return Some(Self::EventData(key));
+        }
+        if let Some(name) = keyed("identity.") {
+            return Some(Self::Identity(name));
+        }
+        if let Some(key) = keyed("context.") {
+            return Some(Self::Context(key));
         }
         if let Some(digit) = token.name.strip_prefix("cp_") {
             let is_digit = digit.len() == 1 && digit.bytes().all(|b| b.is_ascii_digit());
             return is_digit.then_some(Self::LinkParam(token.name));
         }
-        VALUES.iter().find(|(name, _)| *name == token.name).map(|(_, fill)| Self::Value(*fill))
+        value_of(token.name).map(|(name, fill)| Self::Value(name, fill))
+    }
+
+    /// Whether it tells where a conversion came from.
+    fn tells_attribution(self) -> bool {
+        match self {
+            Self::Value(name, _)
+            | Self::Lower(name, _)
+            | Self::Time(name, _)
+            | Self::IsoTime(name, _)
+            | Self::MilliTime(name, _) => ATTRIBUTION.contains(&name),
+            Self::LinkParam(_) => true,
+            Self::EventData(_) | Self::Identity(_) | Self::Context(_) => false,
+        }
     }
 
     /// The value it has for a conversion; `None` when there is none, or an empty one.
     pub fn fill<'a>(self, subject: &Subject<'a>) -> Option<Filling<'a>> {
         let conversion = subject.conversion;
+        if self.tells_attribution() && !subject.settings.network_data {
+            return None;
+        }
         let filling = match self {
-            Self::Value(fill) => fill(subject),
-            Self::Time(time) => Some(Filling::Number(time(conversion)?.seconds().to_string().into())),
-            Self::IsoTime(time) => owned(Some(iso(time(conversion)?))),
+            Self::Value(_, fill) => fill(subject),
+            Self::Lower(_, fill) => owned(Some(fill(subject)?.text().to_lowercase())),
+            Self::Time(_, time) => number_of(time(conversion)?.seconds()),
+            Self::IsoTime(_, time) => owned(Some(iso(time(conversion)?))),
+            Self::MilliTime(_, time) => number_of(time(conversion)?.millis()),
             Self::LinkParam(key) => {
                 let params = match (conversion.click, conversion.source) {
                     (Some((click, _)), _) => &click.params,
@@ -129,9 +202,18 @@ impl<'t> Macro<'t> {
                 let params = &conversion.event?.params;
                 params.iter().find(|(name, _)| name == key).map(|(_, value)| value.into())
             }
+            Self::Identity(name) => {
+                let links = &conversion.device?.links;
+                text(links.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()))
+            }
+            Self::Context(key) => subject.settings.value(key).map(Filling::from),
         };
         filling.filter(|filling| !filling.text().is_empty())
     }
+}
+
+fn value_of(name: &str) -> Option<(&'static str, Fill)> {
+    VALUES.iter().find(|(known, _)| *known == name).copied()
 }
 
 fn text(value: Option<&str>) -> Option<Filling<'_>> {
@@ -143,6 +225,10 @@ fn owned<'a>(value: Option<String>) -> Option<Filling<'a>> {
 }
 
 fn number<'a>(value: u64) -> Option<Filling<'a>> {
+    Some(Filling::Number(value.to_string().into()))
+}
+
+fn number_of<'a>(value: i64) -> Option<Filling<'a>> {
     Some(Filling::Number(value.to_string().into()))
 }
 
@@ -159,22 +245,47 @@ fn from_engagement<'a>(
     }
 }
 
-fn event_name<'a>(conversion: &Conversion<'a>) -> &'a str {
-    match conversion.kind {
+/// As the trigger calls it for its partner.
+fn event_name<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
+    let conversion = subject.conversion;
+    let name = match conversion.kind {
         TriggerKind::Install => "_install",
         TriggerKind::Click => "_click",
         TriggerKind::Event => conversion.event.map_or("", |event| &event.name),
-    }
+    };
+    text(Some(subject.settings.renamed(name)))
 }
 
+/// The amount with the decimals it was sent with, be it revenue or not; else the plain event data.
 fn event_value<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
-    let plain = || subject.conversion.event?.plain.as_ref().map(Filling::from);
-    amount(subject).or_else(plain)
+    let event = subject.conversion.event?;
+    let amount = event.amount.map(|amount| Filling::Number(amount.to_string().into()));
+    amount.or_else(|| event.plain.as_ref().map(Filling::from))
 }
 
-/// The amount with the decimals it was sent with.
-fn amount<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
-    Some(Filling::Number(subject.conversion.event?.amount?.to_string().into()))
+/// All of the event's data as one JSON object, where the trigger wants it (`sx_all_data`).
+fn event_data<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
+    if !subject.settings.all_data {
+        return None;
+    }
+    let data = subject.conversion.data();
+    (!data.is_empty()).then(|| Filling::Json(json_object(&data).into()))
+}
+
+fn campaign_name<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
+    let campaign = subject.conversion.catalogue.campaign(subject.conversion.campaign()?)?;
+    text(Some(&campaign.name))
+}
+
+fn tracker_name<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
+    let tracker = subject.conversion.catalogue.tracker(subject.conversion.tracker()?)?;
+    text(Some(&tracker.name))
+}
+
+/// Whether anybody won the install; clicks have nothing to win.
+fn attributed<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
+    subject.conversion.install?;
+    Some(Filling::Json(if subject.conversion.source.is_some() { "true" } else { "false" }.into()))
 }
 
 fn kochava_device_id<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {

@@ -1,13 +1,18 @@
 //! Which triggers a conversion fires, and what each one sends.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rust_decimal::Decimal;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{
-    Delivery, DeliveryState, Request, Suppression, Trigger, TriggerKind, destination,
+    Delivery, DeliveryState, Field, Request, Suppression, Trigger, TriggerKind, destination,
     macros::{Macro, Subject},
-    settings::{Body, Recipients, Settings},
-    template::{Token, render_json, render_url},
+    settings::{Body, Recipients, SESSION, Settings},
+    text::{
+        Filling, REQUEST_BYTES_MAX, Token, json_object, percent_encoded, push_pair, render_header,
+        render_json, render_url,
+    },
 };
 use crate::{
     CampaignId, DeliveryId, InputId, InstallId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
@@ -16,12 +21,26 @@ use crate::{
     catalogue::{App, Catalogue},
     device::{Device, Origin},
     engagement::Engagement,
-    event::Event,
+    event::{Event, Value},
     input::Suppressed,
+    time::DAY_MS,
 };
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
+
+/// What earlier conversions bring to bear on this one. Whoever keeps count resolves it, so that planning
+/// the same conversion again gives the same plan.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Past<'a> {
+    /// Whether the device had an event of this name before; of meaning only where
+    /// [`asks_for_first`](super::asks_for_first) says so.
+    pub repeated: bool,
+    /// When the last attributable session of the device began.
+    pub last_session: Option<Timestamp>,
+    /// The triggers that have sent what they may in this hour or day.
+    pub spent: &'a [TriggerId],
+}
 
 /// An install, event or click, with all that a postback may tell of it.
 #[derive(Clone, Debug)]
@@ -59,6 +78,8 @@ pub struct Conversion<'a> {
     /// Triggers whose postback of an earlier revision is withdrawn before it was sent: this one takes its
     /// place.
     pub unsent: &'a [TriggerId],
+    /// What earlier conversions bring to bear on it.
+    pub past: Past<'a>,
 }
 
 /// What a conversion sends: every trigger that matches it is in exactly one of the two lists.
@@ -79,7 +100,31 @@ impl Plan {
     }
 }
 
-impl Conversion<'_> {
+impl<'a> Conversion<'a> {
+    /// The amount of an event, unless its name was said not to bring revenue.
+    pub(super) fn revenue(&self) -> Option<Decimal> {
+        let event = self.event?;
+        let switches = self.catalogue.event_switches(self.app.id, &event.name);
+        event.amount.filter(|_| switches.counts_revenue())
+    }
+
+    /// The data of the event, without the members of nested objects, which stand in their objects.
+    pub(super) fn data(&self) -> Vec<(&'a str, &'a Value)> {
+        let params = self.event.map(|event| event.params.as_slice()).unwrap_or_default();
+        let is_nested = |key: &str| {
+            key.match_indices('.').any(|(place, _)| {
+                key.get(..place).is_some_and(|parent| params.iter().any(|(known, _)| known == parent))
+            })
+        };
+        let own = params.iter().filter(|(key, _)| !is_nested(key));
+        own.map(|(key, value)| (key.as_str(), value)).collect()
+    }
+
+    /// Whether it begins a session that may be attributed.
+    fn is_attributable_session(&self) -> bool {
+        self.event.is_some_and(|event| is_attributable_session(event, self.installed, self.past.last_session))
+    }
+
     /// The network of the click itself, or of the winner.
     pub(super) fn network(&self) -> Option<NetworkId> {
         self.click.map(|(click, _)| click.network).or_else(|| Some(self.source?.network))
@@ -101,9 +146,18 @@ impl Conversion<'_> {
     }
 }
 
+/// Whether an event begins a session that may be attributed: one a day, the first of them a day after the
+/// install (postbacks.md section 1). `last` is when the last such session began.
+#[must_use]
+pub fn is_attributable_session(event: &Event, installed: Option<Timestamp>, last: Option<Timestamp>) -> bool {
+    event.name == SESSION
+        && installed.is_some_and(|installed| event.time.since(installed) >= DAY_MS)
+        && last.is_none_or(|last| event.time.since(last) >= DAY_MS)
+}
+
 /// Plans the postbacks of a conversion: every trigger of the app that is not deleted, has the kind and, for
-/// events, the name of the conversion, ends up in exactly one list. The first reason that applies is given:
-/// inactive, incomplete, duplicate, recipients, country, missing macro, bad URL (postbacks.md section 7).
+/// events, the name of the conversion, ends up in exactly one list. The first reason that applies is given,
+/// in the order of [`refusal`] (postbacks.md section 7).
 #[must_use]
 pub fn plan(conversion: &Conversion<'_>) -> Plan {
     let mut plan = Plan::default();
@@ -133,17 +187,25 @@ fn deliver(trigger: &Trigger, conversion: &Conversion<'_>) -> Result<Delivery, S
     if !trigger.active {
         return Err(Suppression::Inactive);
     }
-    let settings = Settings::of(trigger).map_err(|_| Suppression::Incomplete)?;
+    if let Some(event) = conversion.event
+        && !conversion.catalogue.event_switches(conversion.app.id, &event.name).is_active()
+    {
+        return Err(Suppression::EventInactive);
+    }
+    let template = conversion.catalogue.template(trigger.template).map(AsRef::as_ref);
+    let settings = Settings::of(trigger, template).map_err(|_| Suppression::Incomplete)?;
+    if !settings.missing.is_empty() {
+        return Err(Suppression::Incomplete);
+    }
     if conversion.duplicate && !settings.duplicates {
         return Err(Suppression::Duplicate);
     }
     check_recipient(trigger.id, &settings, conversion)?;
-    let country = conversion.origin.and_then(|origin| origin.country.as_deref());
-    if settings.countries.as_ref().is_some_and(|countries| !countries.allow(country)) {
-        return Err(Suppression::CountryBlocked);
+    if let Some(reason) = refusal(trigger, &settings, conversion) {
+        return Err(reason);
     }
     let id = delivery_id(trigger.id, conversion);
-    let request = render(&settings, &Subject { conversion, delivery: id })?;
+    let request = render(&settings, &Subject { conversion, delivery: id, settings: &settings })?;
     Ok(Delivery {
         id,
         app: conversion.app.id,
@@ -162,6 +224,47 @@ fn deliver(trigger: &Trigger, conversion: &Conversion<'_>) -> Result<Delivery, S
         attempts: Vec::new(),
         sent_as: None,
     })
+}
+
+/// Why the recipient is not told, although it is the one to know.
+fn refusal(trigger: &Trigger, settings: &Settings<'_>, conversion: &Conversion<'_>) -> Option<Suppression> {
+    let origin = conversion.origin;
+    let country = origin.and_then(|origin| origin.country.as_deref());
+    let is_session = conversion.event.is_some_and(|event| event.name == SESSION);
+    let to_network = settings.recipients != Recipients::All;
+    let reasons = [
+        (
+            settings.session_cap && is_session && !conversion.is_attributable_session(),
+            Suppression::SessionCap,
+        ),
+        (to_network && !settings.lookback.covers(conversion), Suppression::Filtered),
+        (
+            settings.condition.as_ref().is_some_and(|condition| !condition.holds(conversion)),
+            Suppression::Filtered,
+        ),
+        (
+            settings.countries.as_ref().is_some_and(|countries| !countries.allow(country)),
+            Suppression::CountryBlocked,
+        ),
+        (settings.data_controlled && is_data_controlled(conversion), Suppression::DataControlled),
+        (settings.consent && is_refused(conversion), Suppression::Consent),
+        (conversion.past.spent.contains(&trigger.id), Suppression::RateCap),
+    ];
+    reasons.into_iter().find(|(applies, _)| *applies).map(|(_, reason)| reason)
+}
+
+/// Whether an event says of itself that its data are controlled.
+fn is_data_controlled(conversion: &Conversion<'_>) -> bool {
+    let Some(event) = conversion.event else { return false };
+    let mut flags = event.params.iter().chain(&event.extra).filter(|(key, _)| key == "data_controlled");
+    flags.any(|(_, value)| matches!(value.text(), "true" | "1"))
+}
+
+/// Whether the user does not let data about them be used for advertising: as the conversion says it, else as
+/// the device is known. Unknown is not denied.
+fn is_refused(conversion: &Conversion<'_>) -> bool {
+    let said = conversion.origin.and_then(|origin| origin.consent.ad_user_data);
+    said.or_else(|| conversion.device?.consent.ad_user_data) == Some(false)
 }
 
 /// Whether this conversion is the recipient's to know. A changed decision is news to the network that wins
@@ -198,28 +301,139 @@ fn delay_ms(settings: &Settings<'_>, conversion: &Conversion<'_>) -> i64 {
 /// The request, finished: the same bytes on every attempt.
 fn render(settings: &Settings<'_>, subject: &Subject<'_>) -> Result<Request, Suppression> {
     let own = |token: Token<'_>| Macro::of(token)?.fill(subject);
-    if settings.required.iter().any(|token| own(*token).is_none()) {
+    let mut required = settings.required.iter();
+    if required.any(|alternatives| alternatives.iter().all(|token| own(*token).is_none())) {
         return Err(Suppression::MissingMacro);
     }
     let fill = |token: Token<'_>| own(token).or_else(|| settings.default_of(token.name));
-    let (address, form) = match settings.body {
-        Body::Form => take_query(settings.destination),
-        Body::Url | Body::Json(_) => (settings.destination, None),
-    };
-    let url = render_url(address, fill).ok_or(Suppression::BadUrl)?;
+    let url = url(settings, subject, fill).ok_or(Suppression::BadUrl)?;
     destination::check(&url).map_err(|_| Suppression::BadUrl)?;
     let (content_type, body) = match settings.body {
         Body::Url => (None, Some(String::new())),
-        Body::Form => (Some(FORM), render_url(form.unwrap_or_default(), fill)),
-        Body::Json(template) => (Some(JSON), render_json(template, fill)),
+        Body::Form => {
+            let (_, query) = take_query(settings.destination);
+            (Some(FORM), form(render_url(query.unwrap_or_default(), fill), settings, subject))
+        }
+        Body::Fields(fields) => (Some(FORM), form(render_fields(fields, fill), settings, subject)),
+        Body::Json(template) => (Some(JSON), json(render_json(template, fill), settings, subject)),
     };
+    let mut headers = Vec::with_capacity(settings.headers.len() + 1);
+    for (name, value) in &settings.headers {
+        headers.push((name.clone(), render_header(value, fill).ok_or(Suppression::BadUrl)?));
+    }
+    if let Some((user, password)) = settings.basic {
+        let pair = render_header(user, fill).zip(render_header(password, fill));
+        let (user, password) = pair.ok_or(Suppression::BadUrl)?;
+        let value = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+        headers.push(("authorization".to_owned(), value));
+    }
     Ok(Request {
         method: settings.method,
         url,
-        content_type: content_type.map(str::to_owned),
-        body: body.ok_or(Suppression::BadUrl)?,
+        content_type: settings.content_type.or(content_type).map(str::to_owned),
+        body: body.filter(|body| body.len() <= REQUEST_BYTES_MAX).ok_or(Suppression::BadUrl)?,
         success_match: settings.success_match.map(str::to_owned),
+        headers,
     })
+}
+
+/// The URL with the parameters of the template and, where there is no body to hold it, the rest of the
+/// event's data. `None` when it is too long.
+fn url<'v>(
+    settings: &Settings<'_>,
+    subject: &Subject<'_>,
+    mut fill: impl FnMut(Token<'_>) -> Option<Filling<'v>>,
+) -> Option<String> {
+    let address = match settings.body {
+        Body::Form => take_query(settings.destination).0,
+        _ => settings.destination,
+    };
+    let mut added = render_pairs(settings.query, &mut fill)?;
+    if settings.body == Body::Url {
+        push_data(&mut added, settings, subject);
+    }
+    if added.is_empty() {
+        return render_url(address, fill);
+    }
+    // What comes after a fragment would be part of it.
+    let mut url = render_url(address.split('#').next().unwrap_or_default(), fill)?;
+    if !url.ends_with(['?', '&']) {
+        url.push(if url.contains('?') { '&' } else { '?' });
+    }
+    url.push_str(&added);
+    Some(url)
+}
+
+/// `name=value&…`. `None` when it is too long.
+fn render_pairs<'v>(
+    pairs: &[(String, String)],
+    mut fill: impl FnMut(Token<'_>) -> Option<Filling<'v>>,
+) -> Option<String> {
+    let mut out = String::new();
+    for (name, value) in pairs {
+        let first = out.is_empty();
+        push_pair(&mut out, first, name, &render_url(value, &mut fill)?);
+        if out.len() > REQUEST_BYTES_MAX {
+            return None;
+        }
+    }
+    Some(out)
+}
+
+/// The fields of a form. `None` when they are too long.
+fn render_fields<'v>(
+    fields: &[Field],
+    mut fill: impl FnMut(Token<'_>) -> Option<Filling<'v>>,
+) -> Option<String> {
+    let mut out = String::new();
+    for field in fields {
+        let value = if field.json {
+            percent_encoded(&render_json(&field.value, &mut fill)?)
+        } else {
+            render_url(&field.value, &mut fill)?
+        };
+        let first = out.is_empty();
+        push_pair(&mut out, first, &field.name, &value);
+        if out.len() > REQUEST_BYTES_MAX {
+            return None;
+        }
+    }
+    Some(out)
+}
+
+/// A form with the rest of the event's data.
+fn form(rendered: Option<String>, settings: &Settings<'_>, subject: &Subject<'_>) -> Option<String> {
+    let mut out = rendered?;
+    push_data(&mut out, settings, subject);
+    Some(out)
+}
+
+/// Adds the data of the event that the request does not name itself, where the trigger wants all of it.
+fn push_data(out: &mut String, settings: &Settings<'_>, subject: &Subject<'_>) {
+    if !settings.all_data || settings.names("event_data") {
+        return;
+    }
+    for (name, value) in subject.conversion.data() {
+        if !settings.names(&format!("event_data.{name}")) {
+            let first = out.is_empty();
+            push_pair(out, first, name, &percent_encoded(value.text()));
+        }
+    }
+}
+
+/// A JSON text with all of the event's data as its member `event_data`, where the trigger wants that and the
+/// text has no place of its own for them.
+fn json(rendered: Option<String>, settings: &Settings<'_>, subject: &Subject<'_>) -> Option<String> {
+    let mut out = rendered?;
+    let data = if settings.all_data { subject.conversion.data() } else { Vec::new() };
+    if data.is_empty() || settings.names("event_data") || !out.starts_with('{') {
+        return Some(out);
+    }
+    let end = out.rfind('}')?;
+    let is_empty = out.get(1..end).is_some_and(|members| members.trim().is_empty());
+    let comma = if is_empty { "" } else { "," };
+    out.insert_str(end, &format!("{comma}\"event_data\":{}", json_object(&data)));
+    Some(out)
 }
 
 /// A URL template without its query, and the query. A fragment is never sent, so it goes with neither.

@@ -1,12 +1,20 @@
 //! What the context of a trigger asks for (postbacks.md sections 4 to 6), read in one place: saving a
 //! trigger and planning with it can never disagree.
 
+mod conditions;
+mod read;
+
+use self::conditions::Condition;
 use super::{
-    CUSTOM_TEMPLATE, Method, Trigger, destination,
+    Method, Template, Trigger, destination,
     macros::Macro,
-    template::{Filling, Token, is_closed_json, is_json_number, tokens},
+    text::{Filling, Token, is_json_number, tokens},
 };
 use crate::{NetworkId, event::Value};
+
+pub use conditions::{Cap, Lookback, asks_for_first, cap};
+use read::Context;
+pub use read::{Body, Countries, Recipients, is_header};
 
 /// The longest delay, milliseconds.
 pub const DEFERRED_FOR_MAX_MS: i64 = 600_000;
@@ -14,64 +22,45 @@ pub const DEFERRED_FOR_MAX_MS: i64 = 600_000;
 pub const REDELIVERIES_MAX: i64 = 10;
 /// Redeliveries when nothing is said.
 pub const REDELIVERIES: i64 = 3;
+/// The event that begins a session (postbacks.md section 1).
+pub const SESSION: &str = "_SessionBegin";
 
 const DEFAULT: &str = "sx_default";
 const DEFAULT_OF: &str = "sx_default.";
+const URL_KEY: &str = "cpi_mostback_url";
 
 /// Our own keys; others with our prefix are most likely misspelt.
-const OWN: [&str; 10] = [
+const OWN: [&str; 21] = [
     DEFAULT,
+    "sx_all_data",
     "sx_body",
+    "sx_consent",
     "sx_corrections",
     "sx_countries",
+    "sx_data_controlled",
     "sx_delivery",
     "sx_duplicates",
+    "sx_event_name",
+    "sx_event_names",
+    "sx_filter",
+    "sx_headers",
     "sx_method",
+    "sx_network_data",
     "sx_network_id",
+    "sx_rate_cap",
     "sx_required",
+    "sx_session_cap",
+    "sx_signing_secret",
     "sx_success_match",
 ];
-
-/// Who is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recipients {
-    /// Whoever won, or nobody.
-    All,
-    /// Only this network, and only when it won.
-    Network(NetworkId),
-}
-
-/// Which countries are told of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Countries<'t> {
-    codes: Vec<&'t str>,
-    blocks: bool,
-}
-
-impl Countries<'_> {
-    /// Whether a conversion from `country` may be told of. An unknown country is on no list.
-    pub fn allow(&self, country: Option<&str>) -> bool {
-        let listed =
-            country.is_some_and(|country| self.codes.iter().any(|code| code.eq_ignore_ascii_case(country)));
-        listed != self.blocks
-    }
-}
-
-/// What the body of a request is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Body<'t> {
-    /// There is none: the URL says it all.
-    Url,
-    /// The query of the URL, moved out of it.
-    Form,
-    /// A JSON template.
-    Json(&'t str),
-}
 
 /// The settings of a trigger.
 #[derive(Clone, Debug)]
 pub struct Settings<'t> {
-    trigger: &'t Trigger,
+    context: Context<'t>,
+    /// What has to be set before anything can be sent.
+    pub missing: Vec<String>,
+    /// Empty while it is missing.
     pub destination: &'t str,
     pub delay_ms: i64,
     pub attempts_allowed: u32,
@@ -80,58 +69,150 @@ pub struct Settings<'t> {
     pub countries: Option<Countries<'t>>,
     pub duplicates: bool,
     pub corrections: bool,
-    pub required: Vec<Token<'t>>,
+    pub all_data: bool,
+    pub network_data: bool,
+    pub data_controlled: bool,
+    pub consent: bool,
+    pub session_cap: bool,
+    pub condition: Option<Condition>,
+    pub lookback: Lookback,
+    /// Alternatives, of which one must have a value of its own.
+    pub required: Vec<Vec<Token<'t>>>,
     pub method: Method,
+    pub query: &'t [(String, String)],
+    pub headers: Vec<(String, String)>,
+    pub basic: Option<(&'t str, &'t str)>,
     pub body: Body<'t>,
+    pub content_type: Option<&'t str>,
     pub success_match: Option<&'t str>,
+    event_name: Option<&'t str>,
+    event_names: Vec<(String, String)>,
 }
 
 impl<'t> Settings<'t> {
-    /// The settings of `trigger`, or which field is missing or wrong.
-    pub fn of(trigger: &'t Trigger) -> Result<Self, String> {
-        let (key, destination) = trigger
-            .destination()
-            .ok_or("context.cpi_mostback_url: name the URL to send to, beginning with http:// or https://")?;
-        destination::check(destination)
-            .map_err(|reason| format!("context.{key}: not a usable URL: {reason}"))?;
-        let network = match trigger.setting("sx_network_id") {
-            Some(_) => u64::try_from(number(trigger, "sx_network_id", 1, i64::MAX, 1)?).ok().map(NetworkId),
-            None => None,
+    /// The settings of `trigger`, which was made from `template`, or which field is wrong.
+    pub fn of(trigger: &'t Trigger, template: Option<&'t Template>) -> Result<Self, String> {
+        let context = Context { trigger, template };
+        if let Some(template) = template
+            && !template.kinds.contains(&trigger.kind)
+        {
+            let kinds: Vec<_> = template.kinds.iter().map(|kind| kind.name()).collect();
+            return Err(format!("type: {} is told of {} only", template.name, kinds.join(", ")));
+        }
+        let mut missing = context.missing();
+        let destination = match context.destination() {
+            Some((key, destination)) => {
+                destination::check(destination)
+                    .map_err(|reason| format!("context.{key}: not a usable URL: {reason}"))?;
+                destination
+            }
+            // A template that asks for the URL cannot do without; others get by until it is known.
+            None if template
+                .is_none_or(|template| template.inputs.iter().any(|input| input.is_destination())) =>
+            {
+                let key = context.destination_key();
+                return Err(format!(
+                    "context.{key}: name the URL to send to, beginning with http:// or https://"
+                ));
+            }
+            None => {
+                missing.insert(0, context.destination_key());
+                ""
+            }
         };
-        let redeliveries = number(trigger, "max_delivery_attempts", 0, REDELIVERIES_MAX, REDELIVERIES)?;
-        let body = body(trigger)?;
+        let network = match context.text("sx_network_id") {
+            Some(_) => u64::try_from(context.number("sx_network_id", 1, i64::MAX, 1)?).ok().map(NetworkId),
+            None => template.and_then(|template| template.network),
+        };
+        let redeliveries = context.number("max_delivery_attempts", 0, REDELIVERIES_MAX, REDELIVERIES)?;
+        let request = template.filter(|template| !template.free).map(|template| &template.request);
+        let body = context.body()?;
+        conditions::cap_of(&context)?;
+        let recipients = context.recipients(network)?;
         Ok(Self {
-            trigger,
             destination,
-            delay_ms: number(trigger, "deferred_for", 0, DEFERRED_FOR_MAX_MS, 0)?,
+            missing,
+            delay_ms: context.number("deferred_for", 0, DEFERRED_FOR_MAX_MS, 0)?,
             attempts_allowed: 1 + u32::try_from(redeliveries).unwrap_or_default(),
             network,
-            recipients: recipients(trigger, network)?,
-            countries: countries(trigger)?,
-            duplicates: switch(trigger, "sx_duplicates")?,
-            corrections: switch(trigger, "sx_corrections")?,
-            required: required(trigger)?,
-            method: method(trigger, body)?,
+            recipients,
+            countries: context.countries()?,
+            duplicates: context.switch("sx_duplicates", false)?,
+            corrections: context.switch("sx_corrections", false)?,
+            all_data: context.switch("sx_all_data", false)?,
+            network_data: context.switch("sx_network_data", true)?,
+            data_controlled: context.switch("sx_data_controlled", false)?,
+            consent: context.switch("sx_consent", false)?,
+            session_cap: context.switch("sx_session_cap", recipients != Recipients::All)?,
+            condition: Condition::of(&context)?,
+            lookback: Lookback::of(&context)?,
+            required: context.required()?,
+            method: context.method(body)?,
+            query: request.map(|request| request.query.as_slice()).unwrap_or_default(),
+            headers: context.headers()?,
+            basic: request
+                .and_then(|request| request.basic.as_ref())
+                .map(|(user, password)| (user.as_str(), password.as_str())),
             body,
-            success_match: trigger.setting("sx_success_match"),
+            content_type: request.and_then(|request| request.content_type.as_deref()),
+            success_match: context
+                .text("sx_success_match")
+                .or_else(|| template?.request.success_match.as_deref()),
+            event_name: context.text("sx_event_name"),
+            event_names: context.pairs("sx_event_names")?,
+            context,
         })
     }
 
     /// What a macro without a value is replaced by: `sx_default.<macro>`, else `sx_default`, else nothing.
     pub fn default_of(&self, name: &str) -> Option<Filling<'t>> {
-        let own = self.trigger.context.iter().find(|(key, _)| key.strip_prefix(DEFAULT_OF) == Some(name));
-        let value = match own {
-            Some((_, value)) => value,
-            None => self.trigger.context.iter().find(|(key, _)| key == DEFAULT).map(|(_, value)| value)?,
-        };
-        match value {
+        match self.context.default_of(name)? {
             Value::Text(text) if text.is_empty() => None,
             Value::Text(text) if is_json_number(text) => Some(Filling::Number(text.into())),
             value => Some(value.into()),
         }
     }
 
-    /// What is odd but allowed: macros and settings that mean nothing here.
+    /// A value of the context, or what the template has for it.
+    pub fn value(&self, key: &str) -> Option<&'t Value> {
+        self.context.value(key)
+    }
+
+    /// The title of the trigger.
+    pub fn title(&self) -> &'t str {
+        &self.context.trigger.title
+    }
+
+    /// What the partner is to call an event: as `sx_event_names` maps it, else `sx_event_name`, else its
+    /// own name (postbacks.md section 5: event renaming).
+    pub fn renamed<'n>(&'n self, name: &'n str) -> &'n str {
+        let mapped = self.event_names.iter().find(|(from, _)| from == name).map(|(_, to)| to.as_str());
+        mapped.or(self.event_name).unwrap_or(name)
+    }
+
+    /// Every text of the request that may hold macros.
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let fields = match self.body {
+            Body::Fields(fields) => fields,
+            Body::Url | Body::Form | Body::Json(_) => &[],
+        };
+        let json = if let Body::Json(text) = self.body { Some(text) } else { None };
+        [Some(self.destination), json]
+            .into_iter()
+            .flatten()
+            .chain(self.query.iter().map(|(_, value)| value.as_str()))
+            .chain(fields.iter().map(|field| field.value.as_str()))
+            .chain(self.headers.iter().map(|(_, value)| value.as_str()))
+            .chain(self.basic.into_iter().flat_map(|(user, password)| [user, password]))
+    }
+
+    /// Whether the request names `{name}` anywhere itself.
+    pub fn names(&self, name: &str) -> bool {
+        self.texts().flat_map(tokens).any(|token| token.name == name)
+    }
+
+    /// What is odd but allowed: what is still missing, macros and settings that mean nothing here, choices
+    /// that are none.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let mut warn = |warning: String| {
@@ -139,14 +220,16 @@ impl<'t> Settings<'t> {
                 warnings.push(warning);
             }
         };
-        let body = if let Body::Json(template) = self.body { template } else { "" };
-        for token in tokens(self.destination).chain(tokens(body)) {
+        for key in &self.missing {
+            warn(format!("context.{key}: is not set; nothing is sent until it is (incomplete)"));
+        }
+        for token in self.texts().flat_map(tokens) {
             if Macro::of(token).is_none() {
                 let format = token.format.map(|format| format!(":{format}")).unwrap_or_default();
                 warn(format!("unknown macro {{{}{format}}}: it renders as a missing value", token.name));
             }
         }
-        for (key, _) in &self.trigger.context {
+        for (key, value) in &self.context.trigger.context {
             if let Some(name) = key.strip_prefix(DEFAULT_OF) {
                 if Macro::of(Token { name, format: None }).is_none() {
                     warn(format!("context.{key}: there is no macro {{{name}}}"));
@@ -154,93 +237,28 @@ impl<'t> Settings<'t> {
             } else if key.starts_with("sx_") && !OWN.contains(&key.as_str()) {
                 warn(format!("context.{key}: not a setting that this version knows; it changes nothing"));
             }
+            self.warn_of_choice(key, value, &mut warn);
+        }
+        if let (true, Body::Json(text)) = (self.all_data, self.body)
+            && !text.starts_with('{')
+            && !self.names("event_data")
+        {
+            warn(
+                "context.sx_all_data: a JSON list has no place for the data; name {event_data} in it".into(),
+            );
         }
         warnings
     }
-}
 
-fn number(trigger: &Trigger, key: &str, min: i64, max: i64, default: i64) -> Result<i64, String> {
-    let Some(text) = trigger.setting(key) else { return Ok(default) };
-    let number = text.trim().parse().ok().filter(|number| (min..=max).contains(number));
-    number.ok_or_else(|| match max {
-        i64::MAX => format!("context.{key}: must be a whole number of at least {min}"),
-        max => format!("context.{key}: must be a whole number from {min} to {max}"),
-    })
-}
-
-fn switch(trigger: &Trigger, key: &str) -> Result<bool, String> {
-    match trigger.setting(key) {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(_) => Err(format!("context.{key}: must be true or false")),
-    }
-}
-
-/// Agencies are not told apart yet: `network_agency` is `network` for a trigger of the advertiser.
-fn recipients(trigger: &Trigger, network: Option<NetworkId>) -> Result<Recipients, String> {
-    let to_network = match trigger.setting("sx_delivery") {
-        Some("all") => false,
-        Some("network" | "network_agency") => true,
-        Some(_) => return Err("context.sx_delivery: must be all, network or network_agency".into()),
-        None => network.is_some() || trigger.template != CUSTOM_TEMPLATE,
-    };
-    match (to_network, network) {
-        (false, _) => Ok(Recipients::All),
-        (true, Some(network)) => Ok(Recipients::Network(network)),
-        (true, None) => Err("context.sx_network_id: name the network that is to be told, or set \
-                             context.sx_delivery to all"
-            .into()),
-    }
-}
-
-fn countries(trigger: &Trigger) -> Result<Option<Countries<'_>>, String> {
-    let Some(text) = trigger.setting("sx_countries") else { return Ok(None) };
-    let items: Vec<&str> = text.split(',').map(str::trim).collect();
-    let blocks = items.iter().all(|item| item.starts_with('!'));
-    let codes: Vec<&str> =
-        items.iter().map(|item| if blocks { item.trim_start_matches('!') } else { item }).collect();
-    if codes.iter().any(|code| code.len() != 2 || !code.bytes().all(|b| b.is_ascii_alphabetic())) {
-        return Err("context.sx_countries: must be countries to allow, as in US,DE, or countries to block, \
-                    as in !US,!DE"
-            .into());
-    }
-    Ok(Some(Countries { codes, blocks }))
-}
-
-/// A macro that no conversion can fill would silence the trigger for good, so it is an error here.
-fn required(trigger: &Trigger) -> Result<Vec<Token<'_>>, String> {
-    let names = trigger.setting("sx_required").unwrap_or_default().split(',').map(str::trim);
-    let tokens = names.filter(|name| !name.is_empty()).map(|name| Token { name, format: None });
-    tokens
-        .map(|token| match Macro::of(token) {
-            Some(_) => Ok(token),
-            None => Err(format!("context.sx_required: there is no macro {{{}}}", token.name)),
-        })
-        .collect()
-}
-
-fn body(trigger: &Trigger) -> Result<Body<'_>, String> {
-    match trigger.setting("sx_body").map(str::trim_start) {
-        None | Some("url") => Ok(Body::Url),
-        Some("form") => Ok(Body::Form),
-        Some(text) if text.starts_with(['{', '[']) && is_closed_json(text) => Ok(Body::Json(text)),
-        Some(_) => {
-            Err("context.sx_body: must be url, form, or a JSON text that begins with { or [ and closes \
-                        what it opens"
-                .into())
+    fn warn_of_choice(&self, key: &str, value: &Value, warn: &mut impl FnMut(String)) {
+        let input = self.context.template.and_then(|template| template.input(key));
+        let Some(input) = input.filter(|input| !input.options.is_empty() && !input.is_destination()) else {
+            return;
+        };
+        let known = input.options.iter().any(|(option, _)| option.text() == value.text());
+        if !known && !value.text().is_empty() {
+            let options: Vec<_> = input.options.iter().map(|(option, _)| option.text()).collect();
+            warn(format!("context.{key}: is usually one of {}", options.join(", ")));
         }
-    }
-}
-
-fn method(trigger: &Trigger, body: Body<'_>) -> Result<Method, String> {
-    match trigger.setting("sx_method") {
-        None if body == Body::Url => Ok(Method::Get),
-        None => Ok(Method::Post),
-        Some(name) if name.eq_ignore_ascii_case("post") => Ok(Method::Post),
-        Some(name) if !name.eq_ignore_ascii_case("get") => {
-            Err("context.sx_method: must be GET or POST".into())
-        }
-        Some(_) if body == Body::Url => Ok(Method::Get),
-        Some(_) => Err("context.sx_method: must be POST, because context.sx_body asks for a body".into()),
     }
 }

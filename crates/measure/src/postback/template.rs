@@ -1,260 +1,156 @@
-//! Templates with macros in single braces, and the three places their values go: a URL, a form, a JSON
-//! text (postbacks.md section 6). One pass: what a value contains is never looked at again.
+//! Templates: what a partner is told and how, as one file of the catalogue of partners says it
+//! (postbacks.md section 2, DECISIONS 8).
 
-use std::borrow::Cow;
+use serde::{Deserialize, Serialize};
 
-use crate::event::Value;
+use super::{Method, TriggerKind};
+use crate::{NetworkId, TemplateId, event::Value};
 
-/// The longest URL and the longest body that are sent, bytes (postbacks.md section 11).
-pub const REQUEST_BYTES_MAX: usize = 64_000;
+/// The custom template: any URL the customer names (postbacks.md section 2).
+pub const CUSTOM_TEMPLATE: TemplateId = TemplateId(3373);
 
-const NAME_BYTES_MAX: usize = 64;
-const FORMAT_BYTES_MAX: usize = 8;
-
-/// A macro as a template writes it: `{name}` or `{name:format}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Token<'t> {
-    /// Letters, digits, `_` and `.`; at most 64.
-    pub name: &'t str,
-    /// Lower-case letters; at most 8.
-    pub format: Option<&'t str>,
+/// A template. Triggers are made from it: it asks for inputs, and turns them and a conversion into a
+/// request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Template {
+    /// Its number.
+    pub id: TemplateId,
+    /// The partner's name.
+    pub name: String,
+    /// The network that the partner is; `None` for templates that are none or leave it to the trigger.
+    pub network: Option<NetworkId>,
+    /// Whether its triggers tell one network of what it won, unless they say otherwise.
+    pub to_network: bool,
+    /// The platform it is for, as on the wire; empty is every platform.
+    pub platform: String,
+    /// What its triggers may be fired by.
+    pub kinds: Vec<TriggerKind>,
+    /// Whether the trigger says method, headers and body by `sx_…` keys: nothing is fixed but the URL.
+    pub free: bool,
+    /// What it asks for, in order.
+    pub inputs: Vec<Input>,
+    /// What is sent.
+    pub request: RequestTemplate,
+    /// Macros that must have a value of their own; alternatives are separated by `|`.
+    pub required: Vec<String>,
+    /// Context keys that stand as given here unless the trigger sets them.
+    pub defaults: Vec<(String, Value)>,
+    /// Whether it is no longer offered. Triggers that were made from it go on.
+    pub retired: bool,
 }
 
-/// A part of a template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Piece<'t> {
-    /// Left as it is: everything that is not a macro, braces included.
-    Text(&'t str),
-    /// Replaced by its value.
-    Token(Token<'t>),
+/// Something that a template asks for; a row of `context_meta` on the wire.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// The context key.
+    pub id: String,
+    /// Its label.
+    pub name: String,
+    /// What it means.
+    pub description: String,
+    /// Whether it must be set, in the type it has on the wire: a boolean, the text `true`, or absent.
+    pub required: Option<Value>,
+    /// What stands for it when it is not set.
+    pub default: Option<Value>,
+    /// The values to choose from and their labels; none is a free text.
+    pub options: Vec<(Value, String)>,
+    /// Whether the value is hidden where requests are shown.
+    pub secret: bool,
 }
 
-/// The parts of a template in order. Nothing is lost: texts and written-out tokens make up the template.
-pub fn pieces(template: &str) -> impl Iterator<Item = Piece<'_>> {
-    let mut rest = template;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        if let Some((token, after)) = token_at(rest) {
-            rest = after;
-            return Some(Piece::Token(token));
-        }
-        // A brace that opens no token is text up to the next one.
-        let lead = usize::from(rest.starts_with('{'));
-        let end = rest.get(lead..)?.find('{').map_or(rest.len(), |place| place + lead);
-        let (text, after) = rest.split_at_checked(end)?;
-        rest = after;
-        Some(Piece::Text(text))
-    })
-}
-
-/// The tokens of a template in order.
-pub fn tokens(template: &str) -> impl Iterator<Item = Token<'_>> {
-    pieces(template).filter_map(|piece| match piece {
-        Piece::Token(token) => Some(token),
-        Piece::Text(_) => None,
-    })
-}
-
-/// `\{[A-Za-z0-9_.]{1,64}(:[a-z]{1,8})?\}` at the start of `text`, and what follows it.
-fn token_at(text: &str) -> Option<(Token<'_>, &str)> {
-    let text = text.strip_prefix('{')?;
-    let (name, rest) = run(text, NAME_BYTES_MAX, |b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')?;
-    if let Some(rest) = rest.strip_prefix('}') {
-        return Some((Token { name, format: None }, rest));
+impl Input {
+    /// Whether it must be set, whatever type that has on the wire.
+    #[must_use]
+    pub fn is_required(&self) -> bool {
+        self.required.as_ref().is_some_and(|required| required.text() == "true")
     }
-    let (format, rest) = run(rest.strip_prefix(':')?, FORMAT_BYTES_MAX, |b| b.is_ascii_lowercase())?;
-    Some((Token { name, format: Some(format) }, rest.strip_prefix('}')?))
-}
 
-/// The longest start of `text` of at least 1 and at most `max` bytes that are all `allowed`.
-fn run(text: &str, max: usize, allowed: impl Fn(u8) -> bool) -> Option<(&str, &str)> {
-    let length = text.bytes().take(max).take_while(|b| allowed(*b)).count();
-    (length > 0).then(|| text.split_at_checked(length)).flatten()
-}
-
-/// What a macro is replaced by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Filling<'v> {
-    /// A text.
-    Text(Cow<'v, str>),
-    /// A number, which stays one in a JSON body.
-    Number(Cow<'v, str>),
-    /// `true`, `false`, a list or an object, which stay what they are in a JSON body.
-    Json(Cow<'v, str>),
-}
-
-impl Filling<'_> {
-    /// The value as text.
-    pub fn text(&self) -> &str {
-        match self {
-            Self::Text(text) | Self::Number(text) | Self::Json(text) => text,
-        }
+    /// Whether it is a URL to send to (postbacks.md section 4).
+    #[must_use]
+    pub fn is_destination(&self) -> bool {
+        is_destination(&self.id)
     }
 }
 
-impl<'v> From<&'v Value> for Filling<'v> {
-    fn from(value: &'v Value) -> Self {
-        let text = Cow::Borrowed(value.text());
-        match value {
-            Value::Text(_) => Self::Text(text),
-            Value::Number(_) => Self::Number(text),
-            Value::Bool(_) | Value::Json(_) => Self::Json(text),
-        }
+/// Whether a context key holds a URL to send to: `cpi_mostback_url`, `cpi_<network>_mostback_url`.
+#[must_use]
+pub fn is_destination(key: &str) -> bool {
+    key == "cpi_mostback_url"
+        || key.strip_prefix("cpi_").is_some_and(|key| key.strip_suffix("_mostback_url").is_some())
+}
+
+/// A request with macros in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestTemplate {
+    /// The verb.
+    pub method: Method,
+    /// Where it goes when the context names no URL; empty when it has to.
+    pub url: String,
+    /// Parameters that are added to the URL: names, and values with macros.
+    pub query: Vec<(String, String)>,
+    /// Headers: names, and values with macros.
+    pub headers: Vec<(String, String)>,
+    /// User name and password of basic authentication, with macros.
+    pub basic: Option<(String, String)>,
+    /// The body.
+    pub body: BodyTemplate,
+    /// The content type, when it is not the usual one of the body.
+    pub content_type: Option<String>,
+    /// A text that the answer must contain besides a 2xx status.
+    pub success_match: Option<String>,
+}
+
+/// A body with macros in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BodyTemplate {
+    /// None.
+    #[default]
+    None,
+    /// A form.
+    Form(Vec<Field>),
+    /// A JSON text with macros.
+    Json(String),
+}
+
+/// A field of a form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// Its value, with macros.
+    pub value: String,
+    /// Whether the value is a JSON text: macros are filled in as JSON, and the whole is then encoded.
+    pub json: bool,
+}
+
+impl Template {
+    /// The input with this context key.
+    #[must_use]
+    pub fn input(&self, id: &str) -> Option<&Input> {
+        self.inputs.iter().find(|input| input.id == id)
     }
-}
 
-/// Renders a URL or a form: every value percent-encoded but for the unreserved characters of RFC 3986.
-/// `None` when the result is longer than [`REQUEST_BYTES_MAX`].
-pub fn render_url<'v>(
-    template: &str,
-    mut fill: impl FnMut(Token<'_>) -> Option<Filling<'v>>,
-) -> Option<String> {
-    let mut out = String::with_capacity(template.len() * 2);
-    for piece in pieces(template) {
-        match piece {
-            Piece::Text(text) => out.push_str(text),
-            Piece::Token(token) => {
-                if let Some(filling) = fill(token) {
-                    percent_encode(filling.text(), &mut out);
-                }
-            }
-        }
-        if out.len() > REQUEST_BYTES_MAX {
-            return None;
-        }
+    /// What stands for a context key that the trigger does not set.
+    #[must_use]
+    pub fn default_of(&self, key: &str) -> Option<&Value> {
+        let of_input = self.input(key).and_then(|input| input.default.as_ref());
+        of_input
+            .or_else(|| self.defaults.iter().find(|(known, _)| known == key).map(|(_, value)| value))
+            .filter(|value| !value.text().is_empty())
     }
-    Some(out)
-}
 
-/// Renders a JSON text. Inside a string a value is string-escaped; outside of one it stands as the JSON
-/// value it is: a number, a list, a quoted text, or `null` when it is missing. `None` when the result is
-/// longer than [`REQUEST_BYTES_MAX`].
-pub fn render_json<'v>(
-    template: &str,
-    mut fill: impl FnMut(Token<'_>) -> Option<Filling<'v>>,
-) -> Option<String> {
-    let mut out = String::with_capacity(template.len() * 2);
-    let mut place = JsonPlace::default();
-    for piece in pieces(template) {
-        match piece {
-            Piece::Text(text) => {
-                place.pass(text);
-                out.push_str(text);
-            }
-            Piece::Token(token) => match fill(token) {
-                Some(filling) if place.in_string => json_escape(filling.text(), &mut out),
-                Some(filling) => json_value(&filling, &mut out),
-                None if place.in_string => {}
-                None => out.push_str("null"),
-            },
-        }
-        if out.len() > REQUEST_BYTES_MAX {
-            return None;
-        }
+    /// Whether it is offered to apps of a platform: it is for all, or for this one.
+    #[must_use]
+    pub fn suits(&self, platform: &str) -> bool {
+        self.platform.is_empty() || self.platform.eq_ignore_ascii_case(platform)
     }
-    Some(out)
-}
 
-/// Whether the strings, lists and objects of a JSON template are all closed. It does not read numbers or
-/// commas: what is wrong there, the partner says.
-pub fn is_closed_json(template: &str) -> bool {
-    let mut place = JsonPlace::default();
-    for piece in pieces(template) {
-        if let Piece::Text(text) = piece {
-            place.pass(text);
-        }
+    /// Whether somebody has to set something before it can send.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        let has_url = !self.request.url.is_empty()
+            || self.inputs.iter().any(|input| input.is_destination() && self.default_of(&input.id).is_some());
+        let is_unset = |input: &Input| input.is_required() && self.default_of(&input.id).is_none();
+        !has_url || self.inputs.iter().any(is_unset)
     }
-    !place.in_string && place.open.is_empty() && !place.broken
-}
-
-/// Where in a JSON text the renderer is.
-#[derive(Default)]
-struct JsonPlace {
-    in_string: bool,
-    escaped: bool,
-    open: Vec<u8>,
-    broken: bool,
-}
-
-impl JsonPlace {
-    fn pass(&mut self, text: &str) {
-        for byte in text.bytes() {
-            if self.in_string {
-                let escaped = std::mem::take(&mut self.escaped);
-                match byte {
-                    b'\\' => self.escaped = !escaped,
-                    b'"' if !escaped => self.in_string = false,
-                    _ => {}
-                }
-                continue;
-            }
-            match byte {
-                b'"' => self.in_string = true,
-                b'{' => self.open.push(b'}'),
-                b'[' => self.open.push(b']'),
-                b'}' | b']' => self.broken |= self.open.pop() != Some(byte),
-                _ => {}
-            }
-        }
-    }
-}
-
-fn percent_encode(value: &str, out: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            for nibble in [byte >> 4, byte & 0xf] {
-                out.push(char::from(HEX[usize::from(nibble)]));
-            }
-        }
-    }
-}
-
-fn json_value(filling: &Filling<'_>, out: &mut String) {
-    match filling {
-        Filling::Number(text) if is_json_number(text) => out.push_str(text),
-        Filling::Json(text) => out.push_str(text),
-        Filling::Number(text) | Filling::Text(text) => {
-            out.push('"');
-            json_escape(text, out);
-            out.push('"');
-        }
-    }
-}
-
-fn json_escape(value: &str, out: &mut String) {
-    for c in value.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-}
-
-/// Whether `text` is a number as JSON writes it (RFC 8259 section 6).
-pub fn is_json_number(text: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let text = text.strip_prefix('-').unwrap_or(text);
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (text, None),
-    };
-    let (whole, fraction) = match mantissa.split_once('.') {
-        Some((whole, fraction)) => (whole, Some(fraction)),
-        None => (mantissa, None),
-    };
-    digits(whole)
-        && (whole == "0" || !whole.starts_with('0'))
-        && fraction.is_none_or(digits)
-        && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
 }

@@ -3,12 +3,12 @@
 mod macros;
 mod planning;
 mod schedule;
-mod template;
+mod text;
 mod validation;
 
 use uuid::Uuid;
 
-use super::{CUSTOM_TEMPLATE, Conversion, Plan, Sending, Trigger, TriggerKind, plan};
+use super::{CUSTOM_TEMPLATE, Conversion, Past, Plan, Sending, Trigger, TriggerKind, plan};
 use crate::{
     AppId, CampaignId, DeviceId, InputId, InstallId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
     TriggerId,
@@ -84,6 +84,9 @@ pub struct World {
     pub revision: u32,
     pub duplicate: bool,
     pub unsent: Vec<TriggerId>,
+    pub repeated: bool,
+    pub last_session: Option<Timestamp>,
+    pub spent: Vec<TriggerId>,
 }
 
 impl World {
@@ -106,6 +109,9 @@ impl World {
             revision: 0,
             duplicate: false,
             unsent: Vec::new(),
+            repeated: false,
+            last_session: None,
+            spent: Vec::new(),
         }
     }
 
@@ -133,6 +139,7 @@ impl World {
             influencers: &self.influencers,
             duplicate: self.duplicate,
             unsent: &self.unsent,
+            past: Past { repeated: self.repeated, last_session: self.last_session, spent: &self.spent },
         })
     }
 }
@@ -203,9 +210,11 @@ fn device() -> Device {
         installed: INSTALLED,
         install_received: INSTALLED,
         source: None,
-        links: Vec::new(),
+        links: pairs(&[("user_id", "u/1")]),
         claims: Vec::new(),
         user: crate::user::UserProperties::default(),
+        last_session: None,
+        seen_events: Vec::new(),
     }
 }
 

@@ -2,11 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::Settings;
+use super::{Template, settings::Settings, template::is_destination};
 use crate::{AppId, TemplateId, Timestamp, TriggerId, catalogue::Sealed, event::Value};
-
-/// The custom template: any URL the customer names (postbacks.md section 2).
-pub const CUSTOM_TEMPLATE: TemplateId = TemplateId(3373);
 
 /// What fires a trigger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -96,9 +93,7 @@ impl Trigger {
     #[must_use]
     pub fn destination(&self) -> Option<(&str, &str)> {
         let plain = self.context.iter().filter(|(key, _)| key == "cpi_mostback_url");
-        let of_network = self.context.iter().filter(|(key, _)| {
-            key.strip_prefix("cpi_").and_then(|key| key.strip_suffix("_mostback_url")).is_some()
-        });
+        let of_network = self.context.iter().filter(|(key, _)| is_destination(key));
         plain
             .chain(of_network)
             .map(|(key, value)| (key.as_str(), value.text().trim()))
@@ -106,29 +101,23 @@ impl Trigger {
     }
 }
 
-/// Checks a trigger that is about to be saved: the answer lists what is odd but allowed.
-///
-/// The settings that the context may hold (postbacks.md sections 4 to 7; keys of our own begin with `sx_`):
-///
-/// | key | meaning |
-/// | --- | --- |
-/// | `cpi_mostback_url`, `cpi_<network>_mostback_url` | the URL, with macros anywhere but in the host; required |
-/// | `deferred_for` | delay after the decision, 0 to 600000 ms; 0 |
-/// | `max_delivery_attempts` | redeliveries after a failure, 0 to 10; 3 |
-/// | `sx_network_id` | the network it belongs to |
-/// | `sx_delivery` | `all`, `network`, `network_agency`; `network` when one is named or the template is not the custom one |
-/// | `sx_countries` | `US,DE` allows only these, `!CN,!RU` allows all but these; an unknown country is on no list |
-/// | `sx_duplicates` | `true`: duplicate clicks are told as well |
-/// | `sx_corrections` | `true`: with `all`, a changed decision is told again |
-/// | `sx_default`, `sx_default.<macro>` | what a macro without a value renders as; nothing |
-/// | `sx_required` | macros that must have a value of their own, separated by commas |
-/// | `sx_method` | `GET` or `POST`; `GET`, or `POST` when there is a body |
-/// | `sx_body` | `url`: no body; `form`: the query of the URL is sent as a form instead; or a JSON text with macros, in which a macro inside a string is escaped and one outside stays a number, or is `null` when missing |
-/// | `sx_success_match` | a text the answer must contain besides a 2xx status |
+/// Checks a trigger that is about to be saved against its template: the answer lists what is odd but
+/// allowed. Without a template it counts as a custom one. The keys that the context may hold are listed in
+/// `docs/postbacks.md` (postbacks.md sections 4 to 7).
 ///
 /// # Errors
 ///
 /// The field that is missing or wrong, and what it must be.
-pub fn validate(trigger: &Trigger) -> Result<Vec<String>, String> {
-    Settings::of(trigger).map(|settings| settings.warnings())
+pub fn validate(trigger: &Trigger, template: Option<&Template>) -> Result<Vec<String>, String> {
+    Settings::of(trigger, template).map(|settings| settings.warnings())
+}
+
+/// What must be set before a trigger can send: context keys, in the order of its template. A trigger whose
+/// settings are wrong lacks what they should be (postbacks.md section 7: `incomplete`).
+#[must_use]
+pub fn missing(trigger: &Trigger, template: Option<&Template>) -> Vec<String> {
+    match Settings::of(trigger, template) {
+        Ok(settings) => settings.missing,
+        Err(wrong) => vec![wrong],
+    }
 }

@@ -1,15 +1,26 @@
 //! Triggers: which postbacks are sent (management-and-reporting.md section 7, postbacks.md sections 3, 12).
 
+pub mod history;
+pub mod templates;
+
 use axum::{Json, extract::State, http::StatusCode};
 use measure::{
-    AppId, TemplateId, TriggerId,
-    catalogue::{Catalogue, Entry},
+    AppId, TemplateId, Timestamp, TriggerId,
+    catalogue::{Catalogue, Entry, Network},
     event,
-    postback::{Sending, Trigger, TriggerKind, validate},
+    policy::Windows,
+    postback::{Sending, Template, Trigger, TriggerKind, validate},
 };
+use serde::Deserialize;
 use serde_json::{Map, Value};
+use wire::partner::json_value;
 
-use super::{apps, asked::Path, fields::Fields, next_id};
+use super::{
+    apps,
+    asked::{Path, Query},
+    fields::Fields,
+    next_id,
+};
 use crate::http::openapi::{
     Refusals,
     bodies::{TriggerBody, TriggerChange},
@@ -22,10 +33,37 @@ use crate::{
     site::Site,
 };
 
+/// Rows of a page.
+const PAGE_ROWS: usize = 50;
+
+/// How a list is asked for.
+#[derive(Debug, Default, Deserialize)]
+pub struct Page {
+    #[serde(rename = "pageToken")]
+    page_token: Option<String>,
+}
+
+impl Page {
+    /// The rows in the envelope: all of them, or a page when paging is on, which it is with `pageToken=1`
+    /// (management-and-reporting.md section 1).
+    fn of(&self, rows: Vec<Value>) -> Result<Json<Value>, Error> {
+        let Some(token) = &self.page_token else { return Ok(Json(envelope(true, &[], &[], rows))) };
+        let page: usize = token.parse().ok().filter(|page| *page >= 1).ok_or_else(|| {
+            Error::BadRequest("pageToken: must be 1, or what nextToken or previousToken said".to_owned())
+        })?;
+        let pages = rows.len().div_ceil(PAGE_ROWS);
+        let rows = rows.into_iter().skip((page - 1).saturating_mul(PAGE_ROWS)).take(PAGE_ROWS).collect();
+        let mut answer = envelope(true, &[], &[], rows);
+        answer["nextToken"] = (page < pages).then(|| (page + 1).to_string()).into();
+        answer["previousToken"] = (page > 1).then(|| (page - 1).min(pages.max(1)).to_string()).into();
+        Ok(Json(answer))
+    }
+}
+
 /// `GET /apps/{app}/postbacks`
 #[utoipa::path(
     get, path = "/apps/{app}/postbacks", tag = "postbacks",
-    params(("app" = u64, Path, description = "the number of the app")),
+    params(("app" = u64, Path, description = "the number of the app"), ("pageToken" = Option<String>, Query, description = "1 turns paging on, 50 rows a page")),
     responses((status = 200, description = "the triggers of the app, in the envelope", body = Value), Refusals),
     operation_id = "postbacks_list",
 )]
@@ -33,11 +71,12 @@ pub async fn list(
     State(site): State<Site>,
     caller: Caller,
     Path(app): Path<String>,
+    Query(page): Query<Page>,
 ) -> Result<Json<Value>, Error> {
     let catalogue = site.catalogue.current();
     let app = apps::find(&catalogue, &app)?;
     caller.may_read(app.id)?;
-    Ok(Json(envelope(true, &[], &[], catalogue.triggers_of(app.id).map(|trigger| object(trigger)).collect())))
+    page.of(catalogue.triggers_of(app.id).map(|trigger| object(trigger)).collect())
 }
 
 /// `GET /apps/{app}/postbacks/{trigger}`
@@ -98,13 +137,22 @@ pub async fn create(
             merge(&mut trigger.context, context);
         }
         signing::take(&mut trigger, &site.vault, now)?;
+        let template = catalogue.template(trigger.template).map(AsRef::as_ref);
+        if let Some(template) = template.filter(|template| template.retired || !template.suits(&app.platform))
+        {
+            let reason = if template.retired { "is no longer offered" } else { "is for another platform" };
+            return Err(Error::BadRequest(format!("template_id: {} {reason}", template.name)));
+        }
+        let mut warnings = check(catalogue, &trigger)?;
         if catalogue.triggers_of(app.id).any(|other| is_duplicate(&trigger, other)) {
             return Err(duplicate(&site));
         }
-        let mut warnings = check(&trigger)?;
         warnings.extend(ignored(fields));
         let answer = envelope(true, &[], &warnings, vec![object(&trigger)]);
-        Ok((vec![Entry::Trigger(trigger)], answer))
+        let mut entries: Vec<Entry> =
+            network_of(catalogue, template, now).map(Entry::Network).into_iter().collect();
+        entries.push(Entry::Trigger(trigger));
+        Ok((entries, answer))
     });
     Ok((StatusCode::CREATED, Json(answer.await?)))
 }
@@ -139,7 +187,7 @@ pub async fn update(
         signing::take(&mut trigger, &site.vault, clock::now())?;
         unchanged(&trigger, &mut fields)?;
         trigger.version = trigger.version.saturating_add(1);
-        let mut warnings = check(&trigger)?;
+        let mut warnings = check(catalogue, &trigger)?;
         warnings.extend(ignored(fields));
         let answer = envelope(true, &[], &warnings, vec![object(&trigger)]);
         Ok::<_, Error>((vec![Entry::Trigger(trigger)], answer))
@@ -203,9 +251,36 @@ fn duplicate(site: &Site) -> Error {
     }
 }
 
-/// What is odd but allowed; 400 for what cannot be sent.
-fn check(trigger: &Trigger) -> Result<Vec<String>, Error> {
-    validate(trigger).map_err(Error::BadRequest)
+/// What is odd but allowed; 400 for what cannot be sent. A template that is not in the catalogue may be one
+/// of the incumbent's: it is taken for a custom one of a network.
+fn check(catalogue: &Catalogue, trigger: &Trigger) -> Result<Vec<String>, Error> {
+    let template = catalogue.template(trigger.template).map(AsRef::as_ref);
+    let mut warnings = validate(trigger, template).map_err(Error::BadRequest)?;
+    if template.is_none() {
+        let id = trigger.template;
+        warnings.push(format!(
+            "template_id: there is no template {id}; it is taken for a URL of a network's own"
+        ));
+    }
+    let named = trigger.setting("sx_network_id").and_then(|id| id.parse().ok());
+    if named.is_some_and(|network| catalogue.network(network).is_none()) {
+        warnings.push("context.sx_network_id: there is no such network".to_owned());
+    }
+    Ok(warnings)
+}
+
+/// The network of a template, when this is the first trigger that needs it.
+fn network_of(catalogue: &Catalogue, template: Option<&Template>, now: Timestamp) -> Option<Network> {
+    let template = template?;
+    let id = template.network.filter(|id| catalogue.network(*id).is_none())?;
+    Some(Network {
+        id,
+        name: template.name.clone(),
+        windows: Windows::default(),
+        created: now,
+        deleted: false,
+        extra: "{}".to_owned(),
+    })
 }
 
 /// Refuses changes of what stays as it was made.
@@ -249,20 +324,8 @@ fn merge(context: &mut Vec<(String, event::Value)>, changes: Fields) {
 }
 
 pub(super) fn object(trigger: &Trigger) -> Value {
-    let context: Map<String, Value> = trigger
-        .context
-        .iter()
-        .map(|(key, value)| {
-            let value = match value {
-                event::Value::Text(text) => Value::String(text.clone()),
-                event::Value::Bool(flag) => Value::Bool(*flag),
-                event::Value::Number(text) | event::Value::Json(text) => {
-                    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()))
-                }
-            };
-            (key.clone(), value)
-        })
-        .collect();
+    let context: Map<String, Value> =
+        trigger.context.iter().map(|(key, value)| (key.clone(), json_value(value))).collect();
     let mut object = serde_json::json!({
         "id": trigger.id, "app_id": trigger.app, "type": trigger.kind.name(), "title": trigger.title,
         "template_id": trigger.template, "filter_str": trigger.filter, "active": trigger.active,

@@ -265,12 +265,12 @@ pub fn facts_are_paged_in_both_directions<S: Store, R: FnMut(S) -> S>(open: impl
     assert_eq!(forwards(0, 3), [1, 2, 3]);
     assert_eq!(forwards(255, 3), [255, 256, 257]);
     assert_eq!(forwards(599, 5), [599, 600]);
-    assert_eq!(forwards(601, 5), []);
-    assert_eq!(forwards(1, 0), []);
+    assert!(forwards(601, 5).is_empty());
+    assert!(forwards(1, 0).is_empty());
     assert_eq!(backwards(u64::MAX, 2), [600, 599]);
     assert_eq!(backwards(257, 3), [257, 256, 255]);
     assert_eq!(backwards(2, 5), [2, 1]);
-    assert_eq!(backwards(0, 5), []);
+    assert!(backwards(0, 5).is_empty());
 }
 
 /// A held input knows the fact that released it, and still its own.

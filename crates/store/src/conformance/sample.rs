@@ -226,6 +226,8 @@ pub fn device(app: AppId, n: u128) -> Device {
         links: vec![("email".to_owned(), "someone@example.com".to_owned())],
         claims: vec![claim(n)],
         user: user(),
+        last_session: None,
+        seen_events: vec![],
     }
 }
 
@@ -359,6 +361,7 @@ pub fn delivery(n: u128, due: Timestamp) -> Delivery {
             content_type: Some("application/json".to_owned()),
             body: "{}".to_owned(),
             success_match: None,
+            headers: vec![],
         },
         state: DeliveryState::Pending,
         reason: None,

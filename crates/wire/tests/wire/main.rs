@@ -8,6 +8,7 @@ mod consent;
 mod destination;
 mod identity;
 mod link;
+mod partners;
 mod properties;
 mod s2s;
 mod segment;

@@ -275,6 +275,8 @@ fn the_stand_in_tells_what_the_event_tells_and_else_what_the_device_is_known_for
         links: Vec::new(),
         claims: Vec::new(),
         user: crate::user::UserProperties::default(),
+        last_session: None,
+        seen_events: Vec::new(),
     };
     let sent =
         Origin { identifiers: vec![id("adid", 2)], ip: "203.0.113.5".parse().ok(), ..Origin::default() };

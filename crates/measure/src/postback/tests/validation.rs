@@ -3,7 +3,7 @@ use super::{super::trigger::validate, *};
 const URL: &str = "cpi_mostback_url=https://partner.example/pb?cid={click_id}\n";
 
 fn validated(lines: &str) -> Result<Vec<String>, String> {
-    validate(&trigger(1, TriggerKind::Event, lines))
+    validate(&trigger(1, TriggerKind::Event, lines), None)
 }
 
 fn accept(lines: &str) {
@@ -71,7 +71,7 @@ fn destinations() {
     let mut with_line_break = trigger(1, TriggerKind::Event, "");
     let url = "https://partner.example/\r\nX-Evil: 1".to_owned();
     with_line_break.context = vec![("cpi_mostback_url".into(), Value::Text(url))];
-    assert!(validate(&with_line_break).is_err());
+    assert!(validate(&with_line_break, None).is_err());
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn settings_that_only_work_together() {
 #[test]
 fn what_is_odd_is_said_but_allowed() {
     warn("sx_body={\"v\":{event_valu}}", "{event_valu}");
-    warn("sx_filter=x", "sx_filter");
+    warn("sx_filtre=x", "sx_filtre");
     warn("sx_default.clickid=0", "{clickid}");
     accept("sx_default.click_id=0\nsx_default.event_data.plan=free");
     let twice = "cpi_mostback_url=https://partner.example/{foo}?{foo}={event_time:isoo}";
@@ -144,7 +144,7 @@ fn json_types_are_kept_and_read() {
     trigger.context.push(("deferred_for".into(), Value::Number("30000".into())));
     trigger.context.push(("sx_duplicates".into(), Value::Bool(true)));
     trigger.context.push(("sx_body".into(), Value::Json("{\"cid\":\"{click_id}\"}".into())));
-    assert_eq!(validate(&trigger), Ok(vec![]));
+    assert_eq!(validate(&trigger, None), Ok(vec![]));
     trigger.context.push(("max_delivery_attempts".into(), Value::Number("3.5".into())));
-    assert!(validate(&trigger).is_err());
+    assert!(validate(&trigger, None).is_err());
 }

@@ -162,6 +162,21 @@ pub struct TriggerChange {
     pub context: Option<Value>,
 }
 
+/// What shall change of an event name. Several go under `events`, a list of the same.
+#[derive(ToSchema)]
+pub struct EventChange {
+    /// The name, exactly as it is sent.
+    #[schema(example = "Purchase")]
+    pub name: Option<String>,
+    /// Whether postbacks tell of such events; `null` is yes.
+    pub active: Option<bool>,
+    /// Whether their amounts are revenue; `null` is yes.
+    pub is_revenue: Option<bool>,
+    /// Several changes at once, at most 1000.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub events: Option<Value>,
+}
+
 /// A member, or what shall change of it.
 #[derive(ToSchema)]
 pub struct MemberBody {

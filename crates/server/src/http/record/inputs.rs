@@ -262,29 +262,6 @@ fn quarantined(body: &Quarantined) -> Value {
     })
 }
 
-#[utoipa::path(
-    get, path = "/api/apps/{id}/events", tag = "record",
-    params(("id" = u64, Path, description = "the number of the app")),
-    responses((status = 200, description = "the event names seen so far", body = Value), Refusals),
-    operation_id = "inputs_event_names",
-)]
-pub(in crate::http) async fn event_names(
-    State(site): State<Site>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, Error> {
-    let app = app(&site, &id)?;
-    caller.may_read(app)?;
-    let names = site.ask(move |store| store.event_names(app)).await?;
-    let data: Vec<Value> = names
-        .into_iter()
-        .map(|(name, record)| {
-            json!({ "name": name, "first_seen": iso(record.first_seen), "is_revenue": record.is_revenue })
-        })
-        .collect();
-    Ok(Json(json!({ "data": data })))
-}
-
 /// The app with this number.
 pub(super) fn app(site: &Site, id: &str) -> Result<AppId, Error> {
     let known = id.parse().ok().filter(|id| site.catalogue.current().app(*id).is_some());

@@ -97,7 +97,7 @@ pub(in crate::http) async fn list(
 }
 
 /// Every kind of thing that changes.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 14] = [
     "settings",
     "app",
     "network",
@@ -110,6 +110,8 @@ const KINDS: [&str; 12] = [
     "blocklist",
     "member",
     "source",
+    "template",
+    "event",
 ];
 
 /// The kind and the number of what an entry changes.
@@ -129,6 +131,8 @@ fn name(entry: &Entry) -> (&'static str, String) {
         Entry::Blocklist(_) => ("blocklist", String::new()),
         Entry::Member(member) => ("member", member.id.to_string()),
         Entry::Source(source) => ("source", source.id.to_string()),
+        Entry::Templates(_) => ("template", String::new()),
+        Entry::Event(app, name, _) => ("event", format!("{app} {name}")),
     }
 }
 
@@ -138,7 +142,7 @@ fn before(changes: &[Change], found: &[usize]) -> BTreeMap<usize, usize> {
     let mut before = BTreeMap::new();
     for (place, change) in changes.iter().enumerate() {
         // Lists are put on and taken off: one list does not replace another.
-        if matches!(change.entry, Entry::Blocklist(_)) {
+        if matches!(change.entry, Entry::Blocklist(_) | Entry::Templates(_)) {
             continue;
         }
         if let Some(earlier) = latest.insert(name(&change.entry), place)
@@ -197,6 +201,12 @@ fn shown(site: &Site, catalogue: &Catalogue, entry: &Entry) -> Value {
         }
         Entry::Member(member) => super::members::object(member),
         Entry::Source(source) => sources::object(source, None),
+        Entry::Templates(templates) => {
+            templates.iter().map(|template| json!({ "id": template.id, "name": template.name })).collect()
+        }
+        Entry::Event(_, name, switches) => {
+            json!({ "name": name, "active": switches.active, "is_revenue": switches.is_revenue })
+        }
     };
     let deleted = match entry {
         Entry::Campaign(campaign) => campaign.deleted,

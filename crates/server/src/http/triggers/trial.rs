@@ -13,7 +13,7 @@ use measure::{
     event::{Event, Value as EventValue},
     identifier::{IdKind, Identifier},
     input::{Fact, Payload},
-    postback::{Conversion, Delivery, Method, Suppression, Trigger, TriggerKind, plan},
+    postback::{Conversion, Delivery, Method, Past, Suppression, Trigger, TriggerKind, plan},
 };
 use serde_json::{Value, json};
 use store::{Store, StoreError};
@@ -204,6 +204,7 @@ fn reasons(
             influencers: &[],
             duplicate: false,
             unsent: &[],
+            past: Past::default(),
         };
         let plan = plan(&conversion);
         if let Some(delivery) = plan.deliveries.into_iter().find(|delivery| delivery.trigger == trigger.id) {
@@ -229,6 +230,9 @@ fn relax(trigger: &mut Trigger, reason: Suppression) -> bool {
         }
         Suppression::CountryBlocked => without("sx_countries"),
         Suppression::MissingMacro => without("sx_required"),
+        Suppression::Filtered => without("sx_filter"),
+        Suppression::DataControlled => without("sx_data_controlled"),
+        Suppression::Consent => without("sx_consent"),
         _ => return false,
     }
     true

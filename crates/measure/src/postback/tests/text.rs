@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::template::{
+use super::super::text::{
     Filling, Piece, REQUEST_BYTES_MAX, Token, is_closed_json, pieces, render_json, render_url, tokens,
 };
 
