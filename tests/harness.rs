@@ -5,6 +5,7 @@ pub mod app;
 pub mod browser;
 pub mod device;
 pub mod faults;
+pub mod installed;
 pub mod load;
 pub mod moment;
 pub mod program;

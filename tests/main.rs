@@ -29,6 +29,8 @@ mod loss;
 #[cfg(test)]
 mod management;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod postbacks;
 #[cfg(test)]
 mod privacy;

@@ -1,10 +1,12 @@
 //! A real browser, headless, on pages that a test writes.
 
-use std::{collections::HashMap, io::Write as _, net::SocketAddr, path::PathBuf, process::Stdio, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf, process::Stdio, sync::Arc};
 
 use axum::{Router, extract::State, http::StatusCode, response::Html};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, process::Command, task::JoinHandle};
+
+use super::installed::skipped;
 
 /// Where Debian and others put it.
 const PROGRAMS: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
@@ -36,8 +38,7 @@ impl Browser {
     /// aloud.
     pub async fn on(test: &str, pages: &[(&str, String)]) -> Option<Self> {
         let Some(program) = PROGRAMS.iter().map(PathBuf::from).find(|program| program.exists()) else {
-            // Past the capture of the test runner, or nobody would hear of it.
-            let _ = writeln!(std::io::stderr(), "skipped: {test}: no chromium on this machine");
+            skipped(test, "no chromium on this machine");
             return None;
         };
         let pages: HashMap<String, String> =

@@ -6,7 +6,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::{
@@ -18,16 +18,12 @@ use tokio::{
 use crate::harness::{
     App, Server, Value,
     faults::{Fault, Faults},
+    installed::{self, INSTALLING, LISTS, PLACE, run, skipped},
     json, now_ms, within,
 };
 
 /// How long a library may take.
 const PATIENCE: Duration = Duration::from_secs(50);
-/// How long their installation may take.
-const INSTALLING: Duration = Duration::from_secs(240);
-/// Where libraries are installed, beside everything else that is built.
-const PLACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/clients");
-const LISTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/clients");
 const CHROMIUM: &str = "/usr/bin/chromium";
 
 /// What goes wrong, one answer after the other, for libraries that retry at once.
@@ -113,27 +109,6 @@ async fn check<T>(late: i64, run: impl AsyncFn(String, String, String) -> T) {
     }
 }
 
-/// Runs a command to its end; says why when it fails.
-async fn run(command: &mut Command, patience: Duration) -> Result<(), String> {
-    let words = tempfile::NamedTempFile::new().map_err(|error| error.to_string())?;
-    let errors = words.reopen().map_err(|error| error.to_string())?;
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
-    let mut child = command.spawn().map_err(|error| error.to_string())?;
-    let begun = Instant::now();
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status.success(),
-            Ok(None) if begun.elapsed() < patience => tokio::time::sleep(Duration::from_millis(20)).await,
-            _ => {
-                let _ = child.kill();
-                let _ = child.wait();
-                break false;
-            }
-        }
-    };
-    if status { Ok(()) } else { Err(std::fs::read_to_string(words.path()).unwrap_or_default()) }
-}
-
 /// Runs a client to its end, which has to be a success.
 async fn client(program: &Path, arguments: &[&str], directory: &Path) {
     let mut command = Command::new(program);
@@ -142,8 +117,8 @@ async fn client(program: &Path, arguments: &[&str], directory: &Path) {
     assert_eq!(done, Ok(()), "{}", program.display());
 }
 
-/// The directory of the node libraries, installed; `None` where that is not possible.
-async fn node() -> Option<PathBuf> {
+/// The directory of the node libraries, installed.
+async fn node() -> Result<PathBuf, String> {
     static INSTALLED: OnceCell<Result<(), String>> = OnceCell::const_new();
     let place = Path::new(PLACE).join("node");
     let install = async {
@@ -156,36 +131,14 @@ async fn node() -> Option<PathBuf> {
             ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--prefer-offline"];
         run(Command::new("npm").args(arguments).current_dir(&place), INSTALLING).await
     };
-    installed("the libraries from npm", INSTALLED.get_or_init(|| install).await)?;
-    Some(place)
+    INSTALLED.get_or_init(|| install).await.clone()?;
+    Ok(place)
 }
 
-/// The python that has the libraries, installed; `None` where that is not possible.
-async fn python() -> Option<PathBuf> {
-    static INSTALLED: OnceCell<Result<(), String>> = OnceCell::const_new();
-    let place = Path::new(PLACE).join("python");
-    let python = place.join("bin/python");
-    let install = async {
-        if !python.exists() {
-            run(Command::new("python3").args(["-m", "venv"]).arg(&place), INSTALLING).await?;
-        }
-        let list = Path::new(LISTS).join("requirements.txt");
-        let arguments = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
-        run(Command::new(&python).args(arguments).arg(list), INSTALLING).await
-    };
-    installed("the libraries from PyPI", INSTALLED.get_or_init(|| install).await)?;
-    Some(python)
-}
-
-fn installed(what: &str, outcome: &Result<(), String>) -> Option<()> {
-    if let Err(error) = outcome {
-        eprintln!("cannot install {what}: {}", error.lines().last().unwrap_or_default());
-    }
-    outcome.as_ref().ok().copied()
-}
-
-fn skipped(test: &str) {
-    eprintln!("SKIPPED {test}: what it needs is not here (see .ci/run)");
+/// The python that has the libraries, installed.
+async fn python() -> Result<PathBuf, String> {
+    static INSTALLED: OnceCell<Result<PathBuf, String>> = OnceCell::const_new();
+    INSTALLED.get_or_init(|| installed::python("python", "requirements.txt")).await.clone()
 }
 
 fn script(name: &str) -> String {
@@ -194,7 +147,10 @@ fn script(name: &str) -> String {
 
 #[tokio::test]
 async fn segment_analytics_node() {
-    let Some(place) = node().await else { return skipped("segment_analytics_node") };
+    let place = match node().await {
+        Ok(place) => place,
+        Err(why) => return skipped("segment_analytics_node", &why),
+    };
     check(8_000, async |host, key, plan| {
         client(Path::new("node"), &[&script("segment_node.cjs"), &host, &key, &plan], &place).await;
     })
@@ -203,7 +159,10 @@ async fn segment_analytics_node() {
 
 #[tokio::test]
 async fn segment_analytics_python() {
-    let Some(python) = python().await else { return skipped("segment_analytics_python") };
+    let python = match python().await {
+        Ok(python) => python,
+        Err(why) => return skipped("segment_analytics_python", &why),
+    };
     for compression in ["plain", "gzip"] {
         check(8_000, async |host, key, plan| {
             let arguments = [&script("segment_python.py"), &host, &key, &plan, compression];
@@ -215,7 +174,10 @@ async fn segment_analytics_python() {
 
 #[tokio::test]
 async fn amplitude_analytics_node() {
-    let Some(place) = node().await else { return skipped("amplitude_analytics_node") };
+    let place = match node().await {
+        Ok(place) => place,
+        Err(why) => return skipped("amplitude_analytics_node", &why),
+    };
     check(8_000, async |host, key, plan| {
         client(Path::new("node"), &[&script("amplitude_node.cjs"), &host, &key, &plan], &place).await;
     })
@@ -224,7 +186,10 @@ async fn amplitude_analytics_node() {
 
 #[tokio::test]
 async fn amplitude_analytics_python() {
-    let Some(python) = python().await else { return skipped("amplitude_analytics_python") };
+    let python = match python().await {
+        Ok(python) => python,
+        Err(why) => return skipped("amplitude_analytics_python", &why),
+    };
     check(8_000, async |host, key, plan| {
         client(&python, &[&script("amplitude_python.py"), &host, &key, &plan], Path::new(LISTS)).await;
     })
@@ -233,9 +198,10 @@ async fn amplitude_analytics_python() {
 
 #[tokio::test]
 async fn segment_analytics_next_in_a_browser() {
-    let place = node().await;
-    let Some(place) = place.filter(|_| Path::new(CHROMIUM).exists()) else {
-        return skipped("segment_analytics_next_in_a_browser");
+    let place = match node().await {
+        Ok(place) if Path::new(CHROMIUM).exists() => place,
+        Ok(_) => return skipped("segment_analytics_next_in_a_browser", "no chromium on this machine"),
+        Err(why) => return skipped("segment_analytics_next_in_a_browser", &why),
     };
     let library = std::fs::read(place.join("node_modules/@segment/analytics-next/dist/umd/index.js"));
     let library = library.expect("the library has a bundle for browsers");
