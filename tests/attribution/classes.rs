@@ -69,12 +69,120 @@ async fn an_install_referrer_names_its_click() {
     // Stores hand it over encoded once more.
     app.install("SX-2", referrer(format!("utm_source%3D{click}%26utm_campaign%3D{}", link.guid))).await;
     assert_eq!(app.winner("SX-2").await, click);
-    // Everybody else's referrer is nobody's click.
+}
+
+/// The samples of real stores: each names its source although no click of ours is behind it.
+#[tokio::test]
+async fn a_referrer_without_a_click_of_ours_is_reported_and_not_called_organic() {
+    let server = Server::start().await;
+    let app = server.app("Android").await;
     let samples: Value = serde_json::from_str(include_str!("../fixtures/play-referrers.json")).unwrap();
-    for (n, sample) in samples.as_array().unwrap().iter().enumerate() {
+    let sources = [
+        Some(("sx-click-0f3a", false)),
+        None,
+        Some(("Google Ads", true)),
+        Some(("Google Ads", true)),
+        Some(("Meta", true)),
+        Some(("TikTok", true)),
+        Some(("newsletter", false)),
+        None,
+    ];
+    let samples = samples.as_array().unwrap();
+    assert_eq!(samples.len(), sources.len());
+    for (n, (sample, source)) in samples.iter().zip(sources).enumerate() {
         let device = format!("SX-sample-{n}");
-        app.install(&device, referrer(sample["referrer"].as_str().unwrap().to_owned())).await;
-        assert_eq!(app.class(&device).await, "organic", "{sample}");
+        let data =
+            json!({ "install_referrer": { "referrer": sample["referrer"] }, "device_ua": device::PIXEL });
+        app.install(&device, data).await;
+        let answer = app.attribution(&device).await;
+        let decision = &answer["decision"];
+        assert_eq!(answer["data"]["attribution"], false, "nobody is credited: {answer}");
+        match source {
+            None => {
+                assert_eq!(decision["class"], "organic", "{sample}");
+                assert_eq!(decision["reported_source"], Value::Null, "{sample}");
+            }
+            Some((name, paid)) => {
+                assert_eq!(decision["class"], "unclaimed", "{sample}");
+                assert_eq!(decision["reported_source"]["name"], name, "{sample}");
+                assert_eq!(decision["reported_source"]["paid"], paid, "{sample}");
+            }
+        }
+    }
+    let ledger = server.balanced().await;
+    assert_eq!(ledger["installs"], json!({ "organic": 2, "unclaimed": 6 }), "{ledger}");
+}
+
+#[tokio::test]
+async fn a_link_of_ours_without_its_click_is_reported_with_its_network() {
+    let server = Server::start().await;
+    let app = server.app("Android").await;
+    let link = app.link("Example Network").await;
+    let referrer = format!("utm_source=somebody&utm_campaign={}", link.guid);
+    app.install("SX-1", json!({ "install_referrer": { "referrer": referrer } })).await;
+    let source = app.attribution("SX-1").await["decision"]["reported_source"].clone();
+    assert_eq!(source["network"], "Example Network", "{source}");
+    assert_eq!(source["tracker_id"], json!(link.id), "{source}");
+}
+
+#[tokio::test]
+async fn a_referrer_that_names_another_source_than_the_winner_is_flagged() {
+    let server = Server::start().await;
+    let app = server.app("Android").await;
+    let link = app.link("Example Network").await;
+    for (n, referrer, mismatch) in [
+        (1, "gclid=1", true),
+        (2, "utm_source=example-network&utm_medium=cpc", false),
+        (3, "utm_source=google-play&utm_medium=organic", false),
+    ] {
+        let adid = device::advertising_id(n);
+        link.click(&format!("adid={adid}")).await;
+        let device = format!("SX-{n}");
+        let data = json!({ "install_referrer": { "referrer": referrer }, "device_ids": { "adid": adid } });
+        app.install(&device, data).await;
+        let decision = app.attribution(&device).await["decision"].clone();
+        assert_eq!(decision["class"], "device_id", "{decision}");
+        assert_eq!(decision["flags"].to_string().contains("referrer_mismatch"), mismatch, "{decision}");
+    }
+}
+
+#[tokio::test]
+async fn an_app_names_the_keys_of_its_referrers() {
+    let server = Server::start().await;
+    let settings = json!({ "attribution.referrer_click_id_key": "sx_click", "attribution.referrer_campaign_id_key": "sx_tracker" });
+    let app = server.app_with(json!({ "name": "Shop", "platform": "Android", "settings": settings })).await;
+    let network = server.network("Example Network").await;
+    let play = "https://play.google.com/store/apps/details?id=com.example.shop";
+    let link = app.link_of(&network, json!({ "destination_url": play })).await;
+    let answer = link.browse("", device::PIXEL).await.is(302);
+    let location = answer.header("location").to_owned();
+    assert!(
+        location.contains("referrer=sx_click%3Dclk_") && location.contains("%26sx_tracker%3D"),
+        "{location}"
+    );
+    let referrer = location.split_once("referrer=").unwrap().1.to_owned();
+    app.install("SX-1", json!({ "install_referrer": { "referrer": referrer } })).await;
+    assert_eq!(app.class("SX-1").await, "referrer");
+    let shown = server.get(&format!("/apps/{}", app.id)).await.json()["settings"].clone();
+    assert_eq!(shown["attribution.referrer_click_id_key"], "sx_click", "{shown}");
+}
+
+#[tokio::test]
+async fn the_download_may_stand_for_the_install() {
+    let server = Server::start().await;
+    for (switch, class) in [(false, "device_id"), (true, "organic")] {
+        let settings = json!({ "attribution.referrer_begin_time": switch });
+        let app =
+            server.app_with(json!({ "name": "Shop", "platform": "Android", "settings": settings })).await;
+        let link = app.link("Example Network").await;
+        let adid = device::advertising_id(1);
+        // A click between the download and the first launch.
+        link.click(&format!("adid={adid}&click_time={}", now() - 600)).await;
+        let referrer = json!({ "referrer": "utm_source=google-play&utm_medium=organic", "install_begin_time": now() - 1_800 });
+        app.install("SX-1", json!({ "install_referrer": referrer, "device_ids": { "adid": adid } })).await;
+        assert_eq!(app.class("SX-1").await, class, "{switch}");
+        let flags = app.attribution("SX-1").await["decision"]["install_flags"].to_string();
+        assert_eq!(flags.contains("referrer_begin_time"), switch, "{flags}");
     }
 }
 

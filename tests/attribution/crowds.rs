@@ -126,6 +126,23 @@ async fn a_click_for_one_app_means_nothing_to_another() {
 }
 
 #[tokio::test]
+async fn an_install_counts_as_attributed_or_as_organic_and_never_as_both() {
+    let server = Server::start().await;
+    let app = server.app("Android").await;
+    let link = app.link("Example Network").await;
+    let adid = device::advertising_id(1);
+    app.install("SX-1", json!({ "device_ids": { "adid": adid }, "device_ua": device::PIXEL })).await;
+    assert_eq!(server.balanced().await["installs"], json!({ "organic": 1 }));
+    // A click from before it, told late, takes it over.
+    link.click(&format!("adid={adid}&click_time={}", crate::harness::now() - 600)).await;
+    assert_eq!(app.class("SX-1").await, "device_id");
+    assert_eq!(server.balanced().await["installs"], json!({ "device_id": 1 }));
+    // The same device again is neither.
+    app.install("SX-2", json!({ "device_ids": { "adid": adid }, "device_ua": device::PIXEL })).await;
+    assert_eq!(server.balanced().await["installs"], json!({ "device_id": 1 }));
+}
+
+#[tokio::test]
 async fn a_modeled_tie_between_networks_is_flagged() {
     let server = Server::start().await;
     let app = server.app("Android").await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use measure::{
-    InstallId,
+    InstallId, Timestamp,
     attribution::match_keys,
     engagement::{Engagement, EngagementKind, LinkIdentifier, MatchKey, Touch},
     fraud::Finding,
@@ -63,18 +63,11 @@ impl Turn<'_, '_> {
     ) -> Result<Vec<Outcome>, StoreError> {
         let id = input.id.into();
         let keys = engagement.match_keys(id, self.catalogue.addresses());
-        let late_for = self.late_for(input, engagement, &keys)?;
-
-        let mut duplicate = false;
-        if let Some(key) = sighting(engagement) {
-            duplicate = self.view.seen(input.app, &key, input.received)?.is_some();
-            if duplicate {
-                let kind = Counter::Duplicates(engagement.kind.name().to_owned());
-                count(&mut self.view.batch().tally, Some(input.app), kind, 1);
-            } else {
-                let seen = Seen { input: input.id, received: input.received, body_hash: input.body_hash };
-                self.view.put_seen(input.app, key, seen);
-            }
+        let late_for = self.late_for(input, engagement.time, &engagement.identifiers, &keys)?;
+        let duplicate = self.seen_before(input, sighting(engagement))?;
+        if duplicate {
+            let kind = Counter::Duplicates(engagement.kind.name().to_owned());
+            count(&mut self.view.batch().tally, Some(input.app), kind, 1);
         }
         let findings = self.look_at(input, engagement);
         let touch = Touch { findings: findings.clone(), ..engagement.touch(id, input.received) };
@@ -85,7 +78,7 @@ impl Turn<'_, '_> {
         for key in keys {
             self.view.add_touch(input.app, key, touch.clone());
         }
-        self.remember_digest_lengths(input, engagement)?;
+        self.remember_digest_lengths(input, &engagement.identifiers)?;
 
         let suppressed = self.post_click(input, engagement, duplicate, &findings)?;
         let mut outcomes = vec![Outcome::Touched { duplicate, suppressed, findings }];
@@ -102,20 +95,36 @@ impl Turn<'_, '_> {
         Ok(outcomes)
     }
 
-    /// Installs that this engagement came too late for (DECISIONS 3). Only an engagement with a time of
-    /// its own can be late.
-    fn late_for(
+    /// Whether an engagement of the same `sighting` came before; else it is remembered.
+    pub(crate) fn seen_before(
         &mut self,
         input: &Input,
-        engagement: &Engagement,
+        sighting: Option<IdempotencyKey>,
+    ) -> Result<bool, StoreError> {
+        let Some(key) = sighting else { return Ok(false) };
+        if self.view.seen(input.app, &key, input.received)?.is_some() {
+            return Ok(true);
+        }
+        let seen = Seen { input: input.id, received: input.received, body_hash: input.body_hash };
+        self.view.put_seen(input.app, key, seen);
+        Ok(false)
+    }
+
+    /// Installs that an engagement of `time` came too late for (DECISIONS 3). Only one with a time of its
+    /// own can be late.
+    pub(crate) fn late_for(
+        &mut self,
+        input: &Input,
+        time: Timestamp,
+        identifiers: &[LinkIdentifier],
         keys: &[MatchKey],
     ) -> Result<BTreeSet<InstallId>, StoreError> {
-        if engagement.time >= input.received {
+        if time >= input.received {
             return Ok(BTreeSet::new());
         }
-        let skew = self.horizon(input.app, engagement.time).since(engagement.time);
-        let mut installs = self.view.arrivals(input.app, keys, engagement.time.plus(-skew))?;
-        let new_lengths = engagement.identifiers.iter().any(|identifier| match identifier {
+        let skew = self.horizon(input.app, time).since(time);
+        let mut installs = self.view.arrivals(input.app, keys, time.plus(-skew))?;
+        let new_lengths = identifiers.iter().any(|identifier| match identifier {
             LinkIdentifier::Hashed(_, digest) => {
                 let known = self.memory.digest_lengths.get(&input.app);
                 known.is_none_or(|lengths| !lengths.contains(&digest.length()))
@@ -130,8 +139,12 @@ impl Turn<'_, '_> {
         Ok(installs.into_iter().take(LATE_INSTALLS_MAX).collect())
     }
 
-    fn remember_digest_lengths(&mut self, input: &Input, engagement: &Engagement) -> Result<(), StoreError> {
-        for identifier in &engagement.identifiers {
+    pub(crate) fn remember_digest_lengths(
+        &mut self,
+        input: &Input,
+        identifiers: &[LinkIdentifier],
+    ) -> Result<(), StoreError> {
+        for identifier in identifiers {
             let LinkIdentifier::Hashed(_, digest) = identifier else { continue };
             let length = digest.length();
             if !self.memory.digest_lengths.entry(input.app).or_default().insert(length) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use measure::{
     InputId, TriggerId,
-    attribution::{EventAction, EventDecision, EventQuestion, Source, decide_event, source, stand_in},
+    attribution::{EventAction, EventDecision, EventQuestion, Source, decide_event, stand_in},
     device::Device,
     event::Event,
     flag::Flag,
@@ -242,11 +242,7 @@ impl Turn<'_, '_> {
     /// The engagement that brought the user back, in full.
     fn reengagement(&self, decision: &EventDecision) -> Result<Option<Source>, StoreError> {
         let Some(winner) = decision.winner() else { return Ok(None) };
-        let engagement = match winner.touch {
-            Some(touch) => self.view.engagement(touch)?,
-            None => None,
-        };
-        Ok(Some(Source { reengagement: true, ..source(winner, engagement.as_ref(), None) }))
+        Ok(Some(Source { reengagement: true, ..self.source(winner, None)? }))
     }
 
     /// Plans the postbacks of an event; `cause` is the input that brought this about. An event that had

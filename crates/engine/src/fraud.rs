@@ -136,7 +136,7 @@ impl Turn<'_, '_> {
         }
         let mut resolved = BTreeMap::new();
         for touch in touches {
-            let rules = Rules::of(self.catalogue, app, touch.network, Some(touch.tracker));
+            let rules = Rules::of(self.catalogue, app, touch.network, touch.tracker);
             if wants_figures(&rules) {
                 let known = old.and_then(|old| old.figures.get(&touch.id)).copied();
                 let figures = known.unwrap_or_else(|| self.memory.count.of(app, decided).of(touch));

@@ -5,14 +5,17 @@ use std::collections::BTreeSet;
 
 use measure::{
     InputId, InstallId, NetworkId, Timestamp, TouchId, TriggerId,
-    attribution::{Basis, Candidate, Decision, LosingReason, Question, Source, decide, match_keys, source},
+    attribution::{
+        Basis, Candidate, Decision, LosingReason, Question, Source, claimed_source, decide, match_keys,
+        source,
+    },
     catalogue::App,
     device::{Device, Origin},
     engagement::{MatchKey, Touch},
     flag::Flag,
     identifier::{Identifier, JoinKey},
     input::{Input, Outcome, Suppressed},
-    install::{Install, InstallRecord},
+    install::{Install, InstallRecord, SearchAds},
     ledger::{Counter, count},
     policy::LATE_GRACE_MS,
     postback::{Conversion, Past, Plan, Suppression, TriggerKind, plan},
@@ -327,21 +330,27 @@ impl Turn<'_, '_> {
             // without it (DECISIONS 19).
             let credits = self.view.credits(record.app, touch)?;
             let mine = (record.install.time, record.id);
-            if credits.iter().any(|credit| (credit.installed, credit.install) < mine) {
+            if credits.iter().any(|credit| !credit.waiting && (credit.installed, credit.install) < mine) {
                 credited.insert(touch);
             }
         };
-        let source = match decision.winner() {
-            None => None,
-            Some(winner) => {
-                let engagement = match winner.touch {
-                    Some(touch) => self.view.engagement(touch)?,
-                    None => None,
-                };
-                Some(source(winner, engagement.as_ref(), record.install.search_ads.as_ref()))
-            }
-        };
+        let ads = record.install.search_ads.as_ref();
+        let source = decision.winner().map(|winner| self.source(winner, ads)).transpose()?;
         Ok(Verdict { decision, source, sharers })
+    }
+
+    /// The winner as events inherit it.
+    pub(crate) fn source(&self, winner: &Candidate, ads: Option<&SearchAds>) -> Result<Source, StoreError> {
+        if let (Some(touch), Basis::Claim { .. }) = (winner.touch, &winner.basis)
+            && let Some(claim) = self.view.claim(touch)?
+        {
+            return Ok(claimed_source(winner, &claim));
+        }
+        let engagement = match winner.touch {
+            Some(touch) => self.view.engagement(touch)?,
+            None => None,
+        };
+        Ok(source(winner, engagement.as_ref(), ads))
     }
 
     fn later_sharers(
@@ -351,7 +360,8 @@ impl Turn<'_, '_> {
     ) -> Result<Vec<InstallId>, StoreError> {
         let credits = self.view.credits(record.app, touch)?;
         let mine = (record.install.time, record.id);
-        let later = credits.into_iter().filter(|credit| (credit.installed, credit.install) > mine);
+        let later =
+            credits.into_iter().filter(|credit| !credit.waiting && (credit.installed, credit.install) > mine);
         Ok(later.map(|credit| credit.install).collect())
     }
 
@@ -361,9 +371,14 @@ impl Turn<'_, '_> {
         decision: &Decision,
         given: bool,
     ) -> Result<(), StoreError> {
-        let Some(touch) = modeled_winner(decision) else { return Ok(()) };
-        let credit = Credit { install: record.id, installed: record.install.time };
-        self.view.credit(record.app, touch, credit, given)
+        let won = modeled_winner(decision).map(|touch| (touch, false));
+        let refused = decision.losers().filter(|(_, lost)| *lost == LosingReason::AlreadyCredited);
+        let refused = refused.filter_map(|(candidate, _)| Some((candidate.touch?, true)));
+        for (touch, waiting) in won.into_iter().chain(refused) {
+            let credit = Credit { install: record.id, installed: record.install.time, waiting };
+            self.view.credit(record.app, touch, credit, given)?;
+        }
+        Ok(())
     }
 
     /// Decides a committed install again. Nothing comes of it unless the decision changes; a new winner
@@ -387,14 +402,19 @@ impl Turn<'_, '_> {
             self.credit_modeled(&record, &verdict.decision, true)?;
             queue.extend(&verdict.sharers);
             if winner_changed && let Some(touch) = modeled_winner(&old) {
-                // Whoever shared the old click may be its only holder now.
+                // Whoever shared the old click may be its only holder now, whoever was refused it may have it.
                 queue.extend(self.view.credits(cause.app, touch)?.into_iter().map(|credit| credit.install));
             }
             let mut suppressed = Vec::new();
             if winner_changed {
-                suppressed = self.replace_winner(cause, &record, &old, &verdict)?;
+                suppressed = self.replace_winner(cause, &record, &verdict)?;
                 let since = cause.received.plus(-LATE_GRACE_MS);
                 events.extend(self.view.events_of(cause.app, install, since, LATE_EVENTS_MAX)?);
+            }
+            if old.class() != verdict.decision.class() {
+                let tally = &mut self.view.batch().tally;
+                count(tally, Some(cause.app), Counter::Installs(old.class().to_owned()), -1);
+                count(tally, Some(cause.app), Counter::Installs(verdict.decision.class().to_owned()), 1);
             }
             outcomes.push(Outcome::Redecided {
                 install,
@@ -413,7 +433,6 @@ impl Turn<'_, '_> {
         &mut self,
         cause: &Input,
         record: &InstallRecord,
-        old: &Decision,
         verdict: &Verdict,
     ) -> Result<Vec<Suppressed>, StoreError> {
         let mut suppressed = Vec::new();
@@ -427,9 +446,6 @@ impl Turn<'_, '_> {
             suppressed = self.post(record.app, plan);
             self.view.put_device(device);
         }
-        let tally = &mut self.view.batch().tally;
-        count(tally, Some(record.app), Counter::Installs(old.class().to_owned()), -1);
-        count(tally, Some(record.app), Counter::Installs(verdict.decision.class().to_owned()), 1);
         Ok(suppressed)
     }
 
@@ -496,8 +512,8 @@ fn winner_of(decision: &Decision) -> Option<(Option<TouchId>, &Basis)> {
 
 /// Networks that were eligible but lost.
 pub(crate) fn influencers(candidates: &[Candidate]) -> Vec<NetworkId> {
-    let beaten = |lost| matches!(lost, Some(LosingReason::LowerClass | LosingReason::OlderClick));
-    candidates.iter().filter(|candidate| beaten(candidate.lost)).map(|candidate| candidate.network).collect()
+    let beaten = candidates.iter().filter(|candidate| candidate.lost.is_some_and(LosingReason::was_beaten));
+    beaten.map(|candidate| candidate.network).collect()
 }
 
 fn same_decision(old: &Decision, new: &Decision) -> bool {
@@ -505,4 +521,5 @@ fn same_decision(old: &Decision, new: &Decision) -> bool {
         && old.ambiguous == new.ambiguous
         && old.flags == new.flags
         && old.more == new.more
+        && old.reported == new.reported
 }

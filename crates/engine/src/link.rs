@@ -122,6 +122,7 @@ impl Turn<'_, '_> {
                 Payload::Engagement(_)
                 | Payload::Install(_)
                 | Payload::Aggregate(_)
+                | Payload::Claim(_)
                 | Payload::Ignored(_) => continue,
             };
             outcomes.push(outcome);
@@ -145,9 +146,11 @@ fn held_keys(payload: &Payload) -> Vec<JoinKey> {
         Payload::Event(event) => event.origin.join_keys(),
         Payload::Update(update) => vec![JoinKey::KochavaDeviceId(update.kochava_device_id.clone())],
         Payload::Link(link) => link.join_keys(),
-        Payload::Engagement(_) | Payload::Install(_) | Payload::Aggregate(_) | Payload::Ignored(_) => {
-            Vec::new()
-        }
+        Payload::Engagement(_)
+        | Payload::Install(_)
+        | Payload::Aggregate(_)
+        | Payload::Claim(_)
+        | Payload::Ignored(_) => Vec::new(),
     }
 }
 

@@ -275,6 +275,10 @@ fn ask(requests: &[Vec<Submission>], memory: &Memory) -> Ask {
                 identifiers.chain([JoinKey::KochavaDeviceId(update.kochava_device_id.clone())]).collect()
             }
             Payload::Link(link) => link.join_keys(),
+            Payload::Claim(claim) => {
+                ask.seen.push((app, crate::claim::sighting(claim)));
+                continue;
+            }
             Payload::Aggregate(postback) => {
                 ask.counted.push((app, postback.key()));
                 continue;
@@ -322,6 +326,7 @@ impl Turn<'_, '_> {
             Payload::Link(link) => self.link(&input, link)?,
             Payload::Aggregate(postback) => self.aggregate(&input, postback)?,
             Payload::Ignored(_) => vec![Outcome::Ignored],
+            Payload::Claim(claim) => self.claim(&input, claim)?,
         };
         input.payload = payload;
         if let Some(key) = &input.key {

@@ -1,6 +1,7 @@
 //! The write path on the in-memory store, batch by batch and without threads.
 
 mod aggregate;
+mod claims;
 mod fraud;
 mod reengagement;
 mod sync;
@@ -21,7 +22,7 @@ use proptest::prelude::*;
 use store::{DeliveryQuery, Faulty, Memory, Settlement, Store};
 
 use self::world::{
-    APP, World, adid, at, click, event, hashed, install, link, origin, plain, trigger, update,
+    APP, World, adid, at, claim, click, event, hashed, install, link, origin, plain, trigger, update,
 };
 use crate::{Answer, Engine, Options, replay};
 
@@ -422,6 +423,7 @@ fn an_event_from_before_its_install_reaches_everybody_once_and_the_winner_when_i
 #[derive(Clone, Debug)]
 enum Step {
     Click { network: u64, person: u32, form: Option<usize>, bare: bool },
+    Claim { network: u64, person: u32, view: bool },
     Install { person: u32, anonymous: bool },
     Event { person: u32 },
     Link { person: u32 },
@@ -432,6 +434,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         (1..=3_u64, person.clone(), proptest::option::of(0..12_usize), any::<bool>())
             .prop_map(|(network, person, form, bare)| Step::Click { network, person, form, bare }),
+        (1..=3_u64, person.clone(), any::<bool>()).prop_map(|(network, person, view)| Step::Claim {
+            network,
+            person,
+            view
+        }),
         (person.clone(), any::<bool>()).prop_map(|(person, anonymous)| Step::Install { person, anonymous }),
         person.clone().prop_map(|person| Step::Event { person }),
         person.prop_map(|person| Step::Link { person }),
@@ -457,6 +464,7 @@ fn payloads(steps: &[Step]) -> Vec<Payload> {
                     };
                     click(*network, seconds, identifiers, ip(*person))
                 }
+                Step::Claim { network, person, view } => claim(*network, seconds, adid(*person), *view),
                 Step::Install { person, anonymous } => {
                     if !installed.insert(*person) {
                         return None;

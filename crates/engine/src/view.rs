@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use measure::{
     AppId, DeviceId, InputId, InstallId, Timestamp, TouchId, TriggerId,
     attribution::Decision,
+    claim::Claim,
     device::Device,
     engagement::{Engagement, MatchKey, Touch},
     identifier::JoinKey,
@@ -42,6 +43,7 @@ pub(crate) struct View<'s> {
     credits: HashMap<(AppId, TouchId), Vec<Credit>>,
     counted: HashMap<(AppId, AggregateKey), bool>,
     new_engagements: HashMap<TouchId, Engagement>,
+    new_claims: HashMap<TouchId, Claim>,
     new_facts: HashMap<InputId, usize>,
     redecided: HashMap<InputId, Outcome>,
     next_sequence: u64,
@@ -65,6 +67,7 @@ impl<'s> View<'s> {
             credits: HashMap::new(),
             counted: HashMap::new(),
             new_engagements: HashMap::new(),
+            new_claims: HashMap::new(),
             new_facts: HashMap::new(),
             redecided: HashMap::new(),
             next_sequence,
@@ -327,6 +330,17 @@ impl<'s> View<'s> {
         }))
     }
 
+    /// The claim behind a touch.
+    pub(crate) fn claim(&self, touch: TouchId) -> Result<Option<Claim>, StoreError> {
+        if let Some(claim) = self.new_claims.get(&touch) {
+            return Ok(Some(claim.clone()));
+        }
+        Ok(self.fact(touch.into())?.and_then(|fact| match fact.input.payload {
+            Payload::Claim(claim) => Some(claim),
+            _ => None,
+        }))
+    }
+
     /// The event names of an app on record, and whether an amount came with them.
     pub(crate) fn event_names(&self, app: AppId) -> Result<HashMap<String, EventName>, StoreError> {
         Ok(self.store.event_names(app)?.into_iter().collect())
@@ -412,6 +426,10 @@ impl<'s> View<'s> {
 
     pub(crate) fn add_engagement(&mut self, touch: TouchId, engagement: Engagement) {
         self.new_engagements.insert(touch, engagement);
+    }
+
+    pub(crate) fn add_claim(&mut self, touch: TouchId, claim: Claim) {
+        self.new_claims.insert(touch, claim);
     }
 
     pub(crate) fn add_touch(&mut self, app: AppId, key: MatchKey, touch: Touch) {

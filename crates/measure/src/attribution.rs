@@ -21,6 +21,7 @@ use crate::{
     flag::Flags,
     fraud::{Finding, HourFigures, Rule},
     policy::{Level, Window},
+    referrer::Reported,
 };
 
 pub use decide::{Question, decide};
@@ -31,7 +32,7 @@ pub use explain::explain;
 pub use explain_event::explain_event;
 pub use keys::{arrival_keys, horizon, match_keys};
 pub use misses::{Miss, Missed, nearest, unseen};
-pub use source::source;
+pub use source::{claimed_source, source};
 
 /// On what an engagement and an install were found to belong together. A later class of the ladder is one
 /// more variant here, one arm in `bases` and one in `rank` of `matching`.
@@ -56,11 +57,18 @@ pub enum Basis {
     Ip,
     /// The first three octets of the address.
     PartialIp,
+    /// A self-attributing network claims the device.
+    Claim {
+        /// The kind of the identifier as the install names it.
+        kind: String,
+        /// The hashed form that matched, in words; `None` for a plain identifier.
+        form: Option<String>,
+    },
 }
 
 impl Basis {
     /// The match class: `device_id`, `referrer`, `ko_click_id`, `asa`, `modeled`, `ip`,
-    /// `partial_ip`.
+    /// `partial_ip`, `claim`.
     #[must_use]
     pub const fn class(&self) -> &'static str {
         match self {
@@ -71,6 +79,7 @@ impl Basis {
             Self::Modeled => "modeled",
             Self::Ip => "ip",
             Self::PartialIp => "partial_ip",
+            Self::Claim { .. } => "claim",
         }
     }
 
@@ -119,6 +128,10 @@ pub enum LosingReason {
     BeforeInstall,
     /// The minimum time to reengagement had not passed since the last attribution (section 9).
     MtrProtected,
+    /// A claim that another engagement beat, by class or by time (section 12).
+    SanClaimBeaten,
+    /// A claim that the network does not let anyone use for a single install (section 12, X).
+    GranularDataSharing,
 }
 
 impl LosingReason {
@@ -143,7 +156,18 @@ impl LosingReason {
             Self::NotCovered => "not_covered",
             Self::BeforeInstall => "before_install",
             Self::MtrProtected => "mtr_protected",
+            Self::SanClaimBeaten => "san_claim_beaten",
+            Self::GranularDataSharing => "rejected:granular_data_sharing",
         }
+    }
+}
+
+impl LosingReason {
+    /// Whether nothing was wrong with the candidate but that another one was better: what the incumbent
+    /// calls an influencer.
+    #[must_use]
+    pub const fn was_beaten(self) -> bool {
+        matches!(self, Self::LowerClass | Self::OlderClick | Self::SanClaimBeaten)
     }
 }
 
@@ -220,6 +244,9 @@ pub struct Decision {
     /// takes them from here.
     #[serde(default)]
     pub figures: BTreeMap<TouchId, HourFigures>,
+    /// The source that the install referrer names, unless it is a click among the candidates.
+    #[serde(default)]
+    pub reported: Option<Reported>,
 }
 
 impl Decision {
@@ -229,10 +256,20 @@ impl Decision {
         self.candidates.first().filter(|candidate| candidate.lost.is_none())
     }
 
-    /// The match class of the winner, or `organic`.
+    /// The engagements that lost, best class first and latest first in it.
+    pub fn losers(&self) -> impl Iterator<Item = (&Candidate, LosingReason)> {
+        self.candidates.iter().filter_map(|candidate| Some((candidate, candidate.lost?)))
+    }
+
+    /// The match class of the winner; without one `unclaimed` when the install referrer names a source, else
+    /// `organic`.
     #[must_use]
     pub fn class(&self) -> &'static str {
-        self.winner().map_or("organic", |winner| winner.basis.class())
+        match (self.winner(), &self.reported) {
+            (Some(winner), _) => winner.basis.class(),
+            (None, Some(_)) => "unclaimed",
+            (None, None) => "organic",
+        }
     }
 }
 

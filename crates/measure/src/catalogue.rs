@@ -19,6 +19,7 @@ use crate::{
     policy::{Addresses, AppPolicy, Policy, Windows},
     postback::{Template, Trigger},
     reengagement::Reengagement,
+    referrer::ReferrerKeys,
     source::{Source, SourceKind},
 };
 
@@ -120,6 +121,9 @@ pub struct App {
     /// What browsers are told.
     #[serde(default)]
     pub browser: BrowserSettings,
+    /// Where its install referrers hold what its links put there.
+    #[serde(default)]
+    pub referrer: ReferrerKeys,
 }
 
 impl App {
@@ -154,6 +158,17 @@ pub struct Network {
     pub deleted: bool,
     /// Every other field that was sent, as JSON text.
     pub extra: String,
+}
+
+/// What a network does within one app, in place of what it does everywhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppNetwork {
+    /// The app.
+    pub app: AppId,
+    /// The network.
+    pub network: NetworkId,
+    /// Windows for its engagements in this app.
+    pub windows: Windows,
 }
 
 /// A campaign.
@@ -237,6 +252,10 @@ pub struct Tracker {
     /// (tracking-and-attribution.md section 9).
     #[serde(default)]
     pub reengagement: Option<Reengagement>,
+    /// Override: likely matches compare the first number of the OS version only
+    /// (tracking-and-attribution.md section 5: Omit Sub OS Version).
+    #[serde(default)]
+    pub omit_sub_os_version: bool,
 }
 
 /// A management key. The key itself is never stored.
@@ -296,6 +315,8 @@ pub enum Entry {
     Templates(Vec<Template>),
     /// The switches of an event name of an app.
     Event(AppId, String, EventSwitches),
+    /// The settings of a network within an app.
+    AppNetwork(AppNetwork),
 }
 
 /// What people decided about an event name; `None` leaves it to what comes in (DECISIONS 35).
@@ -374,6 +395,7 @@ pub struct Catalogue {
     sources: HashMap<SourceId, Arc<Source>>,
     source_keys: HashMap<String, SourceId>,
     app_sources: HashMap<AppId, Vec<SourceId>>,
+    app_networks: HashMap<(AppId, NetworkId), Arc<AppNetwork>>,
 }
 
 macro_rules! lookup {
@@ -499,6 +521,12 @@ impl Catalogue {
         self.sources_of(app).find(|source| source.kind == kind)
     }
 
+    /// The settings of a network within an app, where there are any.
+    #[must_use]
+    pub fn app_network(&self, app: AppId, network: NetworkId) -> Option<&Arc<AppNetwork>> {
+        self.app_networks.get(&(app, network))
+    }
+
     /// The policy in force for an app.
     #[must_use]
     pub fn policy_of(&self, app: &App) -> Policy {
@@ -548,6 +576,7 @@ impl Catalogue {
             Entry::App(app) => app.policy.addresses(),
             Entry::Network(network) => network.windows.addresses(),
             Entry::Tracker(tracker) => tracker.windows.addresses(),
+            Entry::AppNetwork(own) => own.windows.addresses(),
             _ => Addresses::default(),
         });
         self.event_association |= match &change.entry {
@@ -555,6 +584,7 @@ impl Catalogue {
             Entry::App(app) => app.policy.windows.event_association.is_some(),
             Entry::Network(network) => network.windows.event_association.is_some(),
             Entry::Tracker(tracker) => tracker.windows.event_association.is_some(),
+            Entry::AppNetwork(own) => own.windows.event_association.is_some(),
             _ => false,
         };
         match change.entry {
@@ -597,6 +627,9 @@ impl Catalogue {
             }
             Entry::Fraud(scope, settings) => {
                 self.fraud.insert(scope, Arc::new(settings));
+            }
+            Entry::AppNetwork(own) => {
+                self.app_networks.insert((own.app, own.network), Arc::new(own));
             }
             Entry::Blocklist(listings) => {
                 let blocklist = Arc::make_mut(&mut self.blocklist);

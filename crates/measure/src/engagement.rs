@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     CampaignId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
+    claim::ClaimTerms,
     consent::Att,
     fraud::{Finding, site_key},
     identifier::{Digest, Fingerprint, IdKind, Identifier},
@@ -54,6 +55,14 @@ impl LinkIdentifier {
         match self {
             Self::Plain(identifier) => &identifier.kind,
             Self::Hashed(kind, _) => kind,
+        }
+    }
+
+    /// Kind and value as they go into content keys.
+    pub(crate) fn in_words(&self) -> String {
+        match self {
+            Self::Plain(plain) => format!("{}={}", plain.kind, plain.canonical()),
+            Self::Hashed(kind, digest) => format!("{kind}#{}", digest.as_str()),
         }
     }
 }
@@ -152,8 +161,9 @@ pub enum MatchKey {
     Range([u8; 3]),
 }
 
-/// An engagement as it waits for an install: what a decision needs and no more. Everything else is read
-/// from its fact.
+/// An engagement as it waits for an install, or a network's claim of one: what a decision needs and no
+/// more. Everything else is read from its fact. Tracker, campaign and segment are missing only where a
+/// claim names no tracker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Touch {
     /// Its identifier.
@@ -165,13 +175,13 @@ pub struct Touch {
     /// When it was received.
     pub received: Timestamp,
     /// The tracker.
-    pub tracker: TrackerId,
+    pub tracker: Option<TrackerId>,
     /// The network.
     pub network: NetworkId,
     /// The campaign.
-    pub campaign: CampaignId,
+    pub campaign: Option<CampaignId>,
     /// The segment.
-    pub segment: SegmentId,
+    pub segment: Option<SegmentId>,
     /// The usable identifiers.
     pub identifiers: Vec<LinkIdentifier>,
     /// The address.
@@ -189,6 +199,9 @@ pub struct Touch {
     /// What fraud rules saw in it when it came in.
     #[serde(default)]
     pub findings: Vec<Finding>,
+    /// Set for what a network claims instead of sending it when it happens.
+    #[serde(default)]
+    pub claim: Option<ClaimTerms>,
 }
 
 impl Engagement {
@@ -200,10 +213,10 @@ impl Engagement {
             kind: self.kind,
             time: self.time,
             received,
-            tracker: self.tracker,
+            tracker: Some(self.tracker),
             network: self.network,
-            campaign: self.campaign,
-            segment: self.segment,
+            campaign: Some(self.campaign),
+            segment: Some(self.segment),
             identifiers: self.identifiers.clone(),
             ip: self.ip.map(IpKey::from),
             traits: self.traits.clone(),
@@ -211,6 +224,7 @@ impl Engagement {
             completed_view: self.is_completed_view(),
             site: self.site_id.as_deref().map(|site| site_key(self.network, site)),
             findings: Vec::new(),
+            claim: None,
         }
     }
 
@@ -242,14 +256,7 @@ impl Engagement {
     /// Hash of tracker, network, click id, identifiers, address and user agent (DECISIONS 5).
     #[must_use]
     pub fn content_key(&self) -> u64 {
-        let mut identifiers: Vec<String> = self
-            .identifiers
-            .iter()
-            .map(|identifier| match identifier {
-                LinkIdentifier::Plain(plain) => format!("{}={}", plain.kind, plain.canonical()),
-                LinkIdentifier::Hashed(kind, digest) => format!("{kind}#{}", digest.as_str()),
-            })
-            .collect();
+        let mut identifiers: Vec<String> = self.identifiers.iter().map(LinkIdentifier::in_words).collect();
         identifiers.sort_unstable();
         let mut hasher = Sha256::new();
         let ip = self.ip.map(|ip| ip.to_string());

@@ -92,6 +92,11 @@ flags! {
     SignatureExpired => "signature:expired",
     /// The sender's clock was off by a minute or more, and the times it wrote were corrected by that.
     ClockCorrected => "clock_corrected",
+    /// The install referrer names another source than the one credited (tracking-and-attribution.md
+    /// section 10: Google Referrer Mismatch).
+    ReferrerMismatch => "referrer_mismatch",
+    /// The store's word for the beginning of the download stands for the time of the install.
+    ReferrerBeginTime => "referrer_begin_time",
 }
 
 impl fmt::Display for Flag {

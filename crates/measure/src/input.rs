@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AppId, InputId, InstallId, Timestamp, TriggerId,
     attribution::{EventDecision, Source},
+    claim::Claim,
     engagement::Engagement,
     event::Event,
     flag::Flags,
@@ -33,6 +34,8 @@ pub enum Payload {
     Aggregate(AggregatePostback),
     /// What a source's mapping leaves out. It is on record that it came, and nothing of what it said.
     Ignored(Ignored),
+    /// A self-attributing network's claim of a device.
+    Claim(Claim),
 }
 
 impl Payload {
@@ -47,6 +50,7 @@ impl Payload {
             Self::Link(_) => "identity_link",
             Self::Aggregate(_) => "aggregate",
             Self::Ignored(_) => "ignored",
+            Self::Claim(_) => "claim",
         }
     }
 }

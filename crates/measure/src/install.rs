@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AppId, DeviceId, InstallId, Timestamp, TouchId, device::Origin, event::Parameters, flag::Flags};
+use crate::{
+    AppId, DeviceId, InstallId, Timestamp, TouchId, device::Origin, event::Parameters, flag::Flags,
+    referrer::Referrer,
+};
 
 /// How an install came to name one of our clicks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -66,6 +69,9 @@ pub struct Install {
     pub links: Vec<(String, String)>,
     /// Every other value the sender gave, kept.
     pub params: Parameters,
+    /// What the store's referrer says, whoever it names.
+    #[serde(default)]
+    pub referrer: Option<Box<Referrer>>,
 }
 
 /// An install as it is stored: the first of its device, or one that the app has processed again.

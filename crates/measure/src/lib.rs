@@ -6,6 +6,7 @@
 
 pub mod attribution;
 pub mod catalogue;
+pub mod claim;
 pub mod consent;
 pub mod device;
 pub mod engagement;
@@ -23,6 +24,7 @@ pub mod platform;
 pub mod policy;
 pub mod postback;
 pub mod reengagement;
+pub mod referrer;
 pub mod skad;
 pub mod source;
 pub mod time;

@@ -67,6 +67,15 @@ pub struct Traits {
     pub model: Option<String>,
 }
 
+/// How much of two OS versions has to agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Versions {
+    /// Every number that both have.
+    Whole,
+    /// The first number.
+    Major,
+}
+
 impl Traits {
     /// The first number of the OS version.
     #[must_use]
@@ -77,10 +86,10 @@ impl Traits {
     /// Whether both may be one device, as modeled matching sees it (tracking-and-attribution.md section 5):
     /// the same family, known on both sides, and neither version nor model against it.
     #[must_use]
-    pub fn resembles(&self, other: &Self) -> bool {
+    pub fn resembles(&self, other: &Self, versions: Versions) -> bool {
         self.os.is_some()
             && self.os == other.os
-            && (versions_agree(self.told_version(), other.told_version())
+            && (versions_agree(self.told_version(), other.told_version(), versions)
                 || self.is_frozen_for(other)
                 || other.is_frozen_for(self))
             && models_agree(self.model.as_deref(), other.model.as_deref())
@@ -117,8 +126,12 @@ impl Traits {
 }
 
 /// Whether two versions agree in every number that both have: `17.5` and `17.5.1` do.
-fn versions_agree(one: Option<&str>, other: Option<&str>) -> bool {
-    numbers(one).iter().zip(&numbers(other)).all(|(one, other)| one == other)
+fn versions_agree(one: Option<&str>, other: Option<&str>, versions: Versions) -> bool {
+    let compared = match versions {
+        Versions::Whole => usize::MAX,
+        Versions::Major => 1,
+    };
+    numbers(one).iter().zip(&numbers(other)).take(compared).all(|(one, other)| one == other)
 }
 
 /// The numbers of a version, up to the first part that is none.

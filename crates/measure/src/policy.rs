@@ -6,7 +6,10 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
+use crate::{
+    engagement::EngagementKind,
+    time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS},
+};
 
 /// How long touches are kept: the largest window plus grace (DECISIONS 23).
 pub const TOUCH_RETENTION_MS: i64 = 31 * DAY_MS;
@@ -148,6 +151,10 @@ pub enum Level {
     App,
     /// The default of the server.
     Default,
+    /// The network itself, in its claim: nobody overrides that (tracking-and-attribution.md section 12).
+    Claim,
+    /// A setting of the network within the app.
+    NetworkInApp,
 }
 
 impl Level {
@@ -159,6 +166,8 @@ impl Level {
             Self::Network => "network",
             Self::App => "app",
             Self::Default => "default",
+            Self::Claim => "claim",
+            Self::NetworkInApp => "network_in_app",
         }
     }
 }
@@ -173,6 +182,16 @@ pub const DEFAULT_WINDOWS: [WindowSetting; 4] = [
     (|windows| windows.impression_device, 86_400),
     (|windows| windows.impression_modeled, 86_400),
 ];
+
+/// The window of a claim whose network does not say its own: the widest of its kind, since the network has
+/// held it against one already.
+#[must_use]
+pub const fn claim_window(kind: EngagementKind) -> Window {
+    match kind {
+        EngagementKind::Click => Window::Seconds(30 * 86_400),
+        EngagementKind::Impression => Window::Seconds(86_400),
+    }
+}
 
 /// The settings in force for one app: the server's, with the app's own in their place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -324,6 +343,9 @@ pub struct AppPolicy {
     /// `attribution.install_reprocessing`: after how many days an install of a known device is one of its
     /// own, 1 to 365; `None` is never (tracking-and-attribution.md section 8).
     pub install_reprocessing_days: Option<u32>,
+    /// `attribution.referrer_begin_time`: the store's word for the beginning of the download is the time of
+    /// the install.
+    pub referrer_begin_time: Option<bool>,
 }
 
 impl AppPolicy {

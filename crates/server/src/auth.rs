@@ -36,6 +36,7 @@ fn area(path: &str) -> Area {
         ("apps" | "networks" | "fraud", ..) | ("api", "blocklist", _) => Area::Setup,
         ("api", "apps", _) if is_of_sources(path) => Area::Setup,
         ("v1", "apps", _) | ("api", "inputs" | "installs", _) => Area::Conversions,
+        ("api", "apps", _) if matches!(part(), "claims" | "influencers") => Area::Conversions,
         _ => Area::Analytics,
     }
 }
@@ -168,6 +169,8 @@ mod tests {
             ("/api/deliveries", Area::Postbacks),
             ("/v1/apps/koshop-1/attribution/SX-1", Area::Conversions),
             ("/api/inputs/in_1", Area::Conversions),
+            ("/api/apps/1/claims", Area::Conversions),
+            ("/api/apps/1/influencers", Area::Conversions),
             ("/api/ledger", Area::Analytics),
             ("/api/apps/1/skad", Area::Analytics),
             ("/api/something-new", Area::Analytics),

@@ -1,5 +1,6 @@
 //! The HTTP interface: every route, in one list.
 
+mod app_networks;
 mod apps;
 mod asked;
 mod browser;
@@ -151,6 +152,8 @@ fn management() -> OpenApiRouter<Site> {
     OpenApiRouter::new()
         .routes(routes!(apps::list, apps::create))
         .routes(routes!(apps::get, apps::update, apps::delete))
+        .routes(routes!(app_networks::list))
+        .routes(routes!(app_networks::get, app_networks::update))
         .routes(routes!(networks::list, networks::create))
         .routes(routes!(networks::get, networks::update, networks::delete))
         .routes(routes!(campaigns::list, campaigns::save))
@@ -189,6 +192,8 @@ fn record() -> OpenApiRouter<Site> {
         .routes(routes!(record::inputs::quarantine))
         .routes(routes!(record::skad::list))
         .routes(routes!(record::health::of_app))
+        .routes(routes!(record::influencers::list))
+        .routes(routes!(ingest::claims::claims))
 }
 
 /// Who works with the account, and what they changed.

@@ -151,6 +151,10 @@ pub struct Credit {
     pub install: InstallId,
     /// When it happened: the earliest is the one that may keep a single-use click.
     pub installed: Timestamp,
+    /// Whether it was only refused the engagement, because that is credited once and an earlier install has
+    /// it: when that one lets go, this one is asked again.
+    #[serde(default)]
+    pub waiting: bool,
 }
 
 /// Everything that one batch brings about: written as one or not at all.

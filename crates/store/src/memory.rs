@@ -54,7 +54,7 @@ struct State {
     seen: BTreeMap<(AppId, IdempotencyKey), Seen>,
     installs: BTreeMap<(AppId, InstallId), InstallRecord>,
     decisions: BTreeMap<(AppId, InstallId), BTreeMap<u32, Decision>>,
-    credits: BTreeMap<(AppId, TouchId), BTreeMap<InstallId, Timestamp>>,
+    credits: BTreeMap<(AppId, TouchId), BTreeMap<InstallId, Credit>>,
     timeline: BTreeMap<(AppId, InstallId), BTreeSet<u64>>,
     aggregates: BTreeSet<(AppId, u64)>,
     counted: BTreeMap<(AppId, AggregateKey), u64>,
@@ -198,9 +198,7 @@ impl State {
         }
         for key in &ask.credits {
             if let Some(credits) = self.credits.get(key).filter(|credits| !credits.is_empty()) {
-                let credit =
-                    |(install, installed): (&_, &_)| Credit { install: *install, installed: *installed };
-                let mut credits: Vec<_> = credits.iter().map(credit).collect();
+                let mut credits: Vec<_> = credits.values().copied().collect();
                 credits.sort_unstable_by_key(|credit| (credit.installed, credit.install));
                 context.credits.insert(*key, credits);
             }
@@ -278,7 +276,7 @@ impl State {
         for (app, touch, credit, won) in &batch.credits {
             let credits = self.credits.entry((*app, *touch)).or_default();
             if *won {
-                credits.insert(credit.install, credit.installed);
+                credits.insert(credit.install, *credit);
             } else {
                 credits.remove(&credit.install);
             }

@@ -9,6 +9,7 @@
 pub mod amplitude;
 pub mod auth;
 pub mod body;
+pub mod claim;
 mod draft;
 mod form;
 mod json;

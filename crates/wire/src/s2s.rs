@@ -165,7 +165,7 @@ fn payload(
     Ok(match action {
         Action::Install => {
             let origin = origin::read(envelope, sender, make, consent, flags);
-            Payload::Install(install::read(envelope, origin, sender.edge, flags))
+            Payload::Install(install::read(envelope, origin, sender, flags))
         }
         Action::Event => {
             let origin = origin::read(envelope, sender, make, consent, flags);

@@ -6,6 +6,7 @@ use measure::{
     AppId, CampaignId, InputId, InstallId, NetworkId, SegmentId, Timestamp, TrackerId, TriggerId,
     attribution::Decision,
     catalogue::{App, Catalogue, Change, Entry, Network, Tracker},
+    claim::Claim,
     device::{Device, Origin},
     engagement::{Engagement, EngagementKind, LinkIdentifier},
     event::{Event, Value},
@@ -44,6 +45,7 @@ pub fn app(policy: AppPolicy) -> App {
         guid: "kodemo-1".to_owned(),
         name: "Demo".to_owned(),
         platform: "Android".to_owned(),
+        referrer: measure::referrer::ReferrerKeys::default(),
         auth: measure::catalogue::InstallAuth::default(),
         policy,
         created: at(-1_000),
@@ -82,6 +84,7 @@ fn tracker(id: u64) -> Tracker {
         deleted: false,
         extra: String::new(),
         reengagement: None,
+        omit_sub_os_version: false,
     }
 }
 
@@ -251,6 +254,25 @@ pub fn click(network: u64, seconds: i64, identifiers: Vec<LinkIdentifier>, ip: u
         creative_id: None,
         params: Vec::new(),
         query: format!("campaign_id=kodemo-t{network}"),
+    })
+}
+
+/// What `network` claims to have happened at `seconds`, by an identifier.
+pub fn claim(network: u64, seconds: i64, identifier: Identifier, view: bool) -> Payload {
+    Payload::Claim(Claim {
+        kind: if view { EngagementKind::Impression } else { EngagementKind::Click },
+        time: at(seconds),
+        network: NetworkId(network),
+        tracker: None,
+        campaign: None,
+        segment: None,
+        identifiers: plain(identifier),
+        claim_id: None,
+        lookback: None,
+        granular: true,
+        site_id: None,
+        creative_id: None,
+        params: vec![("campaign_name".to_owned(), "Spring".to_owned())],
     })
 }
 

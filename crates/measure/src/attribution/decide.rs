@@ -13,14 +13,17 @@ use crate::{
         matching::{Matcher, rank},
     },
     catalogue::{APPLE_SEARCH_ADS, App, Catalogue},
+    claim::ClaimTerms,
     engagement::{EngagementKind, Touch},
     flag::{Flag, Flags},
     fraud::{self, HourFigures},
-    install::InstallRecord,
+    install::{ClickReferenceKind, InstallRecord},
+    platform::Versions,
     policy::{
         CANDIDATES_MAX, DEFAULT_WINDOWS, FingerprintLevel, LATE_GRACE_MS, Level, Policy, Window,
-        WindowSetting, Windows,
+        WindowSetting, Windows, claim_window,
     },
+    referrer::Reported,
 };
 
 /// Everything that a decision looks at.
@@ -72,7 +75,8 @@ pub(super) fn decide_for(question: &Question<'_>, purpose: Purpose<'_>) -> Decis
         (*rank, Reverse((judge.prefers(candidate), *time, *content_key, *touch)))
     });
     let ambiguous = settle(&judge, &mut candidates);
-    let flags = judge.flags(&candidates);
+    let reported = judge.reported(&candidates);
+    let flags = judge.flags(&candidates, reported.as_ref());
     let more = question.more || candidates.len() > CANDIDATES_MAX;
     candidates.truncate(CANDIDATES_MAX);
     Decision {
@@ -86,6 +90,7 @@ pub(super) fn decide_for(question: &Question<'_>, purpose: Purpose<'_>) -> Decis
         ambiguous,
         flags,
         figures: question.figures.clone(),
+        reported,
     }
 }
 
@@ -108,10 +113,10 @@ fn settle(judge: &Judge<'_>, candidates: &mut [Candidate]) -> bool {
         return false;
     };
     for loser in losers.iter_mut().filter(|loser| loser.lost.is_none()) {
-        loser.lost = Some(if judge.place(loser) == judge.place(winner) {
-            LosingReason::OlderClick
-        } else {
-            LosingReason::LowerClass
+        loser.lost = Some(match loser.basis {
+            Basis::Claim { .. } => LosingReason::SanClaimBeaten,
+            _ if judge.place(loser) == judge.place(winner) => LosingReason::OlderClick,
+            _ => LosingReason::LowerClass,
         });
     }
     ambiguous && !refused
@@ -123,6 +128,7 @@ pub(super) struct Origin {
     pub(super) kind: EngagementKind,
     pub(super) network: NetworkId,
     pub(super) tracker: Option<TrackerId>,
+    pub(super) claim: Option<ClaimTerms>,
 }
 
 /// A question with what its candidates have in common.
@@ -153,7 +159,7 @@ impl<'a> Judge<'a> {
 
     /// The candidate that a touch makes, if the install can have come from it at all.
     fn touch(&self, touch: &Touch) -> Option<Candidate> {
-        let tracker = self.question.catalogue.reengagement(touch.tracker);
+        let tracker = touch.tracker.and_then(|id| self.question.catalogue.reengagement(id));
         if !self.purpose.looks_at(tracker) {
             return None;
         }
@@ -161,7 +167,8 @@ impl<'a> Judge<'a> {
         let (age_ms, skewed) = self.age(touch.time, touch.received)?;
         let mut best: Option<Candidate> = None;
         for (basis, double_hash) in self.matcher.bases(touch) {
-            let origin = Origin { kind: touch.kind, network: touch.network, tracker: Some(touch.tracker) };
+            let Touch { kind, network, tracker, claim, .. } = *touch;
+            let origin = Origin { kind, network, tracker, claim };
             let (window, window_from) = self.window(origin, &basis);
             let address_only = matches!(basis, Basis::Ip | Basis::PartialIp);
             if address_only && window == Window::Disabled {
@@ -182,9 +189,9 @@ impl<'a> Judge<'a> {
                 kind: touch.kind,
                 rank: rank(touch.kind, &basis, age_ms, &self.policy.ladder),
                 network: touch.network,
-                campaign: Some(touch.campaign),
-                segment: Some(touch.segment),
-                tracker: Some(touch.tracker),
+                campaign: touch.campaign,
+                segment: touch.segment,
+                tracker,
                 time: touch.time,
                 age_ms,
                 window,
@@ -218,7 +225,7 @@ impl<'a> Judge<'a> {
         let basis = Basis::AppleSearchAds;
         let kind = EngagementKind::Click;
         let (window, window_from) =
-            self.window(Origin { kind, network: APPLE_SEARCH_ADS, tracker: None }, &basis);
+            self.window(Origin { kind, network: APPLE_SEARCH_ADS, tracker: None, claim: None }, &basis);
         Some(Candidate {
             touch: None,
             kind,
@@ -258,18 +265,31 @@ impl<'a> Judge<'a> {
             && self.policy.modeled_single_use
             && self.question.credited.contains(&touch.id);
         let late = touch.received.since(self.question.record.received) > LATE_GRACE_MS;
+        let withheld = touch.claim.is_some_and(|claim| !claim.granular);
+        let tracker = touch.tracker.and_then(|id| self.question.catalogue.tracker(id));
+        let versions = if tracker.is_some_and(|tracker| tracker.omit_sub_os_version) {
+            Versions::Major
+        } else {
+            Versions::Whole
+        };
         self.matcher
-            .obstacle(touch, basis, &self.policy)
+            .obstacle(touch, basis, &self.policy, versions)
+            .or(withheld.then_some(LosingReason::GranularDataSharing))
             .or(late.then_some(LosingReason::Late))
             .or(credited.then_some(LosingReason::AlreadyCredited))
     }
 
-    /// The window of a class and who set it: tracker, else network, else app, else the server's default
-    /// (section 6).
+    /// The window of a class and who set it: tracker, else network within the app, else network, else app,
+    /// else the server's default (section 6). A claim has the window of its network, which nobody overrides
+    /// (sections 12 and 19).
     pub(super) fn window(&self, origin: Origin, basis: &Basis) -> (Window, Level) {
         if origin.kind == EngagementKind::Impression && !self.policy.ladder.impressions {
             let own = self.app.is_some_and(|app| app.policy.ladder.impressions.is_some());
             return (Window::Disabled, if own { Level::App } else { Level::Default });
+        }
+        if let Some(claim) = origin.claim {
+            let widest = claim_window(origin.kind);
+            return claim.lookback.map_or((widest, Level::Default), |lookback| (lookback, Level::Claim));
         }
         let [click_device, click_modeled, impression_device, impression_modeled] = DEFAULT_WINDOWS;
         let level = self.policy.ladder.fingerprint_level;
@@ -329,9 +349,58 @@ impl<'a> Judge<'a> {
         })
     }
 
+    /// The click of ours that the install referrer names.
+    fn named(&self) -> Option<TouchId> {
+        let click = self.question.record.install.click.as_ref();
+        click.filter(|click| click.kind == ClickReferenceKind::InstallReferrer).and_then(|click| click.touch)
+    }
+
+    /// The source that the install referrer names, unless that is a click among the candidates, which
+    /// speaks for itself, or one that this app has never seen, which tells nobody's name (section 10).
+    fn reported(&self, candidates: &[Candidate]) -> Option<Reported> {
+        let referrer = self.question.record.install.referrer.as_ref()?;
+        let name = referrer.name.clone()?;
+        let catalogue = self.question.catalogue;
+        let tracker = referrer.campaign.as_deref().and_then(|guid| catalogue.tracker_by_guid(guid));
+        let tracker = tracker.filter(|tracker| tracker.app == self.question.record.app);
+        if let Some(named) = self.named()
+            && (tracker.is_none() || candidates.iter().any(|one| one.touch == Some(named)))
+        {
+            return None;
+        }
+        Some(Reported {
+            name,
+            paid: referrer.paid || tracker.is_some(),
+            medium: referrer.medium.clone(),
+            campaign: referrer.campaign.clone(),
+            encrypted: referrer.encrypted,
+            tracker: tracker.map(|tracker| tracker.id),
+            network: tracker.map(|tracker| tracker.network),
+        })
+    }
+
+    /// Whether the install referrer names another source than the winner's network. A click of ours that is
+    /// not on record says nothing about its network.
+    fn referrer_disagrees(
+        &self,
+        winner: &Candidate,
+        candidates: &[Candidate],
+        reported: Option<&Reported>,
+    ) -> bool {
+        if let Some(named) = self.named() {
+            let told = candidates.iter().find(|candidate| candidate.touch == Some(named));
+            let network =
+                told.map(|told| told.network).or_else(|| reported.and_then(|reported| reported.network));
+            return network.is_some_and(|network| network != winner.network);
+        }
+        let network = self.question.catalogue.network(winner.network);
+        let name = network.map(|network| network.name.as_str()).unwrap_or_default();
+        reported.is_some_and(|reported| !reported.is_of(winner.network, name))
+    }
+
     /// What was odd about the decision as a whole: what was odd about the winner, whether its click was
     /// shared, and whether modeled matches were in question without consent (DECISIONS 17, 19).
-    fn flags(&self, candidates: &[Candidate]) -> Flags {
+    fn flags(&self, candidates: &[Candidate], reported: Option<&Reported>) -> Flags {
         let modeled = |candidate: &Candidate| !candidate.basis.is_deterministic();
         let winner = candidates.first().filter(|candidate| candidate.lost.is_none());
         let shared = winner.is_some_and(|winner| {
@@ -339,7 +408,12 @@ impl<'a> Judge<'a> {
         });
         let no_consent = self.matcher.lacks_att() && candidates.iter().any(modeled);
         let mut all = winner.map(|winner| winner.flags.clone()).unwrap_or_default();
-        all.extend(flags(&[(shared, Flag::SharedClick), (no_consent, Flag::AttNoConsent)]));
+        let mismatch = winner.is_some_and(|winner| self.referrer_disagrees(winner, candidates, reported));
+        all.extend(flags(&[
+            (shared, Flag::SharedClick),
+            (no_consent, Flag::AttNoConsent),
+            (mismatch, Flag::ReferrerMismatch),
+        ]));
         all
     }
 }
@@ -353,12 +427,18 @@ pub(super) fn set_window(
     setting: fn(&Windows) -> Option<Window>,
 ) -> Option<(Window, Level)> {
     let tracker = tracker.and_then(|id| catalogue.tracker(id)).map(|tracker| &tracker.windows);
+    let here = app.and_then(|app| catalogue.app_network(app.id, network)).map(|own| &own.windows);
     let network = catalogue.network(network).map(|network| &network.windows);
     let app = app.map(|app| &app.policy.windows);
     let server = Some(&catalogue.policy.windows);
-    [(tracker, Level::Tracker), (network, Level::Network), (app, Level::App), (server, Level::Default)]
-        .into_iter()
-        .find_map(|(windows, level)| Some((setting(windows?)?, level)))
+    let levels = [
+        (tracker, Level::Tracker),
+        (here, Level::NetworkInApp),
+        (network, Level::Network),
+        (app, Level::App),
+        (server, Level::Default),
+    ];
+    levels.into_iter().find_map(|(windows, level)| Some((setting(windows?)?, level)))
 }
 
 fn outside(window: Window, age_ms: i64) -> Option<LosingReason> {

@@ -6,6 +6,7 @@ use crate::{
     engagement::EngagementKind,
     flag::Flag,
     policy::{Level, Window},
+    referrer::Reported,
     time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS},
 };
 
@@ -29,6 +30,7 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
                 window(winner)
             ));
         }
+        None if decision.reported.is_some() => sentences.extend(decision.reported.as_ref().map(unclaimed)),
         None if decision.candidates.is_empty() => {
             sentences.push("The install is organic: no click or impression before it matches it.".to_owned());
         }
@@ -67,6 +69,17 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
     sentences
 }
 
+/// Why an install whose referrer names a source is credited to nobody.
+fn unclaimed(reported: &Reported) -> String {
+    let paid = if reported.paid { "a paid source" } else { "a source" };
+    let campaign = reported.campaign.as_deref().map(|name| format!(" (campaign {name})")).unwrap_or_default();
+    format!(
+        "The install is unclaimed: its install referrer names {}{campaign}, {paid}, and nothing that could be \
+         credited is on record.",
+        reported.name
+    )
+}
+
 /// `a click of Acme (tracker Spring, campaign Launch), 2 hours before the install`.
 pub(super) fn engagement(candidate: &Candidate, catalogue: &Catalogue, of: &str) -> String {
     let network = catalogue.network(candidate.network).map(|network| network.name.clone());
@@ -84,9 +97,11 @@ pub(super) fn engagement(candidate: &Candidate, catalogue: &Catalogue, of: &str)
     });
     let places: Vec<String> = tracker.into_iter().chain(campaign).collect();
     let places = if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
-    let kind = match candidate.kind {
-        EngagementKind::Click => "a click",
-        EngagementKind::Impression => "an impression",
+    let kind = match (candidate.kind, &candidate.basis) {
+        (EngagementKind::Click, Basis::Claim { .. }) => "a claimed click",
+        (EngagementKind::Impression, Basis::Claim { .. }) => "a claimed impression",
+        (EngagementKind::Click, _) => "a click",
+        (EngagementKind::Impression, _) => "an impression",
     };
     let when = match candidate.age_ms {
         0 => format!("at the time of the {of}"),
@@ -101,6 +116,10 @@ pub(super) fn because(winner: &Candidate) -> String {
         Basis::Identifier { kind, form: None } => format!("both carry the same {kind}"),
         Basis::Identifier { kind, form: Some(form) } => {
             format!("it carries the {kind} of the device, hashed as {form}")
+        }
+        Basis::Claim { kind, form: None } => format!("the network claims the {kind} of the device"),
+        Basis::Claim { kind, form: Some(form) } => {
+            format!("the network claims the {kind} of the device, hashed as {form}")
         }
         Basis::InstallReferrer => "its click id came back in the install referrer".to_owned(),
         Basis::LandingPage => "its click id came back from the landing page".to_owned(),
@@ -140,6 +159,12 @@ pub(super) fn why_lost(loser: &Candidate, reason: LosingReason) -> String {
             "it carries an identifier that the install does not tell, and such engagements are not modeled"
                 .to_owned()
         }
+        LosingReason::SanClaimBeaten => {
+            "another engagement was later, or of a better class, than what the network claims".to_owned()
+        }
+        LosingReason::GranularDataSharing => {
+            "the network does not let this claim be used for a single install".to_owned()
+        }
         LosingReason::Rejected(rule) => format!("the fraud rule {} rejects it", rule.name()),
         LosingReason::ReengagementTracker => {
             "its tracker is a reengagement tracker, and this is the first install of the device".to_owned()
@@ -173,6 +198,8 @@ pub(super) fn by(level: Level) -> &'static str {
         Level::Network => "by the network",
         Level::App => "by the app",
         Level::Default => "by default",
+        Level::NetworkInApp => "by the network within the app",
+        Level::Claim => "by the network in its claim",
     }
 }
 
@@ -187,6 +214,7 @@ pub(super) const fn oddity(flag: Flag) -> Option<&'static str> {
         Flag::SharedClick => Some(
             "An earlier install was credited with the same engagement: one of the two may be a neighbour.",
         ),
+        Flag::ReferrerMismatch => Some("The install referrer names another source than the one credited."),
         Flag::DoubleHash => Some("The identifier was hashed twice, which is unusual."),
         Flag::AttNoConsent => Some(
             "The device asks for tracking (iOS 14 or later) and the user did not allow it, so modeled matches \

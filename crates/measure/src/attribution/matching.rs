@@ -8,7 +8,7 @@ use crate::{
     engagement::{EngagementKind, IpKey, LinkIdentifier, Touch},
     identifier::{Digest, Form, IdKind, Identifier, forms},
     install::{ClickReferenceKind, Install},
-    platform::Os,
+    platform::{Os, Versions},
     policy::{DeviceAttribution, Ladder, Policy},
 };
 
@@ -75,6 +75,9 @@ impl<'a> Matcher<'a> {
     /// Everything on which a touch matches, the best first. The flag says that an identifier was hashed
     /// twice.
     pub(super) fn bases(&self, touch: &Touch) -> Vec<(Basis, bool)> {
+        if touch.claim.is_some() {
+            return self.claimed(touch).into_iter().collect();
+        }
         let certain = self.same_identifier(touch).or_else(|| Some((self.named_click(touch)?, false)));
         let whole = self.same_address(touch);
         let partial = self.same_range(touch);
@@ -84,7 +87,13 @@ impl<'a> Matcher<'a> {
     }
 
     /// What stands against a match on `basis`, whenever it happened.
-    pub(super) fn obstacle(&self, touch: &Touch, basis: &Basis, policy: &Policy) -> Option<LosingReason> {
+    pub(super) fn obstacle(
+        &self,
+        touch: &Touch,
+        basis: &Basis,
+        policy: &Policy,
+        versions: Versions,
+    ) -> Option<LosingReason> {
         if basis.is_deterministic() {
             return None;
         }
@@ -92,7 +101,7 @@ impl<'a> Matcher<'a> {
         if self.shares_a_kind(touch) {
             // None of them is the install's, or a better basis than this one would have been found.
             Some(LosingReason::IdentifierMismatch)
-        } else if *basis == Basis::Modeled && !traits.resembles(&touch.traits) {
+        } else if *basis == Basis::Modeled && !traits.resembles(&touch.traits, versions) {
             Some(LosingReason::PlatformMismatch)
         } else if !touch.identifiers.is_empty()
             && policy.ladder.device_attribution == DeviceAttribution::Standard
@@ -146,6 +155,14 @@ impl<'a> Matcher<'a> {
             let double = form.is_some_and(|form| form.is_double());
             (Basis::Identifier { kind, form: form.map(|form| form.to_string()) }, double)
         })
+    }
+
+    /// A claim of the device: its identifiers are all that a network may claim by.
+    fn claimed(&self, touch: &Touch) -> Option<(Basis, bool)> {
+        match self.same_identifier(touch)? {
+            (Basis::Identifier { kind, form }, double) => Some((Basis::Claim { kind, form }, double)),
+            other => Some(other),
+        }
     }
 
     /// The click whose id the install brought back.

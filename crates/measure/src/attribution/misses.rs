@@ -125,8 +125,10 @@ impl Miss {
 /// On what an engagement matched, in words.
 fn matched(basis: &Basis) -> String {
     match basis {
-        Basis::Identifier { kind, form: None } => kind.clone(),
-        Basis::Identifier { kind, form: Some(form) } => format!("{kind}, hashed as {form}"),
+        Basis::Identifier { kind, form: None } | Basis::Claim { kind, form: None } => kind.clone(),
+        Basis::Identifier { kind, form: Some(form) } | Basis::Claim { kind, form: Some(form) } => {
+            format!("{kind}, hashed as {form}")
+        }
         Basis::InstallReferrer => "its click id in the install referrer".to_owned(),
         Basis::LandingPage => "its click id from the landing page".to_owned(),
         Basis::AppleSearchAds => "Apple's word".to_owned(),
@@ -181,7 +183,8 @@ pub fn unseen(question: &Question<'_>, decision: &Decision) -> Vec<Miss> {
 /// The candidate that a touch would be, whenever it happened and whether or not its class is on.
 fn would_be(judge: &Judge<'_>, question: &Question<'_>, touch: &Touch) -> Option<Candidate> {
     let (basis, _) = judge.matcher.bases(touch).into_iter().next()?;
-    let origin = Origin { kind: touch.kind, network: touch.network, tracker: Some(touch.tracker) };
+    let origin =
+        Origin { kind: touch.kind, network: touch.network, tracker: touch.tracker, claim: touch.claim };
     let (window, window_from) = judge.window(origin, &basis);
     let age_ms = question.record.install.time.since(touch.time);
     Some(Candidate {
@@ -189,9 +192,9 @@ fn would_be(judge: &Judge<'_>, question: &Question<'_>, touch: &Touch) -> Option
         kind: touch.kind,
         rank: rank(touch.kind, &basis, age_ms, &judge.policy.ladder),
         network: touch.network,
-        campaign: Some(touch.campaign),
-        segment: Some(touch.segment),
-        tracker: Some(touch.tracker),
+        campaign: touch.campaign,
+        segment: touch.segment,
+        tracker: touch.tracker,
         time: touch.time,
         age_ms,
         window,

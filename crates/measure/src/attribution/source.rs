@@ -2,6 +2,7 @@
 
 use crate::{
     attribution::{Candidate, Source},
+    claim::Claim,
     engagement::Engagement,
     install::SearchAds,
 };
@@ -11,7 +12,39 @@ use crate::{
 /// creative set is the creative, everything else is a parameter `asa_…`.
 #[must_use]
 pub fn source(winner: &Candidate, engagement: Option<&Engagement>, search_ads: Option<&SearchAds>) -> Source {
-    let bare = Source {
+    let bare = bare(winner);
+    match (winner.touch, engagement, search_ads) {
+        (Some(_), Some(engagement), _) => Source {
+            click_id: engagement.click_id.clone(),
+            site_id: engagement.site_id.clone(),
+            sub_site_id: engagement.sub_site_id.clone(),
+            creative_id: engagement.creative_id.clone(),
+            params: engagement.params.clone(),
+            query: engagement.query.clone(),
+            ..bare
+        },
+        (None, _, Some(ads)) => {
+            Source { creative_id: ads.creative_set_id.clone(), params: search_ads_params(ads), ..bare }
+        }
+        _ => bare,
+    }
+}
+
+/// The winning candidate as events inherit it, when it is a claim. The network's names of campaign and ad
+/// are parameters.
+#[must_use]
+pub fn claimed_source(winner: &Candidate, claim: &Claim) -> Source {
+    let number = claim.claim_id.iter().map(|id| ("claim_id".to_owned(), id.clone()));
+    Source {
+        site_id: claim.site_id.clone(),
+        creative_id: claim.creative_id.clone(),
+        params: number.chain(claim.params.iter().cloned()).collect(),
+        ..bare(winner)
+    }
+}
+
+fn bare(winner: &Candidate) -> Source {
+    Source {
         touch: winner.touch,
         kind: winner.kind,
         class: winner.basis.class().to_owned(),
@@ -27,21 +60,6 @@ pub fn source(winner: &Candidate, engagement: Option<&Engagement>, search_ads: O
         params: Vec::new(),
         query: String::new(),
         reengagement: false,
-    };
-    match (winner.touch, engagement, search_ads) {
-        (Some(_), Some(engagement), _) => Source {
-            click_id: engagement.click_id.clone(),
-            site_id: engagement.site_id.clone(),
-            sub_site_id: engagement.sub_site_id.clone(),
-            creative_id: engagement.creative_id.clone(),
-            params: engagement.params.clone(),
-            query: engagement.query.clone(),
-            ..bare
-        },
-        (None, _, Some(ads)) => {
-            Source { creative_id: ads.creative_set_id.clone(), params: search_ads_params(ads), ..bare }
-        }
-        _ => bare,
     }
 }
 

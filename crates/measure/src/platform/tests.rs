@@ -8,8 +8,8 @@ fn traits(text: &str) -> Traits {
 
 /// Whether two makes, `os/version/model`, may be one device, asked both ways.
 fn check(one: &str, other: &str, expected: bool) {
-    assert_eq!(traits(one).resembles(&traits(other)), expected, "{one} and {other}");
-    assert_eq!(traits(other).resembles(&traits(one)), expected, "{other} and {one}");
+    assert_eq!(traits(one).resembles(&traits(other), Versions::Whole), expected, "{one} and {other}");
+    assert_eq!(traits(other).resembles(&traits(one), Versions::Whole), expected, "{other} and {one}");
 }
 
 #[test]
@@ -92,5 +92,23 @@ fn apple_models_tell_a_family_or_a_number() {
 fn the_first_number_of_a_version() {
     for (version, major) in [("17.5.1", Some(17)), ("14", Some(14)), ("", None), ("x.1", None)] {
         assert_eq!(traits(&format!("ios/{version}")).os_major(), major, "{version}");
+    }
+}
+
+#[test]
+fn a_tracker_may_leave_out_all_but_the_first_number() {
+    let traits = |version: &str| Traits {
+        os: Some(Os::Ios),
+        os_version: Some(version.to_owned()),
+        model: Some("iPhone".to_owned()),
+    };
+    for (one, other, whole, major) in [
+        ("17.5.1", "17.5", true, true),
+        ("17.5", "17.6.1", false, true),
+        ("17.5", "18.5", false, false),
+        ("17", "17.6", true, true),
+    ] {
+        assert_eq!(traits(one).resembles(&traits(other), Versions::Whole), whole, "{one} and {other}");
+        assert_eq!(traits(one).resembles(&traits(other), Versions::Major), major, "{one} and {other}");
     }
 }

@@ -150,6 +150,7 @@ fn app() -> App {
         guid: "kosextant-demo-ab12cd".into(),
         name: "Demo".into(),
         platform: "iOS".into(),
+        referrer: crate::referrer::ReferrerKeys::default(),
         auth: InstallAuth::default(),
         policy: AppPolicy::default(),
         created: Timestamp(0),

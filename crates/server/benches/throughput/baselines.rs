@@ -46,6 +46,7 @@ fn app() -> App {
         guid: "kobench".to_owned(),
         name: "Bench".to_owned(),
         platform: "Android".to_owned(),
+        referrer: measure::referrer::ReferrerKeys::default(),
         auth: InstallAuth::default(),
         policy: AppPolicy::default(),
         created: Timestamp::default(),

@@ -209,6 +209,7 @@ fn catalogue(policy: AppPolicy, rules: &FraudSettings) -> Catalogue {
             guid: app_guid(platform).to_owned(),
             name: platform.name().to_owned(),
             platform: platform.name().to_owned(),
+            referrer: measure::referrer::ReferrerKeys::default(),
             auth: InstallAuth::default(),
             policy,
             created: FROM,
@@ -235,6 +236,7 @@ fn catalogue(policy: AppPolicy, rules: &FraudSettings) -> Catalogue {
                 deleted: false,
                 extra: String::new(),
                 reengagement: None,
+                omit_sub_os_version: false,
             }));
         }
     }

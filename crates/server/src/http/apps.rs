@@ -140,6 +140,7 @@ pub async fn create(
         guid: String::new(),
         name,
         platform,
+        referrer: measure::referrer::ReferrerKeys::default(),
         auth: InstallAuth::default(),
         policy: AppPolicy::default(),
         created: now,
@@ -249,7 +250,7 @@ fn change(app: &mut App, mut fields: Fields, vault: &Vault) -> Result<Option<Str
     if let Some(mut settings) = fields.object("settings")? {
         settings::take_minimum_times(&mut app.minimum_times, &mut settings)?;
         browser::change(&mut app.browser, &mut settings)?;
-        settings::change_app(&mut app.policy, settings)?;
+        settings::change_app(app, settings)?;
     }
     fields.without(&["id", "guid", "registered", "updated", "deleted"]);
     // Secrets that nothing here uses are not kept at all.
@@ -328,7 +329,7 @@ fn is_secret(key: &str) -> bool {
 
 /// The settings that an app has set for itself.
 fn settings_of(app: &App) -> Value {
-    let mut settings = settings::of_app(&app.policy);
+    let mut settings = settings::of_app(app);
     settings::show_minimum_times(&app.minimum_times, &mut settings);
     if let Some(fields) = settings.as_object_mut() {
         fields.extend(browser::shown(&app.browser));

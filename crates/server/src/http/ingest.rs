@@ -7,6 +7,7 @@
 pub(super) mod amplitude;
 mod answer;
 pub(super) mod browser;
+pub(super) mod claims;
 mod finished;
 mod limit;
 pub(super) mod link;

@@ -149,7 +149,7 @@ pub async fn delete(
 }
 
 /// The network of a number in a path; 404 when it is unknown or deleted.
-fn find<'c>(catalogue: &'c Catalogue, id: &str) -> Result<&'c Network, Error> {
+pub fn find<'c>(catalogue: &'c Catalogue, id: &str) -> Result<&'c Network, Error> {
     let network = id.parse().ok().and_then(|id| catalogue.network(id)).filter(|network| !network.deleted);
     network.map(AsRef::as_ref).ok_or(Error::NotFound("network"))
 }

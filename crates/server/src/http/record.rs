@@ -5,6 +5,7 @@ pub(super) mod deliveries;
 mod events;
 pub(super) mod explain;
 pub(super) mod health;
+pub(super) mod influencers;
 pub(super) mod inputs;
 pub(super) mod ledger;
 pub(super) mod masking;

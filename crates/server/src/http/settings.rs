@@ -2,7 +2,11 @@
 
 mod reengagement;
 
-use measure::policy::{AppPolicy, DeviceAttribution, FingerprintLevel, Window, Windows};
+use measure::{
+    catalogue::App,
+    policy::{AppPolicy, DeviceAttribution, FingerprintLevel, Window, Windows},
+    referrer::ReferrerKeys,
+};
 use serde_json::{Map, Value, json};
 
 pub use self::reengagement::{association, show_minimum_times, take_minimum_times};
@@ -37,7 +41,7 @@ pub const WINDOWS: [WindowSetting; 8] = [
 /// A switch of an app.
 type Switch = (&'static str, fn(&mut AppPolicy) -> &mut Option<bool>);
 
-const SWITCHES: [Switch; 8] = [
+const SWITCHES: [Switch; 9] = [
     ("tracking.accept_click_time", |policy| &mut policy.accept_click_time),
     ("attribution.modeled_without_att", |policy| &mut policy.modeled_without_att),
     ("attribution.modeled_single_use", |policy| &mut policy.modeled_single_use),
@@ -46,6 +50,7 @@ const SWITCHES: [Switch; 8] = [
     ("attribution.prioritize_completed_view", |policy| &mut policy.ladder.prioritize_completed_view),
     ("attribution.impressions", |policy| &mut policy.ladder.impressions),
     ("attribution.refuse_ambiguous", |policy| &mut policy.ladder.refuse_ambiguous),
+    ("attribution.referrer_begin_time", |policy| &mut policy.referrer_begin_time),
 ];
 
 const EQUALIZER: &str = "attribution.equalizer";
@@ -69,11 +74,25 @@ const SPANS: [Span; 3] = [
     ("postbacks.hold_install", range::HOLD_INSTALL_S, |policy| &mut policy.hold_install_ms),
 ];
 
+/// A key of install referrers: its dotted name, and where it stands.
+type ReferrerKey = (&'static str, fn(&mut ReferrerKeys) -> &mut String);
+
+const REFERRER_KEYS: [ReferrerKey; 2] = [
+    ("attribution.referrer_click_id_key", |keys| &mut keys.click_id),
+    ("attribution.referrer_campaign_id_key", |keys| &mut keys.campaign_id),
+];
+/// Longest key of an install referrer, characters.
+const REFERRER_KEY_CHARS_MAX: usize = 64;
+
 const REQUESTS: &str = "limits.app_requests_per_second";
 
 /// Changes the settings of an app. `null` gives a setting back to the server; an unknown one is refused.
-pub fn change_app(policy: &mut AppPolicy, settings: Fields) -> Result<(), Error> {
+pub fn change_app(app: &mut App, settings: Fields) -> Result<(), Error> {
     for (name, value) in settings.rest() {
+        if change_referrer_key(&mut app.referrer, &name, &value)? {
+            continue;
+        }
+        let policy = &mut app.policy;
         if change_window(&mut policy.windows, &name, &value)? {
             continue;
         }
@@ -103,6 +122,28 @@ pub fn change_app(policy: &mut AppPolicy, settings: Fields) -> Result<(), Error>
     Ok(())
 }
 
+/// Whether `name` is a key of install referrers, which then has the value; `null` is the default.
+fn change_referrer_key(keys: &mut ReferrerKeys, name: &str, value: &Value) -> Result<bool, Error> {
+    let Some((_, place)) = REFERRER_KEYS.iter().find(|(known, _)| *known == name) else { return Ok(false) };
+    let is_key = |text: &&str| {
+        (1..=REFERRER_KEY_CHARS_MAX).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+    };
+    let text = optional(value, |value| {
+        value.as_str().filter(is_key).map(str::to_owned).ok_or_else(|| {
+            let most = REFERRER_KEY_CHARS_MAX;
+            Error::BadRequest(format!("{name}: must have 1 to {most} letters, digits, `_`, `-` or `.`"))
+        })
+    })?;
+    let mut changed = keys.clone();
+    *place(&mut changed) = text.unwrap_or_else(|| place(&mut ReferrerKeys::default()).clone());
+    if changed.click_id == changed.campaign_id {
+        return Err(Error::BadRequest(format!("{name}: the other key of install referrers is the same")));
+    }
+    *keys = changed;
+    Ok(true)
+}
+
 /// Changes the windows of a network, which are all it has.
 pub fn change_network(windows: &mut Windows, settings: Fields) -> Result<(), Error> {
     for (name, value) in settings.rest() {
@@ -115,9 +156,14 @@ pub fn change_network(windows: &mut Windows, settings: Fields) -> Result<(), Err
 
 /// The settings that an app has set for itself.
 #[must_use]
-pub fn of_app(policy: &AppPolicy) -> Value {
-    let mut policy = *policy;
+pub fn of_app(app: &App) -> Value {
+    let mut policy = app.policy;
     let mut settings = Map::new();
+    for (name, place) in REFERRER_KEYS {
+        let (key, default) =
+            (place(&mut app.referrer.clone()).clone(), place(&mut ReferrerKeys::default()).clone());
+        settings.extend((key != default).then(|| (name.to_owned(), Value::String(key))));
+    }
     for (name, place) in SWITCHES {
         settings.extend(place(&mut policy).map(|flag| (name.to_owned(), Value::Bool(flag))));
     }

@@ -437,11 +437,21 @@ async fn settings_of_apps_have_ranges() {
         "attribution.prioritize_completed_view",
         "attribution.impressions",
         "attribution.refuse_ambiguous",
+        "attribution.referrer_begin_time",
     ] {
         check(name, json!(true), Some(json!(true))).await;
         check(name, json!(false), Some(json!(false))).await;
         check(name, json!("yes"), None).await;
     }
+    for name in ["attribution.referrer_click_id_key", "attribution.referrer_campaign_id_key"] {
+        check(name, json!("sx_click.id-1"), Some(json!("sx_click.id-1"))).await;
+        check(name, json!(""), None).await;
+        check(name, json!("a b"), None).await;
+        check(name, json!("x".repeat(65)), None).await;
+        check(name, json!(1), None).await;
+        check(name, Value::Null, Some(Value::Null)).await;
+    }
+    check("attribution.referrer_click_id_key", json!("utm_campaign"), None).await;
     for value in ["standard", "ip_only", "ip_range"] {
         check("attribution.fingerprint_level", json!(value), Some(json!(value))).await;
     }
@@ -462,6 +472,70 @@ async fn settings_of_apps_have_ranges() {
     let app = catalogue.app(AppId(1)).unwrap();
     assert_eq!(app.policy.windows.impression_device, Some(Window::Seconds(86_400)));
     assert!(catalogue.policy_of(app).accept_click_time);
+}
+
+/// Whatever lies outside is refused with the name of the setting and what it may be.
+#[tokio::test]
+async fn a_refused_setting_names_its_range() {
+    let server = Server::with_tracker().await;
+    let (clicks, impressions) = ("from 1 minute (60) to 30 days (2592000)", "to 24 hours (86400)");
+    let true_or_false = "must be true or false";
+    let key = "must have 1 to 64 letters, digits";
+    let cases = [
+        ("attribution.windows.click_device", json!(59), clicks),
+        ("attribution.windows.click_modeled", json!("31d"), clicks),
+        ("attribution.windows.click_ip", json!(1), clicks),
+        ("attribution.windows.click_partial_ip", json!(2_592_001), clicks),
+        ("attribution.windows.impression_device", json!("25h"), impressions),
+        ("attribution.windows.impression_modeled", json!(86_401), impressions),
+        ("attribution.windows.impression_ip", json!(0), impressions),
+        ("attribution.windows.impression_partial_ip", json!(-1), impressions),
+        ("attribution.equalizer", json!("31d"), clicks),
+        ("attribution.clock_skew", json!(3_601), "from 0 to 3600 seconds"),
+        ("ingest.hold", json!("31d"), "from 0 to 2592000 seconds"),
+        ("postbacks.hold_install", json!(601), "from 0 to 600 seconds"),
+        ("limits.app_requests_per_second", json!(-1), "0 (no limit) or more"),
+        ("attribution.device_attribution", json!("loose"), "one of standard, inclusive"),
+        ("attribution.fingerprint_level", json!("ip"), "one of standard, ip_only, ip_range"),
+        ("attribution.referrer_click_id_key", json!("a b"), key),
+        ("attribution.referrer_campaign_id_key", json!(""), key),
+        ("tracking.accept_click_time", json!("yes"), true_or_false),
+        ("attribution.modeled_without_att", json!(1), true_or_false),
+        ("attribution.modeled_single_use", json!(1), true_or_false),
+        ("attribution.device_impressions_first", json!(1), true_or_false),
+        ("attribution.limit_ad_tracking_fallback", json!(1), true_or_false),
+        ("attribution.prioritize_completed_view", json!(1), true_or_false),
+        ("attribution.impressions", json!(1), true_or_false),
+        ("attribution.refuse_ambiguous", json!(1), true_or_false),
+        ("attribution.referrer_begin_time", json!(1), true_or_false),
+    ];
+    for (name, value, words) in cases {
+        let mut places = vec!["PATCH /apps/1"];
+        if name.starts_with("attribution.windows.") {
+            places.extend(["PATCH /networks/1001", "PATCH /apps/1/networks/1001"]);
+        }
+        for place in places {
+            let answer = server.send(place, json!({ "settings": { name: value } })).await;
+            let text = answer.body["errors"][0].as_str().unwrap_or_default().to_owned();
+            assert_eq!(answer.status, 400, "{place} {name} {value}");
+            assert!(text.starts_with(name) && text.contains(words), "{place} {name} {value}: {text}");
+        }
+    }
+    for (name, value, words) in [
+        ("device_id_lookback_window", 59, clicks),
+        ("fingerprint_lookback_window", 2_592_001, clicks),
+        ("ip_lookback_window", 59, clicks),
+        ("impression_lookback_device", 86_401, impressions),
+        ("impression_lookback_fingerprint", 59, impressions),
+        ("impression_lookback_ip", 86_401, impressions),
+        ("impression_lookback_partial_ip", 86_401, impressions),
+    ] {
+        let body = json!({ name: { "key": name, "value": value } });
+        let answer = server.send("POST /tracker/override?id=1", body).await;
+        let text = answer.body["errors"][0].as_str().unwrap_or_default().to_owned();
+        assert_eq!(answer.status, 400, "{name} {value}");
+        assert!(text.starts_with(name) && text.contains(words), "{name} {value}: {text}");
+    }
 }
 
 #[tokio::test]
@@ -637,7 +711,8 @@ async fn overrides_set_windows() {
     let server = Server::with_tracker().await;
     let path = "/tracker/override?id=1";
     let blank = server.get(path).await.body;
-    assert_eq!(blank["tracker_overrides"][0].as_object().unwrap().len(), 9);
+    // The nine of the incumbent, and one of ours.
+    assert_eq!(blank["tracker_overrides"][0].as_object().unwrap().len(), 10);
     let check = async |name: &str, key: &str, value: u64, status: u16| {
         let body = json!({ "tracker_overrides": { name: { "key": key, "value": value } } });
         let answer = server.send(&format!("POST {path}"), body).await;

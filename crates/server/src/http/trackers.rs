@@ -123,6 +123,7 @@ pub async fn create(
             deleted: false,
             extra: String::new(),
             reengagement: None,
+            omit_sub_os_version: false,
         };
         let rules = fraud::of_tracker(catalogue, tracker.id, &fields, &site.vault)?;
         change(catalogue, app, &mut tracker, fields)?;

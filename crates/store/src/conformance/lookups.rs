@@ -266,7 +266,8 @@ pub fn idempotency_keys_last_a_week<S: Store, R: FnMut(S) -> S>(open: impl FnOnc
 /// Modeled wins come with the earliest install first and can be taken back.
 pub fn modeled_wins_are_given_and_taken<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
     let (_reopen, store) = open();
-    let credit = |n, ms| Credit { install: install_id(n), installed: Timestamp(ms) };
+    let credit =
+        |n, ms| Credit { install: install_id(n), installed: Timestamp(ms), waiting: n.is_multiple_of(2) };
     let won = |n, ms, won| (APP, touch_id(1), credit(n, ms), won);
     let found = |touch| {
         let ask = Ask { credits: vec![(APP, touch_id(touch))], ..Ask::default() };

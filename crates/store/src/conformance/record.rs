@@ -44,7 +44,7 @@ pub fn full_batch(n: u64) -> Batch {
         credits: vec![(
             APP,
             touch(id, day(1)).id,
-            Credit { install: install_id(id), installed: day(1) },
+            Credit { install: install_id(id), installed: day(1), waiting: false },
             true,
         )],
         timeline: vec![(APP, install_id(id), n)],

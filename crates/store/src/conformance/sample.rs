@@ -149,10 +149,10 @@ fn bare_touch(n: u128, time: Timestamp) -> Touch {
         kind: EngagementKind::Click,
         time,
         received: time.plus(5),
-        tracker: TrackerId(1),
+        tracker: Some(TrackerId(1)),
         network: NetworkId(2),
-        campaign: CampaignId(3),
-        segment: SegmentId(4),
+        campaign: Some(CampaignId(3)),
+        segment: Some(SegmentId(4)),
         identifiers: vec![measure::engagement::LinkIdentifier::Plain(identifier(n))],
         ip: Some(std::net::IpAddr::from([203, 0, 113, 7]).into()),
         traits: measure::platform::Traits::default(),
@@ -160,6 +160,7 @@ fn bare_touch(n: u128, time: Timestamp) -> Touch {
         completed_view: n.is_multiple_of(3),
         site: Some(9),
         findings: Vec::new(),
+        claim: None,
     }
 }
 
@@ -340,6 +341,7 @@ pub fn decision(app: AppId, n: u128, revision: u32) -> Decision {
         ambiguous: false,
         flags: [Flag::SharedClick].into(),
         figures: [(touch_id(n), figures(n).of(&touch(n, day(1))))].into(),
+        reported: None,
     }
 }
 
@@ -438,6 +440,7 @@ pub fn change(version: u64) -> Change {
         guid: "kosample".to_owned(),
         name: format!("Sample {version}"),
         platform: "iOS".to_owned(),
+        referrer: measure::referrer::ReferrerKeys::default(),
         auth: measure::catalogue::InstallAuth::default(),
         policy: AppPolicy::default(),
         created: day(1),

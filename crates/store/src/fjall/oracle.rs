@@ -146,7 +146,8 @@ fn batch(writes: &[Write], now: i64, mut sequence: u64) -> Batch {
                 batch.seen.push((APP, key(n), seen));
             }
             Write::Credit(n, touch, at, won) => {
-                let credit = Credit { install: install_id(n), installed: day(at) };
+                let credit =
+                    Credit { install: install_id(n), installed: day(at), waiting: n.is_multiple_of(2) };
                 batch.credits.push((APP, touch_id(touch), credit, won));
             }
             Write::Delivery(n, due) => batch.deliveries.push(delivery(n, day(due))),

@@ -54,7 +54,7 @@ fn every_version_of_every_record_is_readable() {
     check(&seen);
     check(&sample::install(APP, 7));
     check(&sample::decision(APP, 7, 2));
-    check(&Credit { install: sample::install_id(7), installed: day(1) });
+    check(&Credit { install: sample::install_id(7), installed: day(1), waiting: false });
     check(&final_delivery());
     check(&sample::change(3));
     check(&sample::quarantined(None, 7, day(1)));

@@ -6,6 +6,7 @@
 use measure::{
     TouchId,
     catalogue::{App, DestinationKind, Tracker},
+    referrer::ReferrerKeys,
 };
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -72,9 +73,9 @@ impl Link {
         let host = host(&authority);
         let is_play = is_market || is_web && host == "play.google.com";
         let rest = if tracker.destination == DestinationKind::GoogleReferrer {
-            with_parameter(&rest, "referrer", &referrer(tracker, click), true)
+            with_parameter(&rest, "referrer", &referrer(tracker, app, click), true)
         } else if is_play {
-            with_parameter(&rest, "referrer", &referrer(tracker, click), false)
+            with_parameter(&rest, "referrer", &referrer(tracker, app, click), false)
         } else if is_web && !STORE_HOSTS.contains(&host.as_str()) {
             with_parameter(&rest, "ko_click_id", &click.to_string(), true)
         } else {
@@ -149,8 +150,9 @@ fn filled(template: &str, value: impl Fn(&str) -> String) -> String {
 }
 
 /// What the Play store hands to the app at its first launch.
-fn referrer(tracker: &Tracker, click: TouchId) -> String {
-    format!("utm_source={click}&utm_campaign={}", utf8_percent_encode(&tracker.guid, VALUE))
+fn referrer(tracker: &Tracker, app: &App, click: TouchId) -> String {
+    let ReferrerKeys { click_id, campaign_id } = &app.referrer;
+    format!("{click_id}={click}&{campaign_id}={}", utf8_percent_encode(&tracker.guid, VALUE))
 }
 
 /// The path and query with a parameter set, in front of the fragment. One that is there already is replaced

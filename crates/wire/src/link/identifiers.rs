@@ -91,7 +91,7 @@ pub fn read(link: &Link, os: Option<&Os>, flags: &mut Flags) -> Vec<LinkIdentifi
 }
 
 /// An identifier as it may be matched: plain, hashed, or both when nobody can tell.
-fn forms(identifier: Identifier, is_hashed: bool) -> Vec<LinkIdentifier> {
+pub fn forms(identifier: Identifier, is_hashed: bool) -> Vec<LinkIdentifier> {
     let Some(digest) = Digest::parse(&identifier.value) else {
         // Some links say "hashed" whatever they carry; what is no digest is plain.
         return vec![LinkIdentifier::Plain(identifier)];

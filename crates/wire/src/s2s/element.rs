@@ -154,7 +154,7 @@ impl Element {
         hash
     }
 
-    pub(super) const fn json(&self) -> &Json {
+    pub(crate) const fn json(&self) -> &Json {
         &self.json
     }
 

@@ -6,13 +6,20 @@ use measure::{
     install::Install,
 };
 
-use super::{ENVELOPE_KEYS, Edge, envelope::Envelope, identity_link, referrer, search_ads};
+use super::{ENVELOPE_KEYS, envelope::Envelope, identity_link, origin::Sender, referrer, search_ads};
 use crate::moment;
 
 /// The install that an envelope describes.
-pub fn read(envelope: &Envelope<'_>, origin: Origin, edge: &Edge<'_>, flags: &mut Flags) -> Install {
-    let (time, odd) = moment::settle(envelope.time("usertime"), edge.received);
+pub fn read(envelope: &Envelope<'_>, origin: Origin, sender: Sender<'_>, flags: &mut Flags) -> Install {
+    let (mut time, odd) = moment::settle(envelope.time("usertime"), sender.edge.received);
     flags.extend(odd);
+    let referrer = referrer::source(envelope, &sender.app.referrer);
+    // The first launch may be long after the download, and clicks in between led to nothing.
+    let begin = referrer.as_ref().and_then(|referrer| referrer.begin).filter(|begin| *begin <= time);
+    if let Some(begin) = begin.filter(|_| sender.app.policy.referrer_begin_time == Some(true)) {
+        time = begin;
+        flags.insert(Flag::ReferrerBeginTime);
+    }
     let search_ads = search_ads::read(envelope);
     if search_ads.as_ref().is_some_and(|ads| ads.click_time.is_none()) {
         flags.insert(Flag::DateManufactured);
@@ -20,9 +27,10 @@ pub fn read(envelope: &Envelope<'_>, origin: Origin, edge: &Edge<'_>, flags: &mu
     Install {
         origin,
         time,
-        click: referrer::read(envelope),
+        click: referrer::read(envelope, &sender.app.referrer),
         search_ads,
         links: identity_link::riding(envelope),
+        referrer: referrer.map(Box::new),
         params: envelope.rest(&[&ENVELOPE_KEYS, &["identity_link"]]),
     }
 }

@@ -4,6 +4,7 @@
 mod amplitude;
 mod auth;
 mod body;
+mod claim;
 mod consent;
 mod destination;
 mod identity;

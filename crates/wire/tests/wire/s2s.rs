@@ -315,6 +315,70 @@ fn referrers_of_the_stores() {
     );
 }
 
+/// Whom each sample of a store's referrer names, and whether it says that somebody paid.
+#[test]
+fn referrers_name_a_source() {
+    let samples: serde_json::Value =
+        serde_json::from_str(include_str!("fixtures/play-referrers.json")).unwrap();
+    let found: Vec<String> = samples
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|sample| {
+            let data = serde_json::json!({"install_referrer": {"referrer": sample["referrer"]}});
+            in_words(&data.to_string())
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "sx-click-0f3a [kosextant-demo-t1]",
+            "nobody",
+            "Google Ads paid",
+            "Google Ads paid",
+            "Meta paid encrypted [fb4a]",
+            "TikTok paid",
+            "newsletter",
+            "nobody",
+        ]
+    );
+}
+
+fn in_words(data: &str) -> String {
+    let Some(referrer) = install(data).0.referrer else { return "no referrer".to_owned() };
+    let mut words = vec![referrer.name.unwrap_or_else(|| "nobody".to_owned())];
+    words.extend(referrer.paid.then(|| "paid".to_owned()));
+    words.extend(referrer.encrypted.then(|| "encrypted".to_owned()));
+    words.extend(referrer.campaign.map(|campaign| format!("[{campaign}]")));
+    words.join(" ")
+}
+
+#[test]
+fn sources_of_referrers() {
+    for (referrer, expected) in [
+        ("utm_source=google&utm_medium=organic", "nobody"),
+        ("utm_source=google-play", "nobody"),
+        ("utm_source=google&utm_medium=cpc&utm_campaign=b", "Google Ads paid [b]"),
+        ("utm_source=google&utm_medium=email", "google"),
+        ("utm_source=acme&utm_medium=CPI", "acme paid"),
+        ("utm_source=acme", "acme"),
+        ("utm_source=(direct)", "nobody"),
+        ("wbraid=1", "Google Ads paid"),
+        ("gclid=", "nobody"),
+        ("fbclid=1", "Meta paid"),
+        ("msclkid=1", "Microsoft Ads paid"),
+        ("twclid=1", "X paid"),
+        ("utm_medium=organic", "nobody"),
+        ("anything", "nobody"),
+    ] {
+        let data = serde_json::json!({ "install_referrer": { "referrer": referrer } });
+        assert_eq!(in_words(&data.to_string()), expected, "{referrer}");
+    }
+    assert_eq!(in_words("{}"), "no referrer");
+    let long = format!(r#"{{"install_referrer":"utm_source={}"}}"#, "x".repeat(1_000));
+    assert_eq!(in_words(&long).len(), 256);
+}
+
 #[test]
 fn search_ads() {
     let check = |data: &str, expected: Option<(&str, bool)>| {

@@ -29,6 +29,7 @@ pub fn app(platform: &str) -> App {
         guid: "kosextant-demo-ab12cd".to_owned(),
         name: "Demo".to_owned(),
         platform: platform.to_owned(),
+        referrer: measure::referrer::ReferrerKeys::default(),
         auth: InstallAuth::default(),
         policy: AppPolicy::default(),
         created: Timestamp(0),
@@ -56,6 +57,7 @@ pub fn tracker(destination: DestinationKind, url: &str) -> Tracker {
         deleted: false,
         extra: String::new(),
         reengagement: None,
+        omit_sub_os_version: false,
     }
 }
 

@@ -161,3 +161,26 @@ fn ambiguous_ties_are_refused_where_asked_for() {
         "c device_id; a lower_class, b lower_class",
     );
 }
+
+#[test]
+fn the_network_within_the_app_stands_between_tracker_and_network() {
+    check("network a click_device 1\nhere a click_device 3\n2 device a", "a device_id; ");
+    check("network a click_device 3\nhere a click_device 1\n2 device a", "organic; a outside_window");
+    check("tracker a click_device 3\nhere a click_device off\n2 device a", "a device_id; ");
+    check(
+        "app click_device off\nhere a click_device 3\n2 device a\n1 device b",
+        "a device_id; b outside_window",
+    );
+    check("here b click_device off\n2 device a\n1 device b", "a device_id; b outside_window");
+    check("here a click_ip 2\n1 modeled a os=ios", "a ip; ");
+}
+
+#[test]
+fn a_tracker_may_omit_the_sub_version_of_the_system() {
+    check("1 modeled a ver=14.1", "a modeled; ");
+    check("install ver=14.2\n1 modeled a ver=14.1", "organic; a platform_mismatch");
+    let omitting = "tracker a omit_sub_os_version\ninstall ver=14.2\n";
+    check(&format!("{omitting}1 modeled a ver=14.1"), "a modeled; ");
+    check(&format!("{omitting}1 modeled a ver=13.2"), "organic; a platform_mismatch");
+    check(&format!("{omitting}1 modeled b ver=14.1"), "organic; b platform_mismatch");
+}

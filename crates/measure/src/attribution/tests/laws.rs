@@ -9,6 +9,7 @@ use super::world::{ADID, APP, HERE, INSTALLED, World, identifier, ip};
 use crate::{
     CampaignId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
     attribution::{Decision, arrival_keys, explain, match_keys},
+    claim::ClaimTerms,
     consent::Att,
     engagement::{Engagement, EngagementKind, LinkIdentifier, MatchKey, Touch},
     fraud::{Finding, Mode, Rule, Verdict},
@@ -72,6 +73,14 @@ fn age() -> impl Strategy<Value = i64> {
     ]
 }
 
+/// Most touches are engagements that we saw; some are claims of their network.
+fn claim() -> impl Strategy<Value = Option<ClaimTerms>> {
+    let lookback = prop::option::of((60_u32..2_592_000).prop_map(Window::Seconds));
+    let terms = (lookback, prop::bool::weighted(0.8))
+        .prop_map(|(lookback, granular)| Some(ClaimTerms { lookback, granular }));
+    prop_oneof![4 => Just(None), 1 => terms]
+}
+
 fn touch() -> impl Strategy<Value = Touch> {
     let received = prop_oneof![
         4 => Just(None),
@@ -79,18 +88,18 @@ fn touch() -> impl Strategy<Value = Touch> {
     ];
     let kind = prop_oneof![3 => Just(EngagementKind::Click), 2 => Just(EngagementKind::Impression)];
     let address = prop_oneof![3 => Just(HERE), 1 => Just("192.0.2.9")];
-    (kind, age(), received, 0_u64..4, link_identifiers(), address, traits(), 0_u64..3).prop_map(
-        |(kind, age, received, place, identifiers, address, traits, content_key)| {
+    (kind, age(), received, 0_u64..4, link_identifiers(), address, traits(), 0_u64..3, claim()).prop_map(
+        |(kind, age, received, place, identifiers, address, traits, content_key, claim)| {
             let time = INSTALLED.plus(-age);
             Touch {
                 id: TouchId(Uuid::nil()),
                 kind,
                 time,
                 received: received.map_or(time, |after| INSTALLED.plus(after)),
-                tracker: TrackerId(100 + place),
+                tracker: Some(TrackerId(100 + place)),
                 network: NetworkId(10 + place),
-                campaign: CampaignId(5),
-                segment: SegmentId(6),
+                campaign: Some(CampaignId(5)),
+                segment: Some(SegmentId(6)),
                 identifiers,
                 ip: ip(address),
                 traits,
@@ -99,6 +108,7 @@ fn touch() -> impl Strategy<Value = Touch> {
                 site: None,
                 // One in four was caught when it came in.
                 findings: (content_key % 4 == 0).then(rejecting).into_iter().collect(),
+                claim,
             }
         },
     )
@@ -298,14 +308,8 @@ proptest! {
             without.touches.retain(|other| other.id != touch);
             let after = without.decide();
             // The next one is what the first decision listed next among those that nothing barred.
-            let next = decision.candidates.iter().find(|candidate| candidate.lost.is_some_and(|reason| {
-                matches!(
-                    reason,
-                    crate::attribution::LosingReason::OlderClick
-                        | crate::attribution::LosingReason::LowerClass
-                )
-            }));
-            prop_assert_eq!(after.winner().map(|winner| winner.touch), next.map(|next| next.touch));
+            let next = decision.losers().find(|(_, lost)| lost.was_beaten());
+            prop_assert_eq!(after.winner().map(|winner| winner.touch), next.map(|(next, _)| next.touch));
         }
     }
 

@@ -44,7 +44,7 @@ fn the_whole_ladder_in_order() {
 
 #[test]
 fn deterministic_clicks_are_of_one_class() {
-    check("9 referrer a\n2 device b", "b device_id; a older_click");
+    check("9 referrer a\n2 device b", "b device_id +referrer_mismatch; a older_click");
     check("2 referrer a\n9 device b", "a referrer; b older_click");
     check("2 landing a\n9 device b", "a ko_click_id; b older_click");
 }

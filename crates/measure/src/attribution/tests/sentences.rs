@@ -59,3 +59,19 @@ fn an_ambiguous_decision_says_so() {
     let sentences = explain(&world.decide(), &world.catalogue());
     assert!(sentences.iter().any(|sentence| sentence.contains("ambiguous")), "{sentences:?}");
 }
+
+#[test]
+fn a_claim_and_one_that_was_beaten() {
+    check(
+        "2 claim a lookback=7d\n3 claim b",
+        &[
+            "The install is attributed to a claimed click of Network A (tracker Link a, campaign Launch), \
+             2 hours before the install, because the network claims the adid of the device.",
+            "The match is of class claim, place 1 in the order of classes, inside its window of 7 days set by \
+             the network in its claim.",
+            "Not credited: a claimed click of Network B (tracker Link b, campaign Launch), 3 hours before the \
+             install (claim, window of 30 days set by default): another engagement was later, or of a better \
+             class, than what the network claims (san_claim_beaten).",
+        ],
+    );
+}

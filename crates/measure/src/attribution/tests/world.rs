@@ -6,13 +6,16 @@
 //! * `device`, `view`: click, impression with the adid of the install, from elsewhere
 //! * `modeled`, `viewed`: click, impression without identifier, from the address of the install
 //! * `referrer`, `landing`: the click whose id the install brings back
+//! * `claim`, `claimview`: what the network claims by the adid of the install
 //! * `nothing`: a click that has nothing to do with the install
 //!
 //! Options: `id=KIND:VALUE`, `hash=KIND:DIGEST`, `ip=`, `os=`, `ver=`, `model=` (`_` for a space, empty for
-//! unknown), `received=AGE` (before the install was received), `key=` (content key), `credited`, `completed`.
+//! unknown), `lookback=LENGTH` and `withheld` of claims, `received=AGE` (before the install was received), `key=` (content key), `credited`, `completed`.
 //!
-//! Everything else: `app|network X|tracker X WINDOW LENGTH|off`, `set SETTING VALUE`, `asa AGE|undated`,
+//! Everything else: `app|network X|here X|tracker X WINDOW LENGTH|off` (`here` is the network within the
+//! app), `tracker X omit_sub_os_version`, `set SETTING VALUE`, `asa AGE|undated`,
 //! `install OPTION…` with the options `os=`, `ver=`, `model=`, `ip=`, `att=`, `id=KIND:VALUE`, `no_id`,
+//! `referrer=NAME`, `campaign=GUID` (what the install referrer names),
 //! `received=AGE` (after it happened), `reengage X EVENT…` makes the tracker of X one for reengagement,
 //! `mtr EVENT LENGTH` sets a minimum time, `reprocessed` says that the device had the app before.
 
@@ -26,7 +29,10 @@ use uuid::Uuid;
 use crate::{
     AppId, CampaignId, DeviceId, InstallId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
     attribution::{Decision, Question, decide},
-    catalogue::{App, Campaign, Catalogue, Change, DestinationKind, Entry, InstallAuth, Network, Tracker},
+    catalogue::{
+        App, AppNetwork, Campaign, Catalogue, Change, DestinationKind, Entry, InstallAuth, Network, Tracker,
+    },
+    claim::ClaimTerms,
     engagement::{EngagementKind, IpKey, LinkIdentifier, Touch},
     flag::Flags,
     identifier::{Digest, IdKind, Identifier},
@@ -56,6 +62,8 @@ pub(super) struct World {
     /// What the trackers of these places may be credited with as reengagement trackers.
     pub(super) reengagements: BTreeMap<usize, Reengagement>,
     pub(super) minimum_times: BTreeMap<String, u32>,
+    pub(super) app_networks: Vec<Windows>,
+    pub(super) omit_sub_os_version: Vec<bool>,
 }
 
 impl World {
@@ -84,6 +92,8 @@ impl World {
             trackers: vec![Windows::default(); NETWORKS.len()],
             reengagements: BTreeMap::new(),
             minimum_times: BTreeMap::new(),
+            app_networks: vec![Windows::default(); NETWORKS.len()],
+            omit_sub_os_version: vec![false; NETWORKS.len()],
         }
     }
 
@@ -103,6 +113,10 @@ impl World {
             ["network", name, window, length] => {
                 set_window(&mut self.networks[number(name)], window, length);
             }
+            ["here", name, window, length] => {
+                set_window(&mut self.app_networks[number(name)], window, length);
+            }
+            ["tracker", name, "omit_sub_os_version"] => self.omit_sub_os_version[number(name)] = true,
             ["tracker", name, window, length] => {
                 set_window(&mut self.trackers[number(name)], window, length);
             }
@@ -140,6 +154,13 @@ impl World {
         match option.split_once('=') {
             None if option == "no_id" => origin.identifiers.clear(),
             Some(("received", after)) => self.record.received = INSTALLED.plus(ms(after)),
+            Some(("referrer", name)) => {
+                let referrer = self.record.install.referrer.get_or_insert_default();
+                (referrer.name, referrer.paid) = (Some(name.replace('_', " ")), true);
+            }
+            Some(("campaign", guid)) => {
+                self.record.install.referrer.get_or_insert_default().campaign = Some(guid.to_owned());
+            }
             Some(("att", flag)) => origin.consent.att.flag = flag.parse().ok(),
             Some(("ip", ip)) => origin.ip = ip.parse().ok(),
             Some(("id", id)) => origin.identifiers.push(plain(id)),
@@ -155,15 +176,15 @@ impl World {
         let mut touch = Touch {
             id,
             kind: match kind {
-                "view" | "viewed" => EngagementKind::Impression,
+                "view" | "viewed" | "claimview" => EngagementKind::Impression,
                 _ => EngagementKind::Click,
             },
             time,
             received: time,
-            tracker: TrackerId(100 + network as u64),
+            tracker: Some(TrackerId(100 + network as u64)),
             network: NetworkId(10 + network as u64),
-            campaign: CampaignId(5),
-            segment: SegmentId(6),
+            campaign: Some(CampaignId(5)),
+            segment: Some(SegmentId(6)),
             identifiers: Vec::new(),
             ip: ip(if near { HERE } else { ELSEWHERE }),
             traits: pixel(),
@@ -171,16 +192,30 @@ impl World {
             completed_view: false,
             site: None,
             findings: Vec::new(),
+            claim: None,
         };
         match kind {
-            "device" | "view" => touch.identifiers.push(LinkIdentifier::Plain(identifier("adid", ADID))),
+            "device" | "view" | "claim" | "claimview" => {
+                touch.identifiers.push(LinkIdentifier::Plain(identifier("adid", ADID)))
+            }
             "modeled" | "viewed" | "nothing" => {}
             "referrer" => self.record.install.click = named(id, ClickReferenceKind::InstallReferrer),
             "landing" => self.record.install.click = named(id, ClickReferenceKind::LandingPage),
             _ => panic!("what is {kind:?}?"),
         }
+        if kind.starts_with("claim") {
+            touch.claim = Some(ClaimTerms { lookback: None, granular: true });
+        }
         for option in options {
             match option.split_once('=') {
+                None if *option == "withheld" => {
+                    touch.claim = Some(ClaimTerms { lookback: None, granular: false });
+                }
+                Some(("lookback", length)) => {
+                    let seconds = u32::try_from(ms(length) / 1_000).expect("a window");
+                    touch.claim =
+                        Some(ClaimTerms { lookback: Some(Window::Seconds(seconds)), granular: true });
+                }
                 None if *option == "completed" => touch.completed_view = true,
                 None if *option == "credited" => {
                     self.credited.insert(id);
@@ -209,6 +244,7 @@ impl World {
             guid: "kosextant-demo-ab12cd".to_owned(),
             name: "Demo".to_owned(),
             platform: "Android".to_owned(),
+            referrer: crate::referrer::ReferrerKeys::default(),
             auth: InstallAuth::default(),
             policy: self.app,
             created: INSTALLED,
@@ -236,6 +272,7 @@ impl World {
                 deleted: false,
                 extra: String::new(),
             }));
+            add(Entry::AppNetwork(AppNetwork { app: APP, network, windows: self.app_networks[place] }));
             add(Entry::Tracker(Tracker {
                 id: TrackerId(100 + place as u64),
                 guid: format!("kotracker-{letter}"),
@@ -252,6 +289,7 @@ impl World {
                 deleted: letter == 'e',
                 extra: String::new(),
                 reengagement: self.reengagements.get(&place).cloned(),
+                omit_sub_os_version: self.omit_sub_os_version[place],
             }));
         }
         catalogue
@@ -295,7 +333,7 @@ pub(super) fn check(case: &str, expected: &str) {
 fn in_words(decision: &Decision) -> String {
     let mut words = match decision.winner() {
         Some(winner) => format!("{} {}", letter(winner.network), winner.basis.class()),
-        None => "organic".to_owned(),
+        None => decision.class().to_owned(),
     };
     for flag in &decision.flags {
         words += &format!(" +{flag}");

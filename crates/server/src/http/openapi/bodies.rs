@@ -24,6 +24,14 @@ pub struct AppBody {
     pub settings: Option<Value>,
 }
 
+/// What shall change of a network within an app.
+#[derive(ToSchema)]
+pub struct AppNetworkBody {
+    /// Windows by their dotted names (docs/attribution.md); `null` gives one back to the next level.
+    #[schema(value_type = Option<Object>)]
+    pub settings: Option<Value>,
+}
+
 /// Install authentication of an app.
 #[derive(ToSchema)]
 pub struct InstallAuthBody {

@@ -10,6 +10,7 @@ use measure::{
     identifier::JoinKey,
     install::{InstallRecord, SearchAds},
     policy::Window,
+    referrer::Reported,
 };
 use serde_json::{Value, json};
 use store::{Store, StoreError};
@@ -117,8 +118,14 @@ fn incumbent(
     let tracker = winner.tracker.and_then(|id| catalogue.tracker(id));
     let site = source.and_then(|source| source.site_id.clone()).unwrap_or_default();
     let apple = record.install.search_ads.as_ref().filter(|_| winner.basis == Basis::AppleSearchAds);
-    let campaign_id = apple.and_then(|ads| ads.campaign_id.clone());
-    let campaign_name = apple.and_then(|ads| ads.campaign_name.clone());
+    // A claim without a tracker of ours has the network's own names.
+    let claimed = |key: &str| {
+        let source =
+            source.filter(|_| matches!(winner.basis, Basis::Claim { .. }) && winner.tracker.is_none())?;
+        source.params.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
+    };
+    let campaign_id = apple.and_then(|ads| ads.campaign_id.clone()).or_else(|| claimed("campaign_id"));
+    let campaign_name = apple.and_then(|ads| ads.campaign_name.clone()).or_else(|| claimed("campaign_name"));
     json!({
         "attribution_action": "install",
         "attribution_module": "sextant",
@@ -160,12 +167,30 @@ pub(super) fn in_full(catalogue: &Catalogue, record: &InstallRecord, decision: &
         "candidates": decision.candidates.iter().map(|one| candidate(catalogue, one)).collect::<Vec<_>>(),
         "more": decision.more,
         "apple_search_ads": record.install.search_ads.as_ref().map(search_ads),
+        "reported_source": decision.reported.as_ref().map(|reported| reported_source(catalogue, reported)),
         "install_time": iso(record.install.time),
         "install_flags": record.flags.iter().map(|flag| flag.name()).collect::<Vec<_>>(),
         "os": record.install.origin.traits.os_text(),
         "decided": iso(decision.decided),
         "settings_version": decision.catalogue,
         "explanation": explain(decision, catalogue),
+    })
+}
+
+/// The source that the install referrer names, with the names behind the numbers.
+fn reported_source(catalogue: &Catalogue, reported: &Reported) -> Value {
+    let network = reported.network.and_then(|id| catalogue.network(id));
+    let tracker = reported.tracker.and_then(|id| catalogue.tracker(id));
+    json!({
+        "name": reported.name,
+        "paid": reported.paid,
+        "medium": reported.medium,
+        "campaign": reported.campaign,
+        "encrypted": reported.encrypted,
+        "network_id": reported.network.map(|id| id.to_string()),
+        "network": network.map(|network| network.name.as_str()),
+        "tracker_id": reported.tracker.map(|id| id.to_string()),
+        "tracker": tracker.map(|tracker| tracker.name.as_str()),
     })
 }
 
@@ -212,7 +237,7 @@ impl Names {
 pub(super) fn candidate(catalogue: &Catalogue, candidate: &Candidate) -> Value {
     let names = Names::of(catalogue, candidate);
     let (identifier, form) = match &candidate.basis {
-        Basis::Identifier { kind, form } => (Some(kind.clone()), form.clone()),
+        Basis::Identifier { kind, form } | Basis::Claim { kind, form } => (Some(kind.clone()), form.clone()),
         _ => (None, None),
     };
     json!({

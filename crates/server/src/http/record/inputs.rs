@@ -6,11 +6,12 @@ use measure::{
     AppId, InputId,
     attribution::Source,
     catalogue::Catalogue,
+    claim::Claim,
     event::Event,
     input::{Fact, Outcome, Payload, Quarantined},
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use store::{Store, StoreError};
 
 use super::super::asked::{Path, Query};
@@ -109,6 +110,7 @@ fn accepted(catalogue: &Catalogue, fact: &Fact, released: Option<&Fact>) -> Valu
             Payload::Engagement(engagement) => iso(engagement.time),
             Payload::Install(install) => iso(install.time),
             Payload::Event(event) => iso(event.time),
+            Payload::Claim(claim) => iso(claim.time),
             Payload::Update(_) | Payload::Link(_) | Payload::Aggregate(_) | Payload::Ignored(_) => Value::Null,
         },
         "event": match &input.payload {
@@ -127,9 +129,26 @@ fn accepted(catalogue: &Catalogue, fact: &Fact, released: Option<&Fact>) -> Valu
             Payload::Ignored(ignored) => json!({ "reason": ignored.reason.name(), "event": ignored.event }),
             _ => Value::Null,
         },
+        "claim": match &input.payload {
+            Payload::Claim(claim) => self::claim(claim),
+            _ => Value::Null,
+        },
         "flags": input.flags.iter().map(|flag| flag.name()).collect::<Vec<_>>(),
         "settings_version": input.catalogue,
         "outcomes": outcomes,
+    })
+}
+
+/// What was understood of a claim: which identifiers came, not their values.
+fn claim(claim: &Claim) -> Value {
+    json!({
+        "kind": claim.kind.name(),
+        "network_id": claim.network.to_string(),
+        "tracker_id": claim.tracker.map(|id| id.to_string()),
+        "claim_id": claim.claim_id,
+        "identifiers": claim.identifiers.iter().map(|identifier| identifier.kind().name()).collect::<Vec<_>>(),
+        "is_granular_data_sharing_allowed": claim.granular,
+        "params": claim.params.iter().cloned().map(|(key, value)| (key, value.into())).collect::<Map<_, Value>>(),
     })
 }
 

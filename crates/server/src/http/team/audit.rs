@@ -16,7 +16,7 @@ use crate::{
     auth::Caller,
     error::Error,
     http::{
-        apps,
+        app_networks, apps,
         asked::Query,
         campaigns, fraud, networks,
         openapi::Refusals,
@@ -97,7 +97,7 @@ pub(in crate::http) async fn list(
 }
 
 /// Every kind of thing that changes.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "settings",
     "app",
     "network",
@@ -112,6 +112,7 @@ const KINDS: [&str; 14] = [
     "source",
     "template",
     "event",
+    "app_network",
 ];
 
 /// The kind and the number of what an entry changes.
@@ -133,6 +134,7 @@ fn name(entry: &Entry) -> (&'static str, String) {
         Entry::Source(source) => ("source", source.id.to_string()),
         Entry::Templates(_) => ("template", String::new()),
         Entry::Event(app, name, _) => ("event", format!("{app} {name}")),
+        Entry::AppNetwork(own) => ("app_network", format!("app {} network {}", own.app, own.network)),
     }
 }
 
@@ -207,6 +209,7 @@ fn shown(site: &Site, catalogue: &Catalogue, entry: &Entry) -> Value {
         Entry::Event(_, name, switches) => {
             json!({ "name": name, "active": switches.active, "is_revenue": switches.is_revenue })
         }
+        Entry::AppNetwork(own) => app_networks::recorded(own),
     };
     let deleted = match entry {
         Entry::Campaign(campaign) => campaign.deleted,

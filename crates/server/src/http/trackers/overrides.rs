@@ -17,7 +17,7 @@ use crate::http::openapi::Refusals;
 use crate::{auth::Caller, clock, error::Error, site::Site};
 
 /// Every key, in the order shown.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "device_id_lookback_window",
     "fingerprint_lookback_window",
     "ip_lookback_window",
@@ -27,9 +27,12 @@ const KEYS: [&str; 9] = [
     "impression_lookback_partial_ip",
     DISABLE_IMPRESSIONS,
     "enable_verification",
+    OMIT_SUB_OS_VERSION,
 ];
 /// A key of ours, shown when it is set.
 const EVENT_ASSOCIATION: &str = "event_association_window";
+/// Ours: the incumbent has the option, but nothing says how it is written.
+const OMIT_SUB_OS_VERSION: &str = "omit_sub_os_version";
 const DISABLE_IMPRESSIONS: &str = "impressions_disable_attribution";
 /// The keys that set windows, in the order of [`settings::WINDOWS`], which has one more.
 const WINDOW_KEYS: [&str; 7] = [
@@ -102,6 +105,7 @@ pub async fn save(
         };
         let kept = overrides.into_value();
         tracker.windows = windows(&kept)?;
+        tracker.omit_sub_os_version = read(&kept, OMIT_SUB_OS_VERSION)?.value != 0;
         let mut extra = Fields::kept(&tracker.extra);
         extra.put(OVERRIDES, kept);
         tracker.extra = extra.into_text();
