@@ -280,3 +280,41 @@ async fn too_many_calls_of_an_app_are_told_when_to_come_again() {
     assert_eq!(refused.header("x-ratelimit-reset"), "2");
     server.balanced().await;
 }
+
+/// What came in from Segment as an install goes back to it as `Install Attributed`, with the campaign. Sextant
+/// itself stands for Segment: another app of it is the workspace.
+#[tokio::test]
+async fn the_loop_is_closed_by_install_attributed() {
+    const INSTALL_ATTRIBUTED: u64 = 9_001;
+    let server = Server::start().await;
+    let app = server.app("Android").await;
+    let workspace = server.app("Android").await;
+    let link = app.link("Example Network").await;
+    let endpoint = format!("http://{}/v1/track", server.address());
+    let context = json!({ "cpi_segment_write_key": workspace.guid, "cpi_segment_mostback_url": endpoint });
+    let trigger = app
+        .trigger_with(json!({ "type": "install", "template_id": INSTALL_ATTRIBUTED, "context": context }))
+        .await;
+    link.click("click_id=p-77&creative_id=cr-9&adid=1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed").await;
+    taken(&app, "/v1/track", phone(json!({ "event": "Application Installed", "anonymousId": "a-1" }))).await;
+    server.settled(&format!("trigger={trigger}"), "delivered", 1).await;
+
+    let health = server.get(&format!("/api/apps/{}/health", workspace.id)).await.is(200).json();
+    let came = health["last_payloads"].as_array().unwrap();
+    assert_eq!(came.len(), 1, "{health}");
+    assert_eq!(came[0]["source"], "segment", "{health}");
+    let row = server.input(came[0]["input_id"].as_str().unwrap()).await;
+    assert_eq!(row["kind"], "event", "{row}");
+    assert_eq!(row["event"]["name"], "Install Attributed", "{row}");
+    let body = came[0]["body"].as_str().unwrap();
+    for said in ["Example Network", "p-77", "cr-9", "Sextant"] {
+        assert!(body.contains(said), "{said}: {body}");
+    }
+    // An install without an ad has nothing to tell.
+    let other = json!({ "event": "Application Installed", "anonymousId": "a-2",
+        "context": { "ip": "198.51.100.7", "device": { "id": "0000d56d682e549c" } } });
+    taken(&app, "/v1/track", other).await;
+    let suppressed = server.deliveries(&format!("trigger={trigger}&state=suppressed")).await;
+    assert_eq!(suppressed.len(), 1, "{suppressed:?}");
+    server.balanced().await;
+}

@@ -8,7 +8,8 @@ fn a_window_counts_to_the_end_of_its_last_second() {
         (Window::Seconds(60), 60_999, true),
         (Window::Seconds(60), 61_000, false),
         (Window::Seconds(0), 999, true),
-        (Window::Seconds(u32::MAX), i64::MAX, false),
+        (Window::Seconds(u32::MAX - 1), i64::MAX, false),
+        (Window::UNLIMITED, i64::MAX, true),
         (Window::Disabled, 0, false),
     ] {
         assert_eq!(window.covers(age_ms), inside, "{window:?} {age_ms}");

@@ -32,7 +32,7 @@ use crate::{
     auth::Caller,
     clock, edge,
     error::Error,
-    http::{asked::Path, openapi::Untaken},
+    http::{asked::Path, openapi::Refusals},
     site::Site,
 };
 
@@ -40,7 +40,7 @@ use crate::{
     post, path = "/api/apps/{id}/claims", tag = "record",
     params(("id" = u64, Path, description = "the number of the app")),
     request_body = Value,
-    responses((status = 200, description = "durable, and weighed with everything else; `Sextant-Input` names the inputs", body = Value), Untaken),
+    responses((status = 200, description = "durable, and weighed with everything else; `Sextant-Input` names the inputs", body = Value), Refusals, (status = 429, description = "more calls than the app's limit")),
     operation_id = "claims_create",
 )]
 pub(in crate::http) async fn claims(
