@@ -3,6 +3,7 @@
 
 mod apps;
 mod campaigns;
+mod events;
 mod keys;
 mod publisher;
 mod team;

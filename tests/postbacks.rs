@@ -1,6 +1,7 @@
 //! Triggers and what partners receive (postbacks.md; DECISIONS 6 to 8).
 
 mod delivery;
+mod knobs;
 mod partners;
 mod rendering;
 mod replay;

@@ -1,5 +1,6 @@
 //! Cases and laws of postbacks.
 
+mod knobs;
 mod macros;
 mod planning;
 mod schedule;
