@@ -337,10 +337,11 @@ async fn inputs(
     Ok(())
 }
 
-/// Whether an event, link or update found its install, at once or after waiting for it.
+/// Whether an event, link or update found its install, at once or after waiting for it. An event that was
+/// decided again had found it before.
 fn is_linked(answer: &Value) -> bool {
     let outcomes = answer["outcomes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    outcomes.iter().any(|outcome| outcome["outcome"] == "linked")
+    outcomes.iter().any(|outcome| outcome["outcome"] == "linked" || outcome["outcome"] == "redecided")
 }
 
 /// Compares the delivered install postbacks with the installs: each has to be told.
