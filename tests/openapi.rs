@@ -11,7 +11,7 @@ use crate::harness::{
 };
 
 /// How long the fuzzer may take.
-const FUZZING: Duration = Duration::from_secs(240);
+const FUZZING: Duration = Duration::from_secs(600);
 /// Cases of each call in each phase; more with `BLACKBOX_FUZZ_CASES`.
 const CASES: &str = "2";
 
