@@ -14,7 +14,7 @@ ci: ## exactly what a change has to pass
 bench: ## throughput against baselines of the same run
 	cargo bench --locked -p server --bench throughput
 
-bench-full: ## the same, and installs with 10 million touches stored: takes half an hour and 10 GB of disk
+bench-full: ## the same, and installs with 10 million touches stored, which takes long and much disk
 	SEXTANT_BENCH_TOUCHES=100000,1000000,10000000 cargo bench --locked -p server --bench throughput
 
 bench-delivery: ## postbacks a second against the bare HTTP client of the same run
