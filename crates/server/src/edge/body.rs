@@ -15,8 +15,8 @@ use crate::{error::Error, site::Site};
 
 /// How much is inflated at once.
 const STEP_BYTES: usize = 64 * 1024;
-/// How much of a body that is too large is read before the connection is closed.
-const DRAINED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How much of a body that is too large is read at least before the connection is closed.
+const DRAINED_BYTES_MIN: usize = 16 * 1024 * 1024;
 /// How gzip data begins.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
@@ -55,12 +55,12 @@ pub async fn read_body_under(
     let permits = site.edge.bodies.clone();
     let patience = site.config.limits.body_timeout;
     if announced(headers).is_some_and(|bytes| bytes >= limit as u64) {
-        drain(&mut body, patience).await;
+        drain(&mut body, limit, patience).await;
         return Err(Error::TooLarge(limit));
     }
     let received = collect(&mut body, permits.clone(), limit, patience).await;
     if let Err(Error::TooLarge(_) | Error::Busy) = received {
-        drain(&mut body, patience).await;
+        drain(&mut body, limit, patience).await;
     }
     let received = received?;
     if !received.starts_with(&GZIP_MAGIC) {
@@ -76,13 +76,15 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Reads on and forgets what it reads, holding one piece at a time, so that a sender that is still writing gets its answer instead of a
-/// connection that breaks under it and that it would try again for ever.
-async fn drain(body: &mut Body, patience: Duration) {
+/// connection that breaks under it and that it would try again for ever. Up to twice of what is allowed, since a
+/// batch that is too large is seldom many times too large.
+async fn drain(body: &mut Body, limit: usize, patience: Duration) {
+    let bytes_max = DRAINED_BYTES_MIN.max(limit.saturating_mul(2));
     let reading = async {
         let mut drained = 0;
         while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
             drained += frame.data_ref().map_or(0, Bytes::len);
-            if drained > DRAINED_BYTES_MAX {
+            if drained > bytes_max {
                 break;
             }
         }
