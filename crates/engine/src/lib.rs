@@ -16,6 +16,7 @@ mod link;
 mod machine;
 mod memory;
 mod past;
+mod recent;
 mod replay;
 mod sync;
 #[cfg(test)]

@@ -110,7 +110,10 @@ impl Machine {
         self.refresh()?;
         self.begin_digest_indexes(&requests)?;
         let store = self.store.clone();
-        let mut view = View::open(store.as_ref(), self.next_sequence, ask(&requests, &self.memory))?;
+        let mut ask = ask(&requests, &self.memory);
+        let known = self.memory.devices.take(&mut ask.devices);
+        let mut view = View::open(store.as_ref(), self.next_sequence, ask)?;
+        view.add(known);
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
             let mut of_request = Vec::with_capacity(request.len());
@@ -146,12 +149,14 @@ impl Machine {
     /// Writes what a view has brought about and says whether there are deliveries in it.
     fn put(&mut self, view: View<'_>) -> Result<bool, StoreError> {
         let next_sequence = view.sequence();
-        let mut batch = view.into_batch();
+        let (mut batch, known) = view.into_parts();
         if batch.is_empty() {
+            self.memory.devices.put(known);
             return Ok(false);
         }
         batch.figures = self.memory.count.checkpoint(next_sequence - 1);
         self.store.write(&batch)?;
+        self.memory.devices.put(known);
         self.memory.forget(batch.now);
         self.next_sequence = next_sequence;
         Ok(!batch.deliveries.is_empty())

@@ -21,7 +21,10 @@ use measure::{
 use store::{Ask, Batch, Context, Credit, DeliveryQuery, EventName, Seen, Store, StoreError};
 use uuid::Uuid;
 
-use crate::past::{Sent, event_name};
+use crate::{
+    past::{Sent, event_name},
+    recent::Known,
+};
 
 /// Facts of one device that are looked through for an earlier event of a name, newest first.
 const TIMELINE_READ_MAX: usize = 1_000;
@@ -75,6 +78,12 @@ impl<'s> View<'s> {
         };
         view.load(ask)?;
         Ok(view)
+    }
+
+    /// Adds devices of the last commit that need not be loaded, with what leads to them.
+    pub(crate) fn add(&mut self, known: Known) {
+        self.device_of.extend(known.device_of);
+        self.devices.extend(known.devices);
     }
 
     fn load(&mut self, ask: Ask) -> Result<(), StoreError> {
@@ -567,12 +576,12 @@ impl<'s> View<'s> {
         &mut self.batch
     }
 
-    /// Everything that was brought about.
-    pub(crate) fn into_batch(mut self) -> Batch {
+    /// Everything that was brought about, and what is known of devices afterwards.
+    pub(crate) fn into_parts(mut self) -> (Batch, Known) {
         for id in &self.changed {
             self.batch.devices.extend(self.devices.get(id).cloned());
         }
-        self.batch
+        (self.batch, Known { device_of: self.device_of, devices: self.devices })
     }
 }
 
