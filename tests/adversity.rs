@@ -120,5 +120,5 @@ async fn the_wait_that_a_partner_asks_for_is_kept() {
     let hits = sink.receives("/busy", 2).await;
     let waited = hits[1].at.duration_since(hits[0].at);
     assert!(waited >= Duration::from_secs(14), "came again after {waited:?}");
-    assert!(waited <= Duration::from_secs(20), "came again after {waited:?}");
+    assert!(waited <= Duration::from_secs(50), "before its second try would be due: {waited:?}");
 }

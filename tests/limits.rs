@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 
 use crate::harness::{
-    Answered as _, Server, json, now_ms,
+    Answered as _, Server, json,
     socket::{Socket, post},
     within,
 };
@@ -16,23 +16,22 @@ async fn an_app_that_is_too_fast_is_told_when_to_come_again() {
     let (fast, other) = (server.app("iOS").await, server.app("iOS").await);
     let body =
         |app: &crate::harness::App| app.body("event", "SX-1", json!({ "event_name": "View" })).to_string();
-    let begun = now_ms();
-    let (mut accepted, mut refused) = (0, 0);
-    while refused < 5 && now_ms() < begun + 20_000 {
-        let answer = server.sends("/track/json", body(&fast)).await;
-        if answer.status == 200 {
-            accepted += 1;
-        } else {
-            answer.refused(429);
-            let seconds: u64 = answer.header("retry-after").parse().expect("Retry-After in seconds");
-            assert!((1..=60).contains(&seconds), "{seconds}");
-            refused += 1;
-        }
+    // Many at once: one after the other they may be slower than the limit on a busy machine.
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..60 {
+        let (server, body) = (server.clone(), body(&fast));
+        calls.spawn(async move { server.sends("/track/json", body).await });
     }
-    assert_eq!(refused, 5);
-    assert!(accepted >= 5);
+    let (refused, accepted): (Vec<_>, Vec<_>) =
+        calls.join_all().await.into_iter().partition(|answer| answer.status != 200);
+    assert!(accepted.len() >= 5 && refused.len() >= 5, "{} and {}", accepted.len(), refused.len());
+    for answer in &refused {
+        answer.refused(429);
+        let seconds: u64 = answer.header("retry-after").parse().expect("Retry-After in seconds");
+        assert!((1..=60).contains(&seconds), "{seconds}");
+    }
     server.sends("/track/json", body(&other)).await.accepted();
-    within(Duration::from_secs(10), "another chance", async || {
+    within(Duration::from_secs(60), "another chance", async || {
         (server.sends("/track/json", body(&fast)).await.status == 200).then_some(())
     })
     .await;
@@ -89,13 +88,13 @@ async fn slow_senders_are_let_go() {
     ] {
         let mut socket = Socket::open(server.address()).await;
         assert!(socket.write(start.as_bytes()).await);
-        let ended = tokio::time::timeout(Duration::from_secs(10), async {
+        let ended = tokio::time::timeout(Duration::from_secs(60), async {
             // Refused or cut off: never answered as a success, never held for ever.
             while let Some((status, _)) = socket.answer().await {
                 assert!((400..=503).contains(&status) && status != 500, "{status} to {start:?}");
             }
         });
-        assert!(ended.await.is_ok(), "still open after 10 s: {start:?}");
+        assert!(ended.await.is_ok(), "still open after a minute: {start:?}");
     }
     server.balanced().await;
 }
@@ -113,7 +112,7 @@ async fn what_is_not_http_does_not_hurt() {
     ] {
         let mut socket = Socket::open(server.address()).await;
         socket.write(bytes).await;
-        let answer = tokio::time::timeout(Duration::from_secs(20), socket.answer()).await;
+        let answer = tokio::time::timeout(Duration::from_secs(60), socket.answer()).await;
         let status = answer.unwrap_or_else(|_| panic!("still open: {bytes:?}")).map(|(status, _)| status);
         assert!(status.is_none_or(|status| (400..500).contains(&status)), "{status:?} to {bytes:?}");
     }

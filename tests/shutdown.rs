@@ -79,17 +79,18 @@ async fn open_connections_do_not_hold_up_the_end() {
 
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
-    let server = Server::start().await;
+    // By itself it would wait for the body.
+    let server = Server::with(&[("SEXTANT_LIMITS_BODY_TIMEOUT", "60s")]).await;
     let mut half = crate::harness::socket::Socket::open(server.address()).await;
     half.write(b"POST /track/json HTTP/1.1\r\nhost: sextant\r\ncontent-length: 100\r\n\r\n{").await;
     let mut process = server.taken();
     process.ask_to_end();
-    within(Duration::from_secs(10), "it accepts nothing more", async || {
+    within(Duration::from_secs(15), "it accepts nothing more", async || {
         tokio::net::TcpStream::connect(server.address()).await.is_err().then_some(())
     })
     .await;
     // Signals that come almost together count as one, so a person presses again.
-    let status = within(Duration::from_secs(5), "the end", async || {
+    let status = within(Duration::from_secs(15), "the end", async || {
         let ended = process.has_ended();
         if ended.is_none() {
             process.ask_to_end();

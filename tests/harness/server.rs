@@ -4,6 +4,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, Once},
+    time::Duration,
 };
 
 use reqwest::{Client, Method, RequestBuilder, redirect::Policy};
@@ -52,7 +53,10 @@ impl Server {
         PROVIDER.call_once(|| {
             let _ = rustls::crypto::ring::default_provider().install_default();
         });
-        let client = Client::builder().redirect(Policy::none()).no_proxy().build().expect("a client");
+        // The server lets go of a connection that says nothing for 10 s; one that is let go of while a request
+        // is being written to it would fail a test for nothing.
+        let client = Client::builder().redirect(Policy::none()).no_proxy();
+        let client = client.pool_idle_timeout(Duration::from_secs(4)).build().expect("a client");
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let server = Self(Arc::new(Inner {
             home: TempDir::new().expect("a temporary directory"),

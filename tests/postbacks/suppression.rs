@@ -78,7 +78,7 @@ async fn a_deleted_trigger_sends_nothing_more() {
     let server = Server::start().await;
     let sink = Sink::start().await;
     let app = server.app("Android").await;
-    let context = json!({ "cpi_mostback_url": sink.url("/late"), "deferred_for": 3_000 });
+    let context = json!({ "cpi_mostback_url": sink.url("/late"), "deferred_for": 600_000 });
     let trigger = app.trigger("install", context).await;
     app.install("SX-1", json!({})).await;
     let answer = server.delete(&format!("/postbacks/{trigger}")).await.is(200);
