@@ -14,4 +14,4 @@ for (const { time, revenue } of plan.purchases) {
   analytics.track({ ...who, event: 'Order Completed', timestamp: new Date(time), properties })
 }
 analytics.identify({ ...who, traits: { plan: 'pro' } })
-analytics.closeAndFlush({ timeout: 40000 }).catch((error) => { console.error(error); process.exitCode = 1 })
+analytics.closeAndFlush({ timeout: 120000 }).catch((error) => { console.error(error); process.exitCode = 1 })
