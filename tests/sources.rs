@@ -3,4 +3,5 @@
 mod amplitude;
 mod clients;
 mod management;
+mod ours;
 mod segment;

@@ -96,16 +96,28 @@ async fn keys_belong_to_one_source() {
     server.post(&format!("/api/apps/{}/sources", other.id), taken).await.is(409);
     let guid = json!({ "kind": "segment", "key": app.guid });
     server.post(&format!("/api/apps/{}/sources", other.id), guid).await.is(409);
+    server.post("/apps", json!({ "name": "Shop", "platform": "iOS", "guid": "shared" })).await.is(409);
 }
 
 #[tokio::test]
-async fn kinds_whose_calls_are_ours_have_a_name_only() {
+async fn kinds_whose_calls_are_ours_have_no_mapping_and_no_secret() {
     let server = Server::start().await;
     let app = server.app("Web").await;
     for kind in ["s2s", "web"] {
         let made = source(&app, json!({ "kind": kind, "name": "ours" })).await;
-        assert_eq!((&made["mapping"], &made["key"]), (&Value::Null, &Value::Null), "{made}");
-        server.patch(&path(&app, &made), json!({ "status": "disabled" })).await.is(400);
+        assert_eq!((&made["mapping"], &made["secret"]), (&Value::Null, &Value::Null), "{made}");
+        assert!(made["key"].as_str().is_some_and(|key| key.len() == 32), "{made}");
+        let path = path(&app, &made);
+        server.patch(&path, made).await.is(200);
+        for body in [json!({ "mapping": { "events": "all" } }), json!({ "secret": "s" })] {
+            server.patch(&path, body).await.is(400);
+        }
+        let change =
+            json!({ "status": "disabled", "streams": { "events": false }, "key": format!("{kind}-7") });
+        let changed = server.patch(&path, change).await.is(200).json();
+        assert_eq!(changed["status"], "disabled", "{changed}");
+        assert_eq!(changed["streams"], json!({ "installs": true, "events": false }), "{changed}");
+        assert_eq!(changed["key"], format!("{kind}-7"), "{changed}");
     }
     server.post(&format!("/api/apps/{}/sources", app.id), json!({ "kind": "mixpanel" })).await.is(400);
     server.post("/api/apps/999/sources", json!({ "kind": "segment" })).await.is(404);

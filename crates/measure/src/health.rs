@@ -10,6 +10,7 @@ use crate::{
     InputId, Timestamp,
     device::Origin,
     flag::{Flag, Flags},
+    identifier::{IdKind, JoinKey},
     input::{Fact, Outcome, Payload},
     platform::Os,
     source::Via,
@@ -40,14 +41,26 @@ pub enum Part {
     Att,
     /// The time at which it happened.
     Time,
+    /// Apple's advertising id, of Apple devices.
+    Idfa,
+    /// Apple's vendor id, of Apple devices.
+    Idfv,
+    /// Google's advertising id, of Android devices.
+    Adid,
+    /// The Android id, of Android devices.
+    AndroidId,
 }
 
 impl Part {
     /// Every part.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::JoinKey,
         Self::KochavaDeviceId,
         Self::Identifier,
+        Self::Idfa,
+        Self::Idfv,
+        Self::Adid,
+        Self::AndroidId,
         Self::Ip,
         Self::UserAgent,
         Self::Att,
@@ -65,29 +78,56 @@ impl Part {
             Self::UserAgent => "user_agent",
             Self::Att => "att",
             Self::Time => "time",
+            Self::Idfa => "idfa",
+            Self::Idfv => "idfv",
+            Self::Adid => "adid",
+            Self::AndroidId => "android_id",
         }
     }
 
     /// Whether a payload lacks it; `None` where it does not apply.
     fn is_missing(self, payload: &Payload, flags: &Flags) -> Option<bool> {
+        if let Payload::Link(link) = payload {
+            return match self {
+                Self::JoinKey => Some(link.join_keys().is_empty()),
+                Self::KochavaDeviceId => Some(link.kochava_device_id.is_none()),
+                Self::Identifier => {
+                    Some(link.identifiers.is_empty() && link.idfa.is_none() && link.digests.is_empty())
+                }
+                _ => None,
+            };
+        }
         let origin = origin(payload)?;
-        let carries_device = matches!(payload, Payload::Install(_) | Payload::Event(_));
+        let is_apple = matches!(origin.traits.os, Some(Os::Ios | Os::TvOs));
+        let is_android = matches!(origin.traits.os, Some(Os::Android));
+        let lacks = |kind: &IdKind| origin.identifiers.iter().all(|id| id.kind != *kind);
         match self {
             Self::JoinKey => Some(flags.contains(&Flag::NoIdentifier) || origin.join_keys().is_empty()),
             Self::KochavaDeviceId => Some(origin.kochava_device_id.is_none()),
             Self::Identifier => Some(origin.identifiers.is_empty()),
-            Self::Ip => carries_device.then_some(origin.ip.is_none()),
-            Self::UserAgent => carries_device.then(|| flags.contains(&Flag::UaMissing)),
-            Self::Att => {
-                let is_apple = matches!(origin.traits.os, Some(Os::Ios | Os::TvOs));
-                (carries_device && is_apple).then_some(origin.consent.att.flag.is_none())
-            }
-            Self::Time => carries_device.then(|| {
-                [Flag::TimeMissing, Flag::TimeInvalid, Flag::TimeBefore2008]
-                    .iter()
-                    .any(|flag| flags.contains(flag))
-            }),
+            Self::Idfa => is_apple.then(|| lacks(&IdKind::Idfa)),
+            Self::Idfv => is_apple.then(|| lacks(&IdKind::Idfv)),
+            Self::Adid => is_android.then(|| lacks(&IdKind::Adid)),
+            Self::AndroidId => is_android.then(|| lacks(&IdKind::AndroidId)),
+            Self::Ip => Some(origin.ip.is_none()),
+            Self::UserAgent => Some(flags.contains(&Flag::UaMissing)),
+            Self::Att => is_apple.then_some(origin.consent.att.flag.is_none()),
+            Self::Time => Some(TIMELESS.iter().any(|flag| flags.contains(flag))),
         }
+    }
+}
+
+/// Flags of inputs that carry no usable time.
+const TIMELESS: [Flag; 3] = [Flag::TimeMissing, Flag::TimeInvalid, Flag::TimeBefore2008];
+/// Flags of inputs from clocks that are off: ahead of ours, or off by what the sender itself told.
+const CLOCK_OFF: [Flag; 2] = [Flag::TimeFuture, Flag::ClockCorrected];
+
+/// The first thing that a payload looks for its install by.
+fn sought(payload: &Payload) -> Option<JoinKey> {
+    match payload {
+        Payload::Link(link) => link.join_keys().into_iter().next(),
+        Payload::Update(update) => Some(JoinKey::KochavaDeviceId(update.kochava_device_id.clone())),
+        other => origin(other)?.join_keys().into_iter().next(),
     }
 }
 
@@ -126,14 +166,20 @@ impl Share {
 pub struct Row {
     /// Inputs accepted.
     pub accepted: usize,
-    /// When the newest one was received.
-    pub last_seen: Timestamp,
+    /// Bodies that could not be used.
+    pub quarantined: usize,
+    /// Calls answered with an error and not kept.
+    pub refused: u64,
+    /// When the newest one was received that was accepted or could not be used.
+    pub last_seen: Option<Timestamp>,
     /// What they lack.
     pub missing: BTreeMap<Part, Share>,
-    /// Those whose clock was ahead of ours.
+    /// Those from clocks that are off.
     pub clocks_off: Share,
     /// Those that found no install within an hour, of those that look for one.
     pub unjoined: Share,
+    /// What those look for it by.
+    strangers: HashSet<JoinKey>,
 }
 
 /// What an app's senders sent, over a stretch of time.
@@ -158,24 +204,40 @@ impl Health {
                 _ => {}
             }
         }
-        if matches!(input.payload, Payload::Engagement(_) | Payload::Aggregate(_)) {
+        if !input.payload.has_source() {
             return;
         }
         let row = self.rows.entry((input.via, input.payload.kind())).or_default();
         row.accepted += 1;
-        row.last_seen = row.last_seen.max(input.received);
+        row.last_seen = row.last_seen.max(Some(input.received));
         for part in Part::ALL {
             if let Some(missing) = part.is_missing(&input.payload, &input.flags) {
                 row.missing.entry(part).or_default().count(missing);
             }
         }
         if origin(&input.payload).is_some() {
-            row.clocks_off.count(input.flags.contains(&Flag::TimeFuture));
+            row.clocks_off.count(CLOCK_OFF.iter().any(|flag| input.flags.contains(flag)));
         }
         let looks = matches!(input.payload, Payload::Event(_) | Payload::Update(_) | Payload::Link(_));
         if looks && now.millis() - input.received.millis() >= JOIN_MS {
-            row.unjoined.count(!self.joined.contains(&input.id));
+            let is_joined = self.joined.contains(&input.id);
+            row.unjoined.count(!is_joined);
+            if !is_joined {
+                row.strangers.extend(sought(&input.payload));
+            }
         }
+    }
+
+    /// Takes in a body that could not be used.
+    pub fn quarantined(&mut self, via: Via, action: &'static str, received: Timestamp) {
+        let row = self.rows.entry((via, action)).or_default();
+        row.quarantined += 1;
+        row.last_seen = row.last_seen.max(Some(received));
+    }
+
+    /// Takes in calls that were answered with an error and not kept.
+    pub fn refused(&mut self, via: Via, action: &'static str, calls: u64) {
+        self.rows.entry((via, action)).or_default().refused += calls;
     }
 
     /// What people should know, most pressing first; `name` says what a source is called.
@@ -199,6 +261,12 @@ impl Health {
 }
 
 impl Row {
+    /// How many different identifiers found no install within an hour.
+    #[must_use]
+    pub fn strangers(&self) -> usize {
+        self.strangers.len()
+    }
+
     fn verdicts(&self, action: &str, what: &str) -> Vec<String> {
         let mut verdicts = Vec::new();
         let mut say = |share: Share, least: usize, means: &str| {
@@ -217,7 +285,7 @@ impl Row {
             if is_install {
                 "carry no device identifier: nothing that comes later can be joined to them"
             } else {
-                "carry no device identifier: none of them can be linked"
+                "carry no device identifier: none can be linked"
             },
         );
         if is_install {
@@ -243,7 +311,12 @@ impl Row {
             "carry no App Tracking Transparency flag: their IDFA is dropped",
         );
         say(missing(Part::Time), MISSING_PERCENT, "carry no usable time: the time of receipt stands for it");
-        say(self.clocks_off, CLOCKS_PERCENT, "come from clocks that are ahead: their time is cut to receipt");
+        say(
+            self.clocks_off,
+            CLOCKS_PERCENT,
+            "come from clocks that are off: times ahead are cut to receipt, those of senders that tell when they \
+             sent are corrected",
+        );
         say(
             self.unjoined,
             MISSING_PERCENT,
@@ -265,10 +338,10 @@ fn plural(action: &str) -> &str {
     }
 }
 
-/// What is still missing for the install of a test device to be measured in full, in words; nothing when the
-/// integration is complete. `linked` is how many events joined the install.
+/// What the install of a test device lacks to be measured in full, in words; nothing when the integration is
+/// complete.
 #[must_use]
-pub fn incomplete(origin: &Origin, flags: &Flags, linked: usize) -> Vec<String> {
+pub fn incomplete(origin: &Origin, flags: &Flags) -> Vec<String> {
     let mut missing = Vec::new();
     let mut need = |is_there: bool, what: &str| {
         if !is_there {
@@ -287,8 +360,6 @@ pub fn incomplete(origin: &Origin, flags: &Flags, linked: usize) -> Vec<String> 
         !is_apple || origin.consent.att.flag.is_some(),
         "`app_tracking_transparency`: without it the IDFA is dropped",
     );
-    let timeless = [Flag::TimeMissing, Flag::TimeInvalid, Flag::TimeBefore2008];
-    need(!timeless.iter().any(|flag| flags.contains(flag)), "`usertime`: when the app was first opened");
-    need(linked > 0, "an event that joins the install: send one from the same device");
+    need(!TIMELESS.iter().any(|flag| flags.contains(flag)), "`usertime`: when the app was first opened");
     missing
 }

@@ -39,6 +39,12 @@ pub enum Payload {
 }
 
 impl Payload {
+    /// Whether it came from a source of its app. Links, what Apple says, and claims of networks did not.
+    #[must_use]
+    pub const fn has_source(&self) -> bool {
+        !matches!(self, Self::Engagement(_) | Self::Aggregate(_) | Self::Claim(_))
+    }
+
     /// The kind as the ledger counts it.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

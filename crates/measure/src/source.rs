@@ -8,7 +8,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AppId, SourceId, Timestamp, catalogue::Sealed};
+use crate::{AppId, SourceId, Timestamp, catalogue::Sealed, input::Payload};
 
 /// The platform of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -69,6 +69,20 @@ pub struct Streams {
     pub events: bool,
 }
 
+impl Streams {
+    /// Why nothing comes of a payload under these streams. Whatever is no install comes after one.
+    #[must_use]
+    pub const fn leaves_out(self, payload: &Payload) -> Option<IgnoreReason> {
+        match payload {
+            Payload::Install(_) if !self.installs => Some(IgnoreReason::InstallsOff),
+            Payload::Event(_) | Payload::Update(_) | Payload::Link(_) if !self.events => {
+                Some(IgnoreReason::EventsOff)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A source of an app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
@@ -82,8 +96,8 @@ pub struct Source {
     pub name: String,
     /// Whether anything is taken from it.
     pub enabled: bool,
-    /// What its senders name it by: Segment's write key, Amplitude's `api_key`. It stands in apps and pages
-    /// and is no secret.
+    /// What its senders name it by where they may name the app: as Segment's write key, as Amplitude's
+    /// `api_key`, as `kochava_app_id`. It stands in apps and pages and is no secret.
     pub key: Option<String>,
     /// What its webhooks are signed with.
     pub secret: Option<Sealed>,
@@ -297,6 +311,8 @@ pub enum IgnoreReason {
     UsersOff,
     /// It says nothing that is kept here: properties of a group, a user of whom nothing is chosen.
     NothingToKeep,
+    /// The source is switched off, and its senders would send what is refused again and again.
+    SourceOff,
 }
 
 impl IgnoreReason {
@@ -309,6 +325,7 @@ impl IgnoreReason {
             Self::EventsOff => "events_off",
             Self::UsersOff => "users_off",
             Self::NothingToKeep => "nothing_to_keep",
+            Self::SourceOff => "source_off",
         }
     }
 }

@@ -225,6 +225,8 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// Requests a second for one app; 0 is no limit.
     pub app_requests_per_second: u32,
+    /// Events a second for one device or user in Amplitude's uploads; 0 is no limit.
+    pub device_events_per_second: u32,
 }
 
 /// `[log]`

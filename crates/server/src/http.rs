@@ -41,7 +41,7 @@ use crate::{
     site::Site,
 };
 
-pub use ingest::AppLimits;
+pub use ingest::{AppLimits, Paces};
 pub use record::replay::Replays;
 
 /// Everything on one address.

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use measure::{AppId, ledger::Tally};
+use measure::{AppId, ledger::Tally, source::Via};
 
 /// Counts of one app, or of what belongs to no known app.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,7 @@ impl Counts {
 pub struct Ledger {
     at_start: Tally,
     counts: Mutex<HashMap<Option<AppId>, Counts>>,
+    refusals: Mutex<HashMap<(AppId, Via, &'static str), u64>>,
     unconfirmed: AtomicU64,
 }
 
@@ -98,6 +99,25 @@ impl Ledger {
             refused: sum.refused + counts.refused,
             repeated: sum.repeated + counts.repeated,
         })
+    }
+
+    /// Notes which source a refused element of an app came from, and what it was. There are as many of these
+    /// as there are sources.
+    pub fn refused_from(&self, app: AppId, via: Via, action: &'static str) {
+        *self
+            .refusals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry((app, via, action))
+            .or_default() += 1;
+    }
+
+    /// How many elements of an app were refused, by source and action.
+    #[must_use]
+    pub fn refusals(&self, app: AppId) -> Vec<(Via, &'static str, u64)> {
+        let all = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_app = all.iter().filter(|((of, ..), _)| *of == app);
+        of_app.map(|((_, via, action), count)| (*via, *action, *count)).collect()
     }
 
     /// A browser was redirected before the commit of its click.

@@ -127,6 +127,7 @@ pub async fn serve_until(
         delivery,
         ledger: Arc::new(Ledger::new(store.tally()?)),
         app_limits: Arc::default(),
+        paces: http::Paces::default(),
         skad_keys: Arc::new(TrustedKeys::apple()?),
         adservices: adservices(&config)?,
         engine,

@@ -10,7 +10,7 @@ use crate::{
     catalogue::CatalogueService,
     config::Config,
     edge::Edge,
-    http::{AppLimits, Replays},
+    http::{AppLimits, Paces, Replays},
     ledger::Ledger,
     vault::Vault,
 };
@@ -57,6 +57,8 @@ pub struct Parts {
     pub ledger: Arc<Ledger>,
     /// Requests per second of each app.
     pub app_limits: Arc<AppLimits>,
+    /// Events per second of each device and user.
+    pub paces: Paces,
     /// Where the public side listens.
     pub listening: SocketAddr,
 }

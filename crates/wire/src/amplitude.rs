@@ -16,7 +16,7 @@ pub use body::{
 };
 
 use crate::{
-    draft::{About, Route, Said, at, masked, nothing, reconciled, set, text_at},
+    draft::{self, About, Route, Said, at, masked, nothing, reconciled, set, text_at},
     json::{Json, Object},
     refusal::Refusal,
     s2s::{Edge, Parsed},
@@ -37,6 +37,12 @@ const KEPT: [&str; 9] = [
 /// Values that the quarantine masks because of where they stand.
 const MASKED: [&str; 4] = ["user_id", "device_id", "user_properties", "identification"];
 
+/// The text of an event or identification with what identifies a device or a person masked.
+#[must_use]
+pub fn masked_text(text: &str) -> String {
+    draft::masked_text(text, &MASKED)
+}
+
 /// One event or identification.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -55,6 +61,18 @@ enum Kind {
 }
 
 impl Call {
+    /// What it would become, as inputs are called.
+    #[must_use]
+    pub fn action(&self, mapping: &Mapping) -> &'static str {
+        match self.kind {
+            Kind::Identify | Kind::Group => "identity_link",
+            Kind::Event if text_at(&self.json, "event_type").is_some_and(|name| mapping.is_install(name)) => {
+                "install"
+            }
+            Kind::Event => "event",
+        }
+    }
+
     /// What makes a retry count once: `insert_id`.
     #[must_use]
     pub fn insert_id(&self) -> Option<&str> {

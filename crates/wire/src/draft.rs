@@ -20,7 +20,7 @@ use measure::{
 
 use crate::{
     json::{Json, Object, decimal, get},
-    moment,
+    moment, quarantine,
     redaction::{MASK, Needles, idfas, mask, redact},
     refusal::Refusal,
     s2s::{Edge, Element, Endpoint, Parsed, parse},
@@ -397,6 +397,11 @@ fn scalar(value: &Json) -> Option<Value> {
         }
         other => other.value(),
     }
+}
+
+/// [`masked`] of a text; of what is no JSON, what the quarantine shows.
+pub fn masked_text(text: &str, paths: &[&str]) -> String {
+    Json::parse(text).map_or_else(|_| quarantine::masked(text.as_bytes()), |json| masked(&json, paths))
 }
 
 /// The JSON text of a call with what identifies a device or a person masked, for the quarantine

@@ -18,7 +18,7 @@ pub use body::{BATCH_BYTES_MAX, Calls, EVENT_BYTES_MAX, calls};
 
 use crate::{
     auth::from_hex,
-    draft::{About, Route, Said, Told, at, masked, nothing, reconciled, set, set_all, text_at},
+    draft::{self, About, Route, Said, Told, at, masked, nothing, reconciled, set, set_all, text_at},
     json::{Json, Object, get},
     refusal::Refusal,
     s2s::{Edge, Parsed},
@@ -90,6 +90,35 @@ impl Kind {
             _ => return None,
         })
     }
+
+    /// The kind of the calls on a path; `None` where it takes batches.
+    #[must_use]
+    pub fn of_path(path: &str) -> Option<Self> {
+        Some(match path.strip_prefix("/v1/")? {
+            "t" => Self::Track,
+            "i" => Self::Identify,
+            "p" => Self::Page,
+            "s" => Self::Screen,
+            "a" => Self::Alias,
+            "g" => Self::Group,
+            name => return Self::named(name),
+        })
+    }
+
+    /// What its calls become, as inputs are called, unless a mapping says that they mark an install.
+    #[must_use]
+    pub const fn action(self) -> &'static str {
+        match self {
+            Self::Identify | Self::Alias | Self::Group => "identity_link",
+            Self::Track | Self::Page | Self::Screen => "event",
+        }
+    }
+}
+
+/// The text of a call with what identifies a device or a person masked.
+#[must_use]
+pub fn masked_text(text: &str) -> String {
+    draft::masked_text(text, &MASKED)
 }
 
 /// How calls come in.
@@ -122,6 +151,13 @@ impl Call {
     #[must_use]
     pub fn write_key(&self) -> Option<&str> {
         self.write_key.as_deref()
+    }
+
+    /// What it would become, as inputs are called.
+    #[must_use]
+    pub fn action(&self, mapping: &Mapping) -> &'static str {
+        let names_install = || text_at(&self.json, "event").is_some_and(|name| mapping.is_install(name));
+        if self.kind == Kind::Track && names_install() { "install" } else { self.kind.action() }
     }
 
     /// What makes a retry count once: `messageId`, shortened when it is longer than any library makes it.

@@ -7,6 +7,7 @@ use crate::{
     identifier::{IdKind, Identifier},
     input::Input,
     install::Install,
+    link::IdentityLink,
     platform::Traits,
     source::SourceKind,
 };
@@ -96,7 +97,7 @@ fn events_that_carry_nothing_to_join_by() {
     let event = fact(2, event("i"), &[Flag::NoIdentifier], linked(2));
     check(
         &[event, good_install()],
-        &["events from `backend` carry no device identifier: none of them can be linked"],
+        &["events from `backend` carry no device identifier: none can be linked"],
     );
 }
 
@@ -106,7 +107,7 @@ fn half_of_the_events() {
     let good = fact(3, event("di"), &[], linked(3));
     check(
         &[bad, good, good_install()],
-        &["50 % of events from `backend` carry no device identifier: none of them can be linked"],
+        &["50 % of events from `backend` carry no device identifier: none can be linked"],
     );
 }
 
@@ -130,16 +131,17 @@ fn the_att_flag_is_asked_of_apple_devices_only() {
     check(&[fact(1, install("dai"), &[], linked(1))], &[]);
 }
 
+const CLOCKS: &str = "events from `backend` come from clocks that are off: times ahead are cut to receipt, those \
+                      of senders that tell when they sent are corrected";
+
 #[test]
 fn times_and_clocks() {
     check(
         &[fact(2, event("di"), &[Flag::TimeMissing], linked(2)), good_install()],
         &["events from `backend` carry no usable time: the time of receipt stands for it"],
     );
-    check(
-        &[fact(2, event("di"), &[Flag::TimeFuture], linked(2)), good_install()],
-        &["events from `backend` come from clocks that are ahead: their time is cut to receipt"],
-    );
+    check(&[fact(2, event("di"), &[Flag::TimeFuture], linked(2)), good_install()], &[CLOCKS]);
+    check(&[fact(2, event("di"), &[Flag::ClockCorrected], linked(2)), good_install()], &[CLOCKS]);
 }
 
 #[test]
@@ -170,15 +172,64 @@ fn sources_are_told_apart() {
     health.take(&other, NOW);
     health.take(&good_install(), NOW);
     let said = health.verdicts(|via| via.kind.name().to_owned());
-    assert_eq!(said, ["events from `segment` carry no device identifier: none of them can be linked"]);
+    assert_eq!(said, ["events from `segment` carry no device identifier: none can be linked"]);
     assert_eq!(health.rows.len(), 2);
 }
 
 #[test]
 fn an_integration_is_complete_or_says_what_is_missing() {
     let none = Flags::default();
-    assert_eq!(incomplete(&origin_of("daipt"), &none, 1), Vec::<String>::new());
-    assert_eq!(incomplete(&origin_of("dai"), &none, 1), Vec::<String>::new());
-    let missing = incomplete(&origin_of("p"), &[Flag::UaMissing, Flag::TimeMissing].into(), 0);
-    assert_eq!(missing.len(), 7, "{missing:?}");
+    assert_eq!(incomplete(&origin_of("daipt"), &none), Vec::<String>::new());
+    assert_eq!(incomplete(&origin_of("dai"), &none), Vec::<String>::new());
+    let missing = incomplete(&origin_of("p"), &[Flag::UaMissing, Flag::TimeMissing].into());
+    assert_eq!(missing.len(), 6, "{missing:?}");
+}
+
+#[test]
+fn each_identifier_is_asked_of_the_system_that_has_it() {
+    let check = |parts: &str, os: Option<Os>, expected: &[(&str, bool)]| {
+        let mut origin = origin_of(parts);
+        origin.traits.os.clone_from(&os);
+        let mut health = Health::default();
+        health.take(&fact(1, Payload::Event(Event { origin, ..Event::default() }), &[], held()), NOW);
+        let row = health.rows.values().next().unwrap();
+        let asked = ["idfa", "idfv", "adid", "android_id"];
+        let told = row.missing.iter().filter(|(part, _)| asked.contains(&part.name()));
+        let told: Vec<(&str, bool)> = told.map(|(part, share)| (part.name(), share.part > 0)).collect();
+        assert_eq!(told, expected, "{parts} on {os:?}");
+    };
+    check("a", Some(Os::Android), &[("adid", false), ("android_id", true)]);
+    check("d", Some(Os::Ios), &[("idfa", true), ("idfv", true)]);
+    check("a", None, &[]);
+}
+
+#[test]
+fn links_are_asked_what_they_join_by() {
+    let link = |id: Option<&str>| {
+        let link = IdentityLink { kochava_device_id: id.map(str::to_owned), ..IdentityLink::default() };
+        fact(2, Payload::Link(link), &[], linked(2))
+    };
+    let sentence = "50 % of identity links from `backend` carry no device identifier: none can be linked";
+    check(&[link(None), link(Some("d-1")), good_install()], &[sentence]);
+}
+
+#[test]
+fn what_never_joins_is_counted_by_what_it_looks_for() {
+    let mut health = Health::default();
+    for n in 2..5 {
+        health.take(&fact(n, event("d"), &[], held()), NOW);
+    }
+    health.take(&fact(5, event("a"), &[], held()), NOW);
+    let row = health.rows.values().next().unwrap();
+    assert_eq!((row.unjoined, row.strangers()), (Share { of: 4, part: 4 }, 2));
+}
+
+#[test]
+fn what_was_not_taken_has_its_row() {
+    let via = Via { kind: SourceKind::Segment, source: None };
+    let mut health = Health::default();
+    health.quarantined(via, "event", NOW);
+    health.refused(via, "event", 3);
+    let row = &health.rows[&(via, "event")];
+    assert_eq!((row.accepted, row.quarantined, row.refused, row.last_seen), (0, 1, 3, Some(NOW)));
 }

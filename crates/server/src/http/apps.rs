@@ -155,7 +155,8 @@ pub async fn create(
     let answer = site.catalogue.change(now, Some(caller.key()), |catalogue| {
         app.id = AppId(next_id(catalogue.apps().last().map(|app| app.id.0), 1));
         app.guid = match wanted {
-            Some(guid) if catalogue.app_guid_taken(&guid) => {
+            // Senders name an app by either, so no text may be both.
+            Some(guid) if catalogue.app_guid_taken(&guid) || catalogue.source_by_key(&guid).is_some() => {
                 return Err(Error::Conflict(format!("guid: {guid} is taken; choose another one or none")));
             }
             Some(guid) => guid,

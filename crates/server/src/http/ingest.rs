@@ -11,6 +11,7 @@ pub(super) mod claims;
 mod finished;
 mod limit;
 pub(super) mod link;
+mod pace;
 pub(super) mod s2s;
 mod search_ads;
 pub(super) mod segment;
@@ -29,6 +30,8 @@ use axum::{
 use finished::Finished;
 
 pub use limit::AppLimits;
+pub use pace::Paces;
+pub(super) use source::{Known, UNKNOWN, action};
 
 /// The address that a connection came from.
 type Peer = axum::extract::ConnectInfo<SocketAddr>;

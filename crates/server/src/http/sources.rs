@@ -151,7 +151,7 @@ fn fresh(catalogue: &Catalogue, app: &App, kind: SourceKind, now: Timestamp) -> 
         kind,
         name: kind.name().to_owned(),
         enabled: true,
-        key: kind.is_mapped().then(clock::random_hex::<16>),
+        key: Some(clock::random_hex::<16>()),
         secret: None,
         streams: Streams { installs: true, events: true },
         mapping: Mapping::of(kind),
@@ -178,14 +178,11 @@ fn change(
     if let Some((name, _)) = fields.rest().next() {
         return Err(Error::BadRequest(format!("{name}: there is no such field")));
     }
-    if !source.kind.is_mapped() {
-        if status.is_some() || streams.is_some() || mapping.is_some() || key.is_some() || given.is_some() {
-            return Err(Error::BadRequest(format!(
-                "a source of kind {} has a name only: its calls name the app and are in our own format",
-                source.kind.name()
-            )));
-        }
-        return Ok(None);
+    if !source.kind.is_mapped() && (mapping.is_some() || given.is_some()) {
+        return Err(Error::BadRequest(format!(
+            "a source of kind {} has no mapping and no secret: its calls are in our own format",
+            source.kind.name()
+        )));
     }
     match status.as_deref() {
         None => {}

@@ -104,6 +104,7 @@ impl Server {
             engine: engine.unwrap().0,
             ledger: Arc::default(),
             app_limits: Arc::default(),
+            paces: http::Paces::default(),
             skad_keys: Arc::new(wire::skad::TrustedKeys::apple().unwrap()),
             adservices: None,
             listening: SocketAddr::from(([127, 0, 0, 1], 8080)),

@@ -127,7 +127,7 @@ impl Element {
     /// Whether it comes from the browser SDK: `sdk_version` starts with `WebTracker`.
     #[must_use]
     pub fn is_web_sdk(&self) -> bool {
-        self.root_text("sdk_version").is_some_and(|version| version.starts_with("WebTracker"))
+        self.root_text("sdk_version").is_some_and(is_web_sdk)
     }
 
     /// The element's own JSON text: exactly the received bytes, or for a form the JSON that it means.
@@ -164,4 +164,10 @@ impl Element {
             _ => None,
         }
     }
+}
+
+/// Whether an `sdk_version` is that of the browser SDK.
+#[must_use]
+pub fn is_web_sdk(sdk_version: &str) -> bool {
+    sdk_version.starts_with("WebTracker")
 }

@@ -6,7 +6,6 @@ use serde_json::value::RawValue;
 use super::{Call, Form, Kind};
 use crate::{
     json::{Json, get},
-    quarantine,
     refusal::Refusal,
     s2s::BadElement,
 };
@@ -79,13 +78,8 @@ fn many(items: &[&RawValue], shared: &Shared) -> Result<Calls, Refusal> {
         return Err(Refusal::bad_request("the batch is empty: send at least one call"));
     }
     let one = |item: &&RawValue| {
-        call(item.get(), None, shared).map_err(|refusal| BadElement {
-            refusal,
-            masked: Json::parse(item.get()).map_or_else(
-                |_| quarantine::masked(item.get().as_bytes()),
-                |json| super::masked(&json, &super::MASKED),
-            ),
-        })
+        call(item.get(), None, shared)
+            .map_err(|refusal| BadElement { refusal, masked: super::masked_text(item.get()) })
     };
     Ok(items.iter().map(one).collect())
 }

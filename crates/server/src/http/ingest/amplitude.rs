@@ -21,77 +21,28 @@ use super::{
     Peer,
     answer::{Fate, with_inputs},
     finish,
+    pace::Who,
     s2s::{Prepared, submit},
-    source::{self, Known},
+    source::{self, Known, receivers},
 };
 use crate::http::openapi::Untaken;
 use crate::{clock, edge, error::Error, site::Site};
 
-/// Seconds after which a sender that met a full queue or a limit may come again.
+/// Seconds after which a sender that met a full queue or the limit of an app may come again.
 const RETRY_AFTER_SECONDS: &str = "2";
+/// Seconds for which Amplitude asks to leave a device or user alone that is too fast.
+const PAUSE_SECONDS: &str = "30";
+const TOO_FAST: &str = "Too many requests for some devices and users";
 
-/// `POST /2/httpapi`
-#[utoipa::path(
-    post, path = "/2/httpapi", tag = "ingest",
-    request_body = Value,
-    responses((status = 200, description = "on record", body = Value), Untaken),
-    operation_id = "amplitude_http_api",
-)]
-pub(in crate::http) async fn http_api(
-    State(site): State<Site>,
-    peer: Peer,
-    headers: HeaderMap,
-    request: Request,
-) -> Response {
-    receive(site, peer, headers, request, Endpoint::HttpApi).await
-}
-
-/// `POST /batch`
-#[utoipa::path(
-    post, path = "/batch", tag = "ingest",
-    request_body = Value,
-    responses((status = 200, description = "on record", body = Value), Untaken),
-    operation_id = "amplitude_batch",
-)]
-pub(in crate::http) async fn batch(
-    State(site): State<Site>,
-    peer: Peer,
-    headers: HeaderMap,
-    request: Request,
-) -> Response {
-    receive(site, peer, headers, request, Endpoint::Batch).await
-}
-
-/// `POST /identify`
-#[utoipa::path(
-    post, path = "/identify", tag = "ingest",
-    request_body = Value,
-    responses((status = 200, description = "on record", body = Value), Untaken),
-    operation_id = "amplitude_identify",
-)]
-pub(in crate::http) async fn identify(
-    State(site): State<Site>,
-    peer: Peer,
-    headers: HeaderMap,
-    request: Request,
-) -> Response {
-    receive(site, peer, headers, request, Endpoint::Identify).await
-}
-
-/// `POST /groupidentify`
-#[utoipa::path(
-    post, path = "/groupidentify", tag = "ingest",
-    request_body = Value,
-    responses((status = 200, description = "on record", body = Value), Untaken),
-    operation_id = "amplitude_group_identify",
-)]
-pub(in crate::http) async fn group_identify(
-    State(site): State<Site>,
-    peer: Peer,
-    headers: HeaderMap,
-    request: Request,
-) -> Response {
-    receive(site, peer, headers, request, Endpoint::GroupIdentify).await
+receivers! {
+    /// `POST /2/httpapi`
+    http_api, "/2/httpapi", "amplitude_http_api" => Endpoint::HttpApi,
+    /// `POST /batch`
+    batch, "/batch", "amplitude_batch" => Endpoint::Batch,
+    /// `POST /identify`
+    identify, "/identify", "amplitude_identify" => Endpoint::Identify,
+    /// `POST /groupidentify`
+    group_identify, "/groupidentify", "amplitude_group_identify" => Endpoint::GroupIdentify,
 }
 
 async fn receive(
@@ -111,7 +62,7 @@ async fn receive(
                 Error::TooLarge(_) => "Payload too large".to_owned(),
                 other => other.message(),
             };
-            return refusal(endpoint, error.status(), &text, Map::new());
+            return No::new(error.status(), text).answer(endpoint);
         }
     };
     finish(async move {
@@ -126,7 +77,61 @@ async fn receive(
 /// What is to be put on record, and the refusal when the upload is not taken.
 struct Plan {
     prepared: Vec<Prepared>,
-    refusal: Option<(u16, String, Map<String, Value>)>,
+    refusal: Option<No>,
+}
+
+/// A refusal of an upload.
+struct No {
+    status: u16,
+    error: String,
+    /// What stands beside the error: places of events, devices and users that are too fast.
+    fields: Map<String, Value>,
+    /// Seconds after which the same upload may be taken, where it may.
+    retry_after: &'static str,
+}
+
+impl No {
+    fn new(status: u16, error: impl Into<String>) -> Self {
+        Self { status, error: error.into(), fields: Map::new(), retry_after: RETRY_AFTER_SECONDS }
+    }
+
+    fn with(mut self, name: &str, value: Value) -> Self {
+        self.fields.insert(name.to_owned(), value);
+        self
+    }
+
+    /// An object for events; for identifications a line that begins with the documented word.
+    fn answer(self, endpoint: Endpoint) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let mut response = if endpoint.is_identify() {
+            (status, self.words()).into_response()
+        } else {
+            let mut body = Map::from_iter([
+                ("code".to_owned(), json!(self.status)),
+                ("error".to_owned(), json!(self.error)),
+            ]);
+            body.extend(self.fields);
+            (status, Json(Value::Object(body))).into_response()
+        };
+        if matches!(self.status, 429 | 503) {
+            let seconds = HeaderValue::from_static(self.retry_after);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
+    }
+
+    fn words(&self) -> String {
+        let is_key = self.error.starts_with("Invalid API key")
+            || self.fields.get("missing_field") == Some(&json!("api_key"));
+        let word = match self.status {
+            400 if is_key => "invalid_api_key",
+            400 => "missing_event",
+            _ => "error",
+        };
+        let details = serde_json::to_string(&self.fields).unwrap_or_default();
+        let details = if self.fields.is_empty() { String::new() } else { format!(" {details}") };
+        format!("{word}: {}{details}", self.error)
+    }
 }
 
 struct Received<'r> {
@@ -140,7 +145,7 @@ struct Received<'r> {
 impl Received<'_> {
     fn plan(&self, peer: &Peer, headers: &HeaderMap, query: &str) -> Plan {
         let catalogue = self.site.catalogue.current();
-        let request = source::Request { site: self.site, catalogue, received: self.now, path: self.path };
+        let request = source::Request { catalogue, received: self.now, path: self.path };
         let upload = match upload(self.body, query, self.endpoint) {
             Ok(upload) => upload,
             Err(problem) => return self.unreadable(&request, &problem),
@@ -153,17 +158,24 @@ impl Received<'_> {
                 request.quarantine(None, &upload.api_key, text_of(call), refused)
             };
             let prepared = upload.calls.iter().map(one).collect();
-            return Plan { prepared, refusal: Some((400, error, Map::new())) };
+            return Plan { prepared, refusal: Some(No::new(400, error)) };
         };
         if !known.is_enabled() {
-            return refused(&upload, &known, 403, "this source is switched off", Map::new());
+            return refused(&upload, &known, No::new(403, source::SWITCHED_OFF));
         }
-        if let Some(per_second) = request.over_limit([&known].into_iter()) {
-            let text = "Too many requests for some devices and users";
-            return refused(&upload, &known, 429, text, throttled(&upload, per_second));
+        let senders = senders(&upload);
+        if let Some(per_second) = source::over_limit(self.site, [&known].into_iter()) {
+            // It counts calls of the whole app, so that whoever is in this one is too many.
+            return refused(&upload, &known, throttled(&upload, per_second, &senders));
         }
         if upload.calls.iter().any(Result::is_err) {
             return unusable(&request, &upload, &known);
+        }
+        let per_second = self.site.config.limits.device_events_per_second;
+        let fast = self.site.paces.take(known.app.id, &senders, per_second, self.now);
+        if !fast.is_empty() {
+            let no = throttled(&upload, per_second, &fast);
+            return refused(&upload, &known, No { retry_after: PAUSE_SECONDS, ..no });
         }
         let edge = Edge {
             received: self.now,
@@ -186,24 +198,22 @@ impl Received<'_> {
 
     /// The upload as a whole cannot be read: one body for the quarantine.
     fn unreadable(&self, request: &source::Request<'_>, problem: &Problem) -> Plan {
-        let mut fields = Map::new();
-        let (status, error) = match problem {
-            Problem::MissingBody => (400, "Missing request body"),
-            Problem::InvalidJson => (400, "Invalid JSON request body"),
+        let no = match problem {
+            Problem::MissingBody => No::new(400, "Missing request body"),
+            Problem::InvalidJson => No::new(400, "Invalid JSON request body"),
             Problem::MissingField(field) => {
-                fields.insert("missing_field".to_owned(), json!(field));
-                (400, "Request missing required field")
+                No::new(400, "Request missing required field").with("missing_field", json!(field))
             }
-            Problem::TooMany => (413, "Payload too large"),
+            Problem::TooMany => No::new(413, "Payload too large"),
         };
-        let refused = Refusal { status, error: error.to_owned() };
+        let refused = Refusal { status: no.status, error: no.error.clone() };
         let prepared = vec![request.quarantine(None, "", masked(self.body), refused)];
-        Plan { prepared, refusal: Some((status, error.to_owned(), fields)) }
+        Plan { prepared, refusal: Some(no) }
     }
 
-    fn answer(&self, fates: Vec<Fate>, refused: Option<(u16, String, Map<String, Value>)>) -> Response {
-        if let Some((status, error, fields)) = refused {
-            return refusal(self.endpoint, status, &error, fields);
+    fn answer(&self, fates: Vec<Fate>, refused: Option<No>) -> Response {
+        if let Some(no) = refused {
+            return no.answer(self.endpoint);
         }
         let mut accepted: Vec<InputId> = Vec::new();
         let mut invalid = Vec::new();
@@ -211,7 +221,7 @@ impl Received<'_> {
         for (index, fate) in fates.into_iter().enumerate() {
             match fate {
                 Fate::Accepted(id) | Fate::Drained(id) => accepted.push(id),
-                Fate::Refused { status, error } => return refusal(self.endpoint, status, &error, Map::new()),
+                Fate::Refused { status, error } => return No::new(status, error).answer(self.endpoint),
                 Fate::Quarantined { error, .. } => {
                     invalid.push(index);
                     words = error;
@@ -219,9 +229,8 @@ impl Received<'_> {
             }
         }
         if accepted.is_empty() {
-            let fields =
-                Map::from_iter([("events_with_invalid_fields".to_owned(), json!({ "event": invalid }))]);
-            return refusal(self.endpoint, 400, &words, fields);
+            let no = No::new(400, words).with("events_with_invalid_fields", json!({ "event": invalid }));
+            return no.answer(self.endpoint);
         }
         if self.endpoint.is_identify() {
             return with_inputs("success".into_response(), &accepted);
@@ -235,9 +244,13 @@ impl Received<'_> {
 }
 
 /// An upload of which nothing is taken and nothing kept.
-fn refused(upload: &Upload, known: &Known, status: u16, error: &str, fields: Map<String, Value>) -> Plan {
-    let prepared = upload.calls.iter().map(|_| source::refuse(Some(known), status, error)).collect();
-    Plan { prepared, refusal: Some((status, error.to_owned(), fields)) }
+fn refused(upload: &Upload, known: &Known, no: No) -> Plan {
+    let one = |call: &Result<Call, Unusable>| {
+        let action = call.as_ref().map_or(source::UNKNOWN, |call| call.action(known.mapping()));
+        source::refuse(Some(known), action, no.status, no.error.as_str())
+    };
+    let prepared = upload.calls.iter().map(one).collect();
+    Plan { prepared, refusal: Some(no) }
 }
 
 /// An upload in which some events are wrong: those are kept in quarantine, and the sender is told which, so
@@ -246,9 +259,14 @@ fn unusable(request: &source::Request<'_>, upload: &Upload, known: &Known) -> Pl
     let (mut missing, mut invalid, mut short) = (Fields::new(), Fields::new(), Fields::new());
     let mut prepared = Vec::new();
     for (index, call) in upload.calls.iter().enumerate() {
-        let Err(wrong) = call else {
-            prepared.push(source::refuse(Some(known), 400, "other events of the upload are wrong"));
-            continue;
+        let wrong = match call {
+            Err(wrong) => wrong,
+            Ok(call) => {
+                let action = call.action(known.mapping());
+                let error = "other events of the upload are wrong";
+                prepared.push(source::refuse(Some(known), action, 400, error));
+                continue;
+            }
         };
         for (found, of) in
             [(&mut missing, &wrong.missing), (&mut invalid, &wrong.invalid), (&mut short, &wrong.short)]
@@ -269,39 +287,53 @@ fn unusable(request: &source::Request<'_>, upload: &Upload, known: &Known) -> Pl
         (true, false) => "Invalid field values on some events",
         (true, true) => "Invalid id length for user_id or device_id",
     };
-    let mut fields = Map::new();
+    let mut no = No::new(400, error);
     for (name, of) in [
         ("events_with_missing_fields", missing),
         ("events_with_invalid_fields", invalid),
         ("events_with_invalid_id_lengths", short),
     ] {
         if !of.is_empty() {
-            fields.insert(name.to_owned(), json!(of));
+            no = no.with(name, json!(of));
         }
     }
-    Plan { prepared, refusal: Some((400, error.to_owned(), fields)) }
+    Plan { prepared, refusal: Some(no) }
 }
 
 /// Places of events by field.
 type Fields = BTreeMap<&'static str, Vec<usize>>;
 
-/// What a sender is told that met the limit of an app: the limit counts calls of the whole app, so every
-/// event of this one is named, and how many each device and user has in it.
-fn throttled(upload: &Upload, per_second: u32) -> Map<String, Value> {
-    let mut devices: BTreeMap<&str, u32> = BTreeMap::new();
-    let mut users: BTreeMap<&str, u32> = BTreeMap::new();
-    for call in upload.calls.iter().flatten() {
-        for (found, id) in [(&mut devices, call.device_id()), (&mut users, call.user_id())] {
-            id.into_iter().for_each(|id| *found.entry(id).or_default() += 1);
-        }
+/// How many events of an upload each device and user sends.
+fn senders(upload: &Upload) -> BTreeMap<Who<'_>, u32> {
+    let mut senders = BTreeMap::new();
+    for who in upload.calls.iter().flatten().flat_map(of) {
+        *senders.entry(who).or_default() += 1;
     }
-    let all: Vec<usize> = (0..upload.calls.len()).collect();
-    Map::from_iter([
-        ("eps_threshold".to_owned(), json!(per_second)),
-        ("throttled_devices".to_owned(), json!(devices)),
-        ("throttled_users".to_owned(), json!(users)),
-        ("throttled_events".to_owned(), json!(all)),
-    ])
+    senders
+}
+
+/// The device and the user of an event.
+fn of(call: &Call) -> impl Iterator<Item = Who<'_>> {
+    call.device_id().map(Who::Device).into_iter().chain(call.user_id().map(Who::User))
+}
+
+/// What a sender is told that is too fast: the limit, each device and user above it with its rate, and the
+/// places of their events.
+fn throttled(upload: &Upload, per_second: u32, fast: &BTreeMap<Who<'_>, u32>) -> No {
+    let (mut devices, mut users) = (Map::new(), Map::new());
+    for (who, rate) in fast {
+        match who {
+            Who::Device(id) => devices.insert((*id).to_owned(), json!(rate)),
+            Who::User(id) => users.insert((*id).to_owned(), json!(rate)),
+        };
+    }
+    let is_fast = |call: &Result<Call, Unusable>| call.iter().flat_map(of).any(|who| fast.contains_key(&who));
+    let places = upload.calls.iter().enumerate().filter(|(_, call)| is_fast(call)).map(|(place, _)| place);
+    No::new(429, TOO_FAST)
+        .with("eps_threshold", json!(per_second))
+        .with("throttled_devices", Value::Object(devices))
+        .with("throttled_users", Value::Object(users))
+        .with("throttled_events", json!(places.collect::<Vec<_>>()))
 }
 
 fn text_of(call: &Result<Call, Unusable>) -> String {
@@ -309,30 +341,4 @@ fn text_of(call: &Result<Call, Unusable>) -> String {
         Ok(call) => call.masked(),
         Err(wrong) => wrong.masked.clone(),
     }
-}
-
-/// A refusal: an object for events; for identifications a line that begins with the documented word.
-fn refusal(endpoint: Endpoint, status: u16, error: &str, fields: Map<String, Value>) -> Response {
-    let code = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-    let mut response = if endpoint.is_identify() {
-        let word = match error {
-            text if text.starts_with("Invalid API key") => "invalid_api_key",
-            "Request missing required field" if fields.get("missing_field") == Some(&json!("api_key")) => {
-                "invalid_api_key"
-            }
-            _ if status == 400 => "missing_event",
-            _ => "error",
-        };
-        let details = if fields.is_empty() { String::new() } else { format!(" {}", Value::Object(fields)) };
-        (code, format!("{word}: {error}{details}")).into_response()
-    } else {
-        let mut body =
-            Map::from_iter([("code".to_owned(), json!(status)), ("error".to_owned(), json!(error))]);
-        body.extend(fields);
-        (code, Json(Value::Object(body))).into_response()
-    };
-    if matches!(status, 429 | 503) {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
-    }
-    response
 }

@@ -9,11 +9,11 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use measure::catalogue::BrowserSettings;
+use measure::{catalogue::BrowserSettings, source::SourceKind};
 use serde_json::{Value, json};
 use wire::s2s::elements;
 
-use super::answer::refusal;
+use super::{answer::refusal, source::Known};
 use crate::{edge, http::openapi::Untaken, site::Site};
 
 /// A handshake has fewer bytes than this: it names an app and a browser.
@@ -59,12 +59,12 @@ pub(in crate::http) async fn handshake(
         return refusal(400, "kochava_app_id is missing: send the GUID of the app");
     };
     let catalogue = site.catalogue.current();
-    let Some(app) = catalogue.app_by_guid(guid) else {
+    let Some(sender) = Known::named(&catalogue, SourceKind::Web, guid) else {
         // The browser keeps its queue and asks again.
         return refusal(404, "kochava_app_id is not known here: create the app first, or check its GUID");
     };
     let url = reached_at(&site, &headers);
-    Json(settings(&app.browser, &url, catalogue.version)).into_response()
+    Json(settings(&sender.app.browser, &url, catalogue.version)).into_response()
 }
 
 /// The whole answer. Every URL is given: one left out would lead to the incumbent.

@@ -95,7 +95,7 @@ impl Call<'_> {
         let per_second = self.app.policy.requests_per_second.unwrap_or(default);
         if !self.site.app_limits.admits(self.app.id, per_second) {
             let error = "too many requests for this app: come again after the time in Retry-After";
-            let refused = || Step::Refuse { status: 429, error: error.to_owned() };
+            let refused = || Step::Refuse { of: None, status: 429, error: error.to_owned() };
             return elements.iter().map(|_| Prepared { app: Some(self.app.id), step: refused() }).collect();
         }
         let prepare = |(index, element): (usize, &Result<Element, BadElement>)| match element {

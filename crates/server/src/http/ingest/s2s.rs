@@ -1,6 +1,6 @@
 //! `POST /track/json` and `POST /v1/cpi/identityLink.php` (ingest.md sections 1 to 17).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
@@ -11,22 +11,24 @@ use engine::{Answer, Submission};
 use measure::{
     AppId, Timestamp,
     catalogue::{App, AuthMode, Catalogue},
-    flag::Flag,
-    input::{IdempotencyKey, Input, Quarantined},
-    source::{SourceKind, Via},
+    flag::{Flag, Flags},
+    input::{IdempotencyKey, Input, Payload, Quarantined},
+    source::{IgnoreReason, Ignored, SourceKind, Via},
 };
 use wire::{
     auth::{AuthOutcome, authenticate},
     body::BODY_BYTES_MAX,
     quarantine::masked,
     refusal::Refusal,
-    s2s::{BadElement, Edge, Element, Endpoint, elements, parse},
+    s2s::{BadElement, Edge, Element, Endpoint, Parsed, elements, parse},
 };
 
 use super::{
     Peer,
     answer::{Fate, array, refusal, single},
-    finish, search_ads, text,
+    finish, search_ads,
+    source::{self, Known},
+    text,
 };
 use crate::http::openapi::Untaken;
 use crate::{clock, edge, ledger, site::Site};
@@ -112,8 +114,8 @@ pub(super) struct Prepared {
 }
 
 pub(super) enum Step {
-    /// Nothing is kept.
-    Refuse { status: u16, error: String },
+    /// Nothing is kept; `of` is the source that it came from and what it would have become.
+    Refuse { of: Option<(Via, &'static str)>, status: u16, error: String },
     /// An input; `browser` ones are never told of a conflict.
     Take { submission: Submission, browser: bool },
     /// A body for quarantine; a `drained` one is answered as a success.
@@ -127,8 +129,15 @@ impl Call<'_> {
         elements: &[Result<Element, BadElement>],
         is_array: bool,
     ) -> Vec<Prepared> {
-        if !self.is_admitted(elements) {
-            return elements.iter().map(|element| self.turn_away(element.as_ref().ok())).collect();
+        let of = |element: &Result<Element, BadElement>| self.sender(element.as_ref().ok()?);
+        let senders: Vec<Option<Known>> = elements.iter().map(of).collect();
+        if source::over_limit(self.site, senders.iter().flatten()).is_some() {
+            let error = "too many requests for this app: come again after the time in Retry-After";
+            let turn_away = |(element, sender): (&Result<Element, BadElement>, &Option<Known>)| {
+                let action = element.as_ref().map_or(source::UNKNOWN, |element| self.action(element));
+                source::refuse(sender.as_ref(), action, 429, error)
+            };
+            return elements.iter().zip(&senders).map(turn_away).collect();
         }
         let user_agent = text(self.headers, "user-agent");
         let edge = Edge {
@@ -137,50 +146,57 @@ impl Call<'_> {
             user_agent: user_agent.as_deref(),
             traits_of: &|user_agent| self.site.edge.traits_of(user_agent),
         };
-        let prepare = |(index, element): (usize, &Result<Element, BadElement>)| match element {
-            Ok(element) => self.prepare(&edge, index, element, is_array),
-            Err(bad) => self.quarantine(None, None, bad.masked.clone(), bad.refusal.clone()),
-        };
-        elements.iter().enumerate().map(prepare).collect()
+        let prepare =
+            |(index, (element, sender)): (usize, (&Result<Element, BadElement>, &Option<Known>))| {
+                match element {
+                    Ok(element) => self.prepare(&edge, index, element, sender.as_ref(), is_array),
+                    Err(bad) => self.quarantine(None, None, bad.masked.clone(), bad.refusal.clone()),
+                }
+            };
+        elements.iter().zip(&senders).enumerate().map(prepare).collect()
     }
 
-    fn app_of(&self, element: &Element) -> Option<&Arc<App>> {
-        self.catalogue.app_by_guid(element.app_guid()?)
+    /// What an element would become, as inputs are called.
+    fn action(&self, element: &Element) -> &'static str {
+        match (self.endpoint, element.action()) {
+            (Endpoint::IdentityLink, _) => "identity_link",
+            (Endpoint::TrackJson, action) => source::action(action.unwrap_or_default()),
+        }
     }
 
-    /// Whether the limit of every app of the call lets it pass (DECISIONS 25). The call counts as one, and it
-    /// passes or not as a whole: a sender that is told 429 sends all of it again.
-    fn is_admitted(&self, elements: &[Result<Element, BadElement>]) -> bool {
-        let apps: BTreeMap<AppId, &Arc<App>> = elements
-            .iter()
-            .flatten()
-            .filter_map(|element| self.app_of(element))
-            .map(|app| (app.id, app))
-            .collect();
-        let default = self.site.config.app_requests_per_second();
-        apps.into_values().all(|app| {
-            let per_second = app.policy.requests_per_second.unwrap_or(default);
-            self.site.app_limits.admits(app.id, per_second)
-        })
+    /// Who sent an element: by the app's GUID, or by the key of a source of the way that it came in.
+    fn sender(&self, element: &Element) -> Option<Known> {
+        let kind = if element.is_web_sdk() { SourceKind::Web } else { SourceKind::S2s };
+        Known::named(&self.catalogue, kind, element.app_guid()?)
     }
 
-    fn turn_away(&self, element: Option<&Element>) -> Prepared {
-        let app = element.and_then(|element| self.app_of(element)).map(|app| app.id);
-        let error = "too many requests for this app: come again after the time in Retry-After".to_owned();
-        Prepared { app, step: Step::Refuse { status: 429, error } }
-    }
-
-    fn prepare(&self, edge: &Edge<'_>, index: usize, element: &Element, is_array: bool) -> Prepared {
-        let Some(guid) = element.app_guid() else {
-            let refused = Refusal::bad_request("kochava_app_id is missing: send the GUID of the app");
+    fn prepare(
+        &self,
+        edge: &Edge<'_>,
+        index: usize,
+        element: &Element,
+        sender: Option<&Known>,
+        is_array: bool,
+    ) -> Prepared {
+        let Some(sender) = sender else {
+            let refused = if element.app_guid().is_none() {
+                Refusal::bad_request("kochava_app_id is missing: send the GUID of the app")
+            } else {
+                let error = "kochava_app_id is not known here: create the app first, or check its GUID";
+                Refusal { status: 404, error: error.to_owned() }
+            };
             return self.quarantine(None, Some(element), element.masked(), refused);
         };
-        let Some(app) = self.catalogue.app_by_guid(guid) else {
-            let error =
-                "kochava_app_id is not known here: create the app first, or check its GUID".to_owned();
-            return self.quarantine(None, Some(element), element.masked(), Refusal { status: 404, error });
+        let app = &sender.app;
+        let parsed = if sender.is_enabled() {
+            self.read(edge, app, element).map(|parsed| left_out(parsed, sender))
+        } else if is_browser(app, element) {
+            // What is refused would block the browser's queue until the source is switched on again.
+            Ok(ignored(IgnoreReason::SourceOff, None))
+        } else {
+            return source::refuse(Some(sender), self.action(element), 403, source::SWITCHED_OFF);
         };
-        match self.read(edge, app, element) {
+        match parsed {
             Err(refused) => self.quarantine(Some(app), Some(element), element.masked(), refused),
             Ok(parsed) => {
                 let input = Input {
@@ -193,7 +209,7 @@ impl Call<'_> {
                     body: parsed.body,
                     flags: parsed.flags,
                     payload: parsed.payload,
-                    via: self.via(app, element),
+                    via: sender.via(),
                 };
                 let submission = Submission::Input(Box::new(input), self.catalogue.clone());
                 let step = Step::Take { submission, browser: is_browser(app, element) };
@@ -202,13 +218,7 @@ impl Call<'_> {
         }
     }
 
-    /// Which way it came in: by our own format, or from a browser.
-    fn via(&self, app: &App, element: &Element) -> Via {
-        let kind = if element.is_web_sdk() { SourceKind::Web } else { SourceKind::S2s };
-        Via { kind, source: self.catalogue.source_of(app.id, kind).map(|source| source.id) }
-    }
-
-    fn read(&self, edge: &Edge<'_>, app: &App, element: &Element) -> Result<wire::s2s::Parsed, Refusal> {
+    fn read(&self, edge: &Edge<'_>, app: &App, element: &Element) -> Result<Parsed, Refusal> {
         let auth = self.authenticate(app, element)?;
         let mut parsed = parse(self.endpoint, element, app, edge)?;
         parsed.flags.extend(auth);
@@ -295,6 +305,25 @@ fn is_browser(app: &App, element: &Element) -> bool {
     app.is_web() && element.is_web_sdk()
 }
 
+/// What was parsed, or that the sender's source leaves it out.
+fn left_out(parsed: Parsed, sender: &Known) -> Parsed {
+    match sender.streams().leaves_out(&parsed.payload) {
+        None => parsed,
+        Some(reason) => {
+            let event = match parsed.payload {
+                Payload::Event(event) => Some(event.name),
+                _ => None,
+            };
+            ignored(reason, event)
+        }
+    }
+}
+
+fn ignored(reason: IgnoreReason, event: Option<String>) -> Parsed {
+    let payload = Payload::Ignored(Ignored { reason, event });
+    Parsed { payload, flags: Flags::new(), body: String::new() }
+}
+
 /// Puts what was prepared on record, in one commit, and says what became of each element.
 pub(super) async fn submit(site: &Site, prepared: Vec<Prepared>) -> Vec<Fate> {
     let mut submissions = Vec::new();
@@ -302,10 +331,16 @@ pub(super) async fn submit(site: &Site, prepared: Vec<Prepared>) -> Vec<Fate> {
     for Prepared { app, step } in prepared {
         site.ledger.receive(app);
         let on_answer = match step {
-            Step::Refuse { status, error } => OnAnswer::Refused { status, error },
+            Step::Refuse { of, status, error } => OnAnswer::Refused { of, status, error },
             Step::Take { submission, browser } => {
+                let of = match &submission {
+                    Submission::Input(input, _) if input.payload.has_source() => {
+                        Some((input.via, input.payload.kind()))
+                    }
+                    _ => None,
+                };
                 submissions.push(submission);
-                OnAnswer::Taken { browser }
+                OnAnswer::Taken { of, browser }
             }
             Step::Quarantine { submission, status, error, drained } => {
                 submissions.push(submission);
@@ -318,11 +353,17 @@ pub(super) async fn submit(site: &Site, prepared: Vec<Prepared>) -> Vec<Fate> {
     let mut answers = answers.into_iter();
     let mut fates = Vec::with_capacity(waiting.len());
     for (app, on_answer) in waiting {
+        let of = on_answer.of();
         let (fate, counted) = match on_answer {
-            OnAnswer::Refused { status, error } => (Fate::Refused { status, error }, ledger::Fate::Refused),
+            OnAnswer::Refused { status, error, .. } => {
+                (Fate::Refused { status, error }, ledger::Fate::Refused)
+            }
             on_answer => on_answer.with(answers.next().unwrap_or(Answer::Unavailable)),
         };
         site.ledger.settle(app, counted);
+        if let (ledger::Fate::Refused, Some(app), Some((via, action))) = (counted, app, of) {
+            site.ledger.refused_from(app, via, action);
+        }
         fates.push(fate);
     }
     fates
@@ -330,12 +371,20 @@ pub(super) async fn submit(site: &Site, prepared: Vec<Prepared>) -> Vec<Fate> {
 
 /// What the engine's answer to an element means.
 enum OnAnswer {
-    Refused { status: u16, error: String },
-    Taken { browser: bool },
+    Refused { of: Option<(Via, &'static str)>, status: u16, error: String },
+    Taken { of: Option<(Via, &'static str)>, browser: bool },
     Quarantined { status: u16, error: String, drained: bool },
 }
 
 impl OnAnswer {
+    /// The source that an element came from, and what it is.
+    const fn of(&self) -> Option<(Via, &'static str)> {
+        match self {
+            Self::Refused { of, .. } | Self::Taken { of, .. } => *of,
+            Self::Quarantined { .. } => None,
+        }
+    }
+
     fn with(self, answer: Answer) -> (Fate, ledger::Fate) {
         let refused = |status, error: String| (Fate::Refused { status, error }, ledger::Fate::Refused);
         match (answer, self) {
@@ -346,7 +395,7 @@ impl OnAnswer {
                 (Fate::Quarantined { id, status, error }, ledger::Fate::Kept)
             }
             (Answer::Accepted(id) | Answer::Quarantined(id), _) => (Fate::Accepted(id), ledger::Fate::Kept),
-            (Answer::Repeated(id), _) | (Answer::Conflict(id), Self::Taken { browser: true }) => {
+            (Answer::Repeated(id), _) | (Answer::Conflict(id), Self::Taken { browser: true, .. }) => {
                 (Fate::Accepted(id), ledger::Fate::Repeated)
             }
             (Answer::Conflict(first), _) => {

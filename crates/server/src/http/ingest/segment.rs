@@ -22,7 +22,7 @@ use super::{
     answer::{Fate, with_inputs},
     finish,
     s2s::{Prepared, submit},
-    source::{self, Known},
+    source::{self, Known, receivers},
     text,
 };
 use crate::http::openapi::Untaken;
@@ -30,28 +30,6 @@ use crate::{auth, clock, edge, error::Error, site::Site};
 
 /// Seconds after which a sender that met a limit or a full queue may come again.
 const RETRY_AFTER_SECONDS: &str = "2";
-
-macro_rules! receivers {
-    ($($(#[$doc:meta])* $name:ident, $path:literal, $operation:literal => $form:expr,)*) => {
-        $(
-            $(#[$doc])*
-            #[utoipa::path(
-                post, path = $path, tag = "ingest",
-                request_body = Value,
-                responses((status = 200, description = "on record", body = Value), Untaken),
-                operation_id = $operation,
-            )]
-            pub(in crate::http) async fn $name(
-                State(site): State<Site>,
-                peer: Peer,
-                headers: HeaderMap,
-                request: Request,
-            ) -> Response {
-                receive(site, peer, headers, request, $form, None).await
-            }
-        )*
-    };
-}
 
 receivers! {
     /// `POST /v1/track` and `/v1/t`
@@ -85,7 +63,7 @@ pub(in crate::http) async fn webhook(
     Path(key): Path<String>,
     request: Request,
 ) -> Response {
-    receive(site, peer, headers, request, Form::Webhook, Some(key)).await
+    take(site, peer, headers, request, Form::Webhook, Some(key)).await
 }
 
 /// Answers what a browser asks before it calls: whatever headers its library wants to send.
@@ -100,7 +78,11 @@ pub(in crate::http) async fn preflight(headers: HeaderMap) -> Response {
     response
 }
 
-async fn receive(
+async fn receive(site: Site, peer: Peer, headers: HeaderMap, request: Request, form: Form) -> Response {
+    take(site, peer, headers, request, form, None).await
+}
+
+async fn take(
     site: Site,
     peer: Peer,
     headers: HeaderMap,
@@ -141,7 +123,6 @@ struct Received<'r> {
 impl Received<'_> {
     fn prepare(&self, peer: &Peer, webhook_key: Option<&str>) -> Vec<Prepared> {
         let request = source::Request {
-            site: self.site,
             catalogue: self.site.catalogue.current(),
             received: clock::now(),
             path: if webhook_key.is_some() { "/segment/webhook" } else { self.path },
@@ -169,12 +150,13 @@ impl Received<'_> {
         for key in &keys {
             by_key.entry(key).or_insert_with(|| known(key));
         }
-        if let Some(_limit) = request.over_limit(by_key.values().flatten()) {
-            let turned_away = |key: &&str| {
+        if let Some(_limit) = source::over_limit(self.site, by_key.values().flatten()) {
+            let turned_away = |(key, call): (&&str, &Result<Call, BadElement>)| {
                 let known = by_key.get(*key).and_then(Option::as_ref);
-                source::refuse(known, 429, "too many requests for this app: come again after Retry-After")
+                let error = "too many requests for this app: come again after Retry-After";
+                source::refuse(known, action(call.as_ref().ok(), known), 429, error)
             };
-            return keys.iter().map(turned_away).collect();
+            return keys.iter().zip(&calls).map(turned_away).collect();
         }
         let edge = Edge {
             received: request.received,
@@ -221,7 +203,7 @@ fn one(
         );
     };
     if !known.is_enabled() {
-        return source::refuse(Some(known), 403, "this source is switched off");
+        return source::refuse(Some(known), call.action(known.mapping()), 403, source::SWITCHED_OFF);
     }
     match call.parse(known.mapping(), known.streams(), &known.app, edge) {
         Err(refused) => request.quarantine(Some(known), key, call.masked(), refused),
@@ -230,6 +212,11 @@ fn one(
             request.take(known, key, call.body_hash(), parsed)
         }
     }
+}
+
+/// What a call would have become.
+fn action(call: Option<&Call>, known: Option<&Known>) -> &'static str {
+    call.zip(known).map_or(source::UNKNOWN, |(call, known)| call.action(known.mapping()))
 }
 
 /// `{"success":true}`, with what was not taken of a batch; a refusal when nothing was.

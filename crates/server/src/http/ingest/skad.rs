@@ -77,7 +77,7 @@ impl Call<'_> {
             let per_second = app.policy.requests_per_second.unwrap_or(default);
             if !self.site.app_limits.admits(app.id, per_second) {
                 let error = "too many requests for this app: come again after the time in Retry-After";
-                let step = Step::Refuse { status: 429, error: error.to_owned() };
+                let step = Step::Refuse { of: None, status: 429, error: error.to_owned() };
                 return Prepared { app: Some(app.id), step };
             }
         }

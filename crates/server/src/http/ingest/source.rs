@@ -1,5 +1,5 @@
-//! What the receivers of other platforms' calls share: which source a key means, and how a call becomes
-//! something for the record.
+//! What the receivers of every platform's calls share: which source a key means, whether an app's limit lets
+//! a call pass, and how a call of another platform becomes something for the record.
 
 use std::{
     collections::BTreeMap,
@@ -18,6 +18,47 @@ use wire::{refusal::Refusal, s2s::Parsed};
 use super::s2s::{Prepared, Step};
 use crate::{clock, site::Site};
 
+/// What the senders of a source hear that is switched off.
+pub const SWITCHED_OFF: &str = "this source is switched off";
+
+/// What a call would become that does not say so.
+pub const UNKNOWN: &str = "unknown";
+
+/// What a call of our own format would become, as inputs are called, by its `action`.
+pub fn action(action: &str) -> &'static str {
+    match action {
+        "install" => "install",
+        "event" => "event",
+        "update" => "update",
+        "identityLink" => "identity_link",
+        _ => UNKNOWN,
+    }
+}
+
+/// Receivers that differ in their path and in the last argument of the `receive` of their module.
+macro_rules! receivers {
+    ($($(#[$doc:meta])* $name:ident, $path:literal, $operation:literal => $what:expr,)*) => {
+        $(
+            $(#[$doc])*
+            #[utoipa::path(
+                post, path = $path, tag = "ingest",
+                request_body = Value,
+                responses((status = 200, description = "on record", body = Value), Untaken),
+                operation_id = $operation,
+            )]
+            pub(in crate::http) async fn $name(
+                State(site): State<Site>,
+                peer: Peer,
+                headers: HeaderMap,
+                request: Request,
+            ) -> Response {
+                receive(site, peer, headers, request, $what).await
+            }
+        )*
+    };
+}
+pub(super) use receivers;
+
 static SEGMENT: LazyLock<Mapping> = LazyLock::new(|| Mapping::of(SourceKind::Segment).unwrap_or_default());
 static AMPLITUDE: LazyLock<Mapping> =
     LazyLock::new(|| Mapping::of(SourceKind::Amplitude).unwrap_or_default());
@@ -31,15 +72,20 @@ pub struct Known {
 }
 
 impl Known {
-    /// Whoever a key means: a source of the kind, or an app, for which its first source of the kind stands.
+    /// Whoever a key means: an app, for which its first source of the kind stands, or a source of the kind. No
+    /// key is both.
     pub fn named(catalogue: &Catalogue, kind: SourceKind, key: &str) -> Option<Self> {
-        if let Some(source) = catalogue.source_by_key(key).filter(|source| source.kind == kind) {
-            let app = catalogue.app(source.app)?.clone();
-            return Some(Self { app, source: Some(source.clone()), kind });
+        if let Some(app) = catalogue.app_by_guid(key) {
+            let source = catalogue.source_of(app.id, kind).cloned();
+            return Some(Self { app: app.clone(), source, kind });
         }
-        let app = catalogue.app_by_guid(key)?.clone();
-        let source = catalogue.source_of(app.id, kind).cloned();
-        Some(Self { app, source, kind })
+        let source = catalogue.source_by_key(key).filter(|source| source.kind == kind)?;
+        Some(Self { app: catalogue.app(source.app)?.clone(), source: Some(source.clone()), kind })
+    }
+
+    /// Which way its calls come in.
+    pub fn via(&self) -> Via {
+        Via { kind: self.kind, source: self.source.as_ref().map(|source| source.id) }
     }
 
     /// Whether anything is taken from it.
@@ -70,7 +116,6 @@ impl Known {
 
 /// One request as every call in it sees it.
 pub struct Request<'r> {
-    pub site: &'r Site,
     pub catalogue: Arc<Catalogue>,
     pub received: Timestamp,
     /// The path, for the quarantine.
@@ -78,17 +123,6 @@ pub struct Request<'r> {
 }
 
 impl Request<'_> {
-    /// Whether the limit of every app of the call lets it pass, as a whole (DECISIONS 25); the answer is the
-    /// limit that does not.
-    pub fn over_limit<'k>(&self, known: impl Iterator<Item = &'k Known>) -> Option<u32> {
-        let apps: BTreeMap<AppId, &Arc<App>> = known.map(|known| (known.app.id, &known.app)).collect();
-        let default = self.site.config.app_requests_per_second();
-        apps.into_values().find_map(|app| {
-            let per_second = app.policy.requests_per_second.unwrap_or(default);
-            (!self.site.app_limits.admits(app.id, per_second)).then_some(per_second)
-        })
-    }
-
     /// An input of a known sender. What repeats an earlier one by its key counts once, whatever else a retry
     /// changed in it: both platforms document it so.
     pub fn take(
@@ -108,7 +142,7 @@ impl Request<'_> {
             body: parsed.body,
             flags: parsed.flags,
             payload: parsed.payload,
-            via: Via { kind: known.kind, source: known.source.as_ref().map(|source| source.id) },
+            via: known.via(),
         };
         let submission = Submission::Input(Box::new(input), self.catalogue.clone());
         Prepared { app: Some(known.app.id), step: Step::Take { submission, browser: true } }
@@ -134,7 +168,24 @@ impl Request<'_> {
     }
 }
 
-/// A call of which nothing is kept.
-pub fn refuse(known: Option<&Known>, status: u16, error: impl Into<String>) -> Prepared {
-    Prepared { app: known.map(|known| known.app.id), step: Step::Refuse { status, error: error.into() } }
+/// The limit that does not let a call pass: that of every app of it has to, and it passes as a whole
+/// (DECISIONS 25), because a sender that is told 429 sends all of it again.
+pub fn over_limit<'k>(site: &Site, known: impl Iterator<Item = &'k Known>) -> Option<u32> {
+    let apps: BTreeMap<AppId, &Arc<App>> = known.map(|known| (known.app.id, &known.app)).collect();
+    let default = site.config.app_requests_per_second();
+    apps.into_values().find_map(|app| {
+        let per_second = app.policy.requests_per_second.unwrap_or(default);
+        (!site.app_limits.admits(app.id, per_second)).then_some(per_second)
+    })
+}
+
+/// A call of which nothing is kept; `action` is what it would have become.
+pub fn refuse(
+    known: Option<&Known>,
+    action: &'static str,
+    status: u16,
+    error: impl Into<String>,
+) -> Prepared {
+    let of = known.map(|known| (known.via(), action));
+    Prepared { app: known.map(|known| known.app.id), step: Step::Refuse { of, status, error: error.into() } }
 }

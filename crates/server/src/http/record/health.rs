@@ -15,9 +15,13 @@ use measure::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::{Store, StoreError};
+use wire::{amplitude, s2s, segment};
 
 use super::{
-    super::asked::{Path, Query},
+    super::{
+        asked::{Path, Query},
+        ingest::{Known, UNKNOWN, action},
+    },
     explain::find,
     inputs::app,
     iso,
@@ -76,9 +80,17 @@ pub(in crate::http) async fn of_app(
     let now = clock::now();
     let from = Timestamp(now.millis() - hours * HOUR_MS);
     let device = asked.device.clone();
-    let material = site.ask(move |store| gather(store, app, from, now, device.as_deref())).await?;
+    let mut material = site.ask(move |store| gather(store, app, from, now, device.as_deref())).await?;
+    let catalogue = site.catalogue.current();
+    for body in &material.quarantined {
+        let (via, action) = sender(&catalogue, body);
+        material.health.quarantined(via, action, body.received);
+    }
+    for (via, action, calls) in site.ledger.refusals(app) {
+        material.health.refused(via, action, calls);
+    }
     let counts = site.ledger.counts(Some(app));
-    Ok(Json(shown(&site.catalogue.current(), &material, counts, now, asked.device.as_deref())))
+    Ok(Json(shown(&catalogue, &material, counts, now, asked.device.as_deref())))
 }
 
 fn gather(
@@ -143,10 +155,8 @@ fn shown(
 ) -> Value {
     let hours = hours_between(material.from, now);
     let name = |via: Via| source_name(catalogue, via);
-    let mut quarantined: BTreeMap<SourceKind, usize> = BTreeMap::new();
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for body in &material.quarantined {
-        *quarantined.entry(kind_of_path(&body.path)).or_default() += 1;
         *reasons.entry(&body.reason).or_default() += 1;
     }
     let rows: Vec<Value> = material
@@ -167,13 +177,11 @@ fn shown(
     if verdicts.is_empty() {
         verdicts.push("everything that was received can be used".to_owned());
     }
-    let by_kind: Map<String, Value> =
-        quarantined.iter().map(|(kind, count)| (kind.name().to_owned(), json!(count))).collect();
     json!({
         "from": iso(material.from), "to": iso(now), "complete": material.complete,
         "verdicts": verdicts,
         "sources": rows,
-        "quarantined": { "count": material.quarantined.len(), "by_source": by_kind, "reasons": reasons },
+        "quarantined": { "count": material.quarantined.len(), "reasons": reasons },
         "refused_since_start": counts.refused,
         "last_payloads": payloads(catalogue, material),
         "device": material.device.as_ref().map(|found| integration(device.unwrap_or_default(), found.as_ref())),
@@ -192,10 +200,15 @@ fn row_shown(name: &str, via: Via, action: &str, row: &Row, hours: f64) -> Value
         .collect();
     #[expect(clippy::cast_precision_loss, reason = "at most the facts of one answer")]
     let per_hour = (row.accepted as f64 / hours * 100.0).round() / 100.0;
+    let mut never_joined = share(row.unjoined);
+    if let Some(fields) = never_joined.as_object_mut() {
+        fields.insert("ids".to_owned(), json!(row.strangers()));
+    }
     json!({
         "source": name, "source_id": via.source, "kind": via.kind.name(), "action": action,
-        "last_seen": iso(row.last_seen), "accepted": row.accepted, "per_hour": per_hour,
-        "missing": missing, "clocks_ahead": share(row.clocks_off), "never_joined": share(row.unjoined),
+        "last_seen": row.last_seen.map(iso), "accepted": row.accepted, "per_hour": per_hour,
+        "quarantined": row.quarantined, "refused": row.refused,
+        "missing": missing, "clocks_off": share(row.clocks_off), "never_joined": never_joined,
     })
 }
 
@@ -209,16 +222,30 @@ fn source_name(catalogue: &Catalogue, via: Via) -> String {
     source.map_or_else(|| via.kind.name().to_owned(), |source| source.name.clone())
 }
 
-/// Which platform calls a path.
-fn kind_of_path(path: &str) -> SourceKind {
-    match path {
-        "/2/httpapi" | "/batch" | "/identify" | "/groupidentify" => SourceKind::Amplitude,
-        _ if path.starts_with("/segment/") => SourceKind::Segment,
-        _ if path.starts_with("/v1/") && !path.starts_with("/v1/cpi/") && !path.starts_with("/v1/skad/") => {
-            SourceKind::Segment
+/// Which source a body came from that could not be used, and what it would have become, as far as it can be told
+/// from what is kept of it.
+fn sender(catalogue: &Catalogue, body: &Quarantined) -> (Via, &'static str) {
+    let json: Value = serde_json::from_str(&body.body).unwrap_or_default();
+    let text = |key: &str| json[key].as_str().unwrap_or_default();
+    let (kind, action) = match body.path.as_str() {
+        "/2/httpapi" | "/batch" if text("event_type").is_empty() => (SourceKind::Amplitude, UNKNOWN),
+        "/2/httpapi" | "/batch" => (SourceKind::Amplitude, "event"),
+        "/identify" | "/groupidentify" => (SourceKind::Amplitude, "identity_link"),
+        "/v1/cpi/identityLink.php" => (kind_of(text("sdk_version")), "identity_link"),
+        path if path.starts_with("/v1/skad/") => (SourceKind::S2s, UNKNOWN),
+        path if path.starts_with("/v1/") || path.starts_with("/segment/") => {
+            let named = segment::Kind::named(text("type")).or_else(|| segment::Kind::of_path(path));
+            (SourceKind::Segment, named.map_or(UNKNOWN, segment::Kind::action))
         }
-        _ => SourceKind::S2s,
-    }
+        _ => (kind_of(text("sdk_version")), action(text("action"))),
+    };
+    let via = Known::named(catalogue, kind, &body.app_guid).map(|known| known.via());
+    (via.unwrap_or(Via { kind, source: None }), action)
+}
+
+/// How a call of our own format came in, by the version of its SDK.
+fn kind_of(sdk_version: &str) -> SourceKind {
+    if s2s::is_web_sdk(sdk_version) { SourceKind::Web } else { SourceKind::S2s }
 }
 
 /// The newest payloads, taken and not taken, with what became of each.
@@ -229,22 +256,20 @@ fn payloads(catalogue: &Catalogue, material: &Material) -> Vec<Value> {
             Payload::Engagement(engagement) => &engagement.query,
             _ => &input.body,
         };
-        let source = match &input.payload {
-            Payload::Engagement(_) | Payload::Aggregate(_) => Value::Null,
-            _ => source_name(catalogue, input.via).into(),
-        };
+        let source = input.payload.has_source().then(|| source_name(catalogue, input.via));
         let row = json!({
             "input_id": input.id.to_string(), "received": iso(input.received), "source": source,
             "action": input.payload.kind(), "became": became(fact),
             "flags": input.flags.iter().map(|flag| flag.name()).collect::<Vec<_>>(),
-            "body": wire::quarantine::masked(body.as_bytes()),
+            "body": masked(input.via.kind, body),
         });
         (input.received, row)
     });
     let refused = material.quarantined.iter().take(PAYLOADS).map(|body| {
+        let (via, action) = sender(catalogue, body);
         let row = json!({
             "input_id": body.id.to_string(), "received": iso(body.received),
-            "source": kind_of_path(&body.path).name(), "action": null, "became": "quarantined",
+            "source": source_name(catalogue, via), "action": action, "became": "quarantined",
             "reason": body.reason, "body": body.body,
         });
         (body.received, row)
@@ -252,6 +277,15 @@ fn payloads(catalogue: &Catalogue, material: &Material) -> Vec<Value> {
     let mut rows: Vec<(Timestamp, Value)> = taken.chain(refused).collect();
     rows.sort_by_key(|(received, _)| std::cmp::Reverse(*received));
     rows.into_iter().take(PAYLOADS).map(|(_, row)| row).collect()
+}
+
+/// A body as its platform's quarantine shows it.
+fn masked(kind: SourceKind, body: &str) -> String {
+    match kind {
+        SourceKind::Segment => segment::masked_text(body),
+        SourceKind::Amplitude => amplitude::masked_text(body),
+        SourceKind::S2s | SourceKind::Web => wire::quarantine::masked(body.as_bytes()),
+    }
 }
 
 /// What became of an input, in a word.
@@ -282,14 +316,16 @@ fn integration(device: &str, found: Option<&(InstallRecord, Vec<Fact>)>) -> Valu
     };
     let is_event = |outcome: &&Outcome| matches!(outcome, Outcome::EventLinked { .. });
     let linked = facts.iter().flat_map(|fact| &fact.outcomes).filter(is_event).count();
-    let missing = incomplete(&record.install.origin, &record.flags, linked);
+    let missing = incomplete(&record.install.origin, &record.flags);
     let verdict = if missing.is_empty() {
         "integration complete".to_owned()
     } else {
         format!("integration not complete: {} missing", missing.len())
     };
+    let next =
+        (linked == 0).then_some("send an event from the same device: none has joined this install yet");
     json!({
         "device": device, "complete": missing.is_empty(), "verdict": verdict, "missing": missing,
-        "install_id": record.id.to_string(), "events_linked": linked,
+        "install_id": record.id.to_string(), "events_linked": linked, "next": next,
     })
 }
