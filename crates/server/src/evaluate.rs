@@ -24,11 +24,11 @@ use self::{score::Score, town::Town};
 #[derive(Debug, Args)]
 pub struct EvaluateOptions {
     /// People in the town
-    #[arg(long, value_name = "N", default_value_t = 4_000, env = "SEXTANT_EVALUATE_PEOPLE",
-          value_parser = clap::value_parser!(u64).range(200..=50_000))]
+    #[arg(long, value_name = "N", default_value_t = 20_000, env = "SEXTANT_EVALUATE_PEOPLE",
+          value_parser = clap::value_parser!(u64).range(1_000..=50_000))]
     people: u64,
     /// Clicks that the fraudulent network makes up for each person
-    #[arg(long, value_name = "N", default_value_t = 40, env = "SEXTANT_EVALUATE_FLOOD",
+    #[arg(long, value_name = "N", default_value_t = 10, env = "SEXTANT_EVALUATE_FLOOD",
           value_parser = clap::value_parser!(u32).range(1..=500))]
     flood: u32,
     /// The same seed gives the same town

@@ -32,15 +32,16 @@ const DAYS: i64 = 21;
 const INSTALL_DAYS: i64 = 7;
 
 /// Of a hundred people, those who install at all.
-const INSTALLS: u32 = 50;
+const INSTALLS: u32 = 12;
 /// Of a hundred installs, those that no ad caused.
 const ORGANIC: u32 = 45;
 /// Of a hundred installs of iPhones that an ad caused, those by an ad in the App Store.
 const SEARCH_ADS: u32 = 10;
 /// Of a hundred installs that an ad caused, those of people who saw it and did not click.
 const VIEWED: u32 = 12;
-/// Clicks on other ads, per hundred people, that lead to nothing.
-const IDLE_CLICKS: u32 = 60;
+/// Clicks that lead to nothing, per hundred people, whether or not they install for another reason: four of five
+/// honest clicks, which is few. With more of them every class gets worse in the same order.
+const IDLE_CLICKS: u32 = 25;
 /// Of a hundred calls of networks and backends, those that come twice.
 const TWICE: u32 = 3;
 /// Of a hundred clicks, those told up to eight minutes late, and as many up to an hour.

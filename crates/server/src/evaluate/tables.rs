@@ -7,10 +7,10 @@ use simulate::city::{FLOODER, INJECTOR, NETWORKS, Trace};
 use super::{DEFAULTS, EvaluateOptions, score::Score, town::Town};
 
 /// A table in Markdown: a line of names, then rows.
-fn table(names: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+fn table<const N: usize>(names: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let mut text = line(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
-    text.push_str(&line(&vec!["---".to_owned(); names.len()]));
+    let mut text = line(&names.map(ToOwned::to_owned));
+    text.push_str(&line(&["---"; N].map(ToOwned::to_owned)));
     text.extend(rows.into_iter().map(|row| line(&row)));
     text
 }
@@ -54,12 +54,20 @@ pub fn print(
 }
 
 fn classes(score: &Score) -> String {
-    let names =
-        ["class", "installs", "precision", "right network", "wrong network", "was organic", "ambiguous"];
+    let names = [
+        "class",
+        "installs",
+        "precision",
+        "right network",
+        "wrong network",
+        "was organic",
+        "another person's click",
+        "ambiguous",
+    ];
     table(
-        &names,
+        names,
         score.classes.iter().map(|(name, class)| {
-            vec![
+            [
                 (*name).to_owned(),
                 class.credited.to_string(),
                 share(class.right, class.credited),
@@ -75,11 +83,11 @@ fn classes(score: &Score) -> String {
 
 fn traces(score: &Score) -> String {
     table(
-        &["what there is to go by", "installs", "recall"],
+        ["what there is to go by", "installs", "recall"],
         Trace::ALL.into_iter().filter_map(|trace| {
             let traced = score.traces.get(&trace)?;
             let installs = traced.installs.to_string();
-            Some(vec![trace.name().to_owned(), installs, share(traced.found, traced.installs)])
+            Some([trace.name().to_owned(), installs, share(traced.found, traced.installs)])
         }),
     )
 }
@@ -87,10 +95,10 @@ fn traces(score: &Score) -> String {
 fn modeled(modes: &[(&str, Score)]) -> String {
     let names = ["setting", "modeled", "precision", "right network", "recall of guesses", "ambiguous"];
     table(
-        &names,
+        names,
         modes.iter().map(|(name, score)| {
             let (class, guesses) = (score.class("modeled"), score.guesses());
-            vec![
+            [
                 format!("`{name}`"),
                 class.credited.to_string(),
                 share(class.right, class.credited),
@@ -114,11 +122,11 @@ fn spoils(rules: &[(&str, Score)]) -> String {
         "earned by honest networks",
     ];
     table(
-        &names,
+        names,
         rules.iter().map(|(name, score)| {
             let all = score.all_spoils();
             let of = |network| score.spoils.get(&network).map_or(0, super::score::Spoils::all).to_string();
-            vec![
+            [
                 format!("`{name}`"),
                 all.all().to_string(),
                 of(FLOODER),

@@ -15,7 +15,7 @@ fn variation<'v>(all: &'v [Variation], name: &str) -> &'v Variation {
 
 #[test]
 fn a_certain_match_is_never_another_persons_and_nothing_is_counted_twice() {
-    let town = Town::draw(3, 600, 0).unwrap();
+    let town = Town::draw(3, 2_400, 0).unwrap();
     let score = scored(&town, &MODES[0]);
     for class in ["device_id", "referrer", "asa"] {
         let class = score.class(class);
@@ -33,7 +33,7 @@ fn a_certain_match_is_never_another_persons_and_nothing_is_counted_twice() {
 
 #[test]
 fn refusing_what_is_ambiguous_leaves_nothing_ambiguous() {
-    let town = Town::draw(3, 1_200, 0).unwrap();
+    let town = Town::draw(3, 3_000, 0).unwrap();
     let all = scored(&town, &MODES[0]);
     let refused = scored(&town, variation(&MODES, "attribution.refuse_ambiguous = true"));
     assert!(all.class("modeled").ambiguous > 0, "the town has neighbours");
@@ -43,7 +43,7 @@ fn refusing_what_is_ambiguous_leaves_nothing_ambiguous() {
 
 #[test]
 fn without_modeled_matching_nothing_is_guessed() {
-    let town = Town::draw(3, 600, 0).unwrap();
+    let town = Town::draw(3, 2_400, 0).unwrap();
     let score = scored(&town, variation(&MODES, "no modeled matching"));
     assert_eq!(score.class("modeled").credited, 0);
     assert_eq!(score.guesses().found, 0);
@@ -51,7 +51,7 @@ fn without_modeled_matching_nothing_is_guessed() {
 
 #[test]
 fn a_minimum_time_to_install_takes_from_the_injector() {
-    let town = Town::draw(3, 1_200, 4).unwrap();
+    let town = Town::draw(3, 2_000, 1).unwrap();
     let none = scored(&town, &RULES[0]);
     let rule = scored(&town, variation(&RULES, "minimum_time_to_install, 45 s"));
     let gained = |score: &Score| score.spoils.get(&INJECTOR).map_or(0, super::score::Spoils::all);

@@ -27,7 +27,7 @@ fn the_same_plan_gives_the_same_town() {
 
 #[test]
 fn every_cause_is_a_call_of_an_honest_network_before_the_install() {
-    let city = drawn(1, 2_000);
+    let city = drawn(1, 8_000);
     let first: BTreeMap<u64, &Call> =
         city.calls.iter().filter(|call| !call.again).map(|call| (call.mark, call)).collect();
     let mut traces = BTreeSet::new();
@@ -50,7 +50,7 @@ fn every_cause_is_a_call_of_an_honest_network_before_the_install() {
 
 #[test]
 fn an_identifier_is_on_the_link_only_where_the_trace_says_so() {
-    let city = drawn(2, 2_000);
+    let city = drawn(2, 8_000);
     let installs: BTreeMap<u64, &str> = city
         .calls
         .iter()
@@ -89,7 +89,7 @@ fn only_ranges_that_nobody_has_occur() {
 
 #[test]
 fn calls_come_in_order_and_some_twice_and_some_late() {
-    let city = drawn(4, 1_000);
+    let city = drawn(4, 4_000);
     assert!(city.calls.is_sorted_by_key(|call| call.received));
     assert!(city.calls.iter().any(|call| call.again));
     let late = city.calls.iter().filter(|call| {
@@ -101,7 +101,7 @@ fn calls_come_in_order_and_some_twice_and_some_late() {
 
 #[test]
 fn addresses_are_shared_and_change() {
-    let city = drawn(5, 3_000);
+    let city = drawn(5, 12_000);
     let mut people: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for call in &city.calls {
         if let What::Install(body) = &call.what {
