@@ -9,3 +9,4 @@ mod explain;
 mod influencers;
 mod settings;
 mod time;
+mod what_if;

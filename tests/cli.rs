@@ -28,7 +28,7 @@ fn complaint(arguments: &[&str], environment: &[(&str, &str)]) -> String {
 #[test]
 fn help_lists_the_commands() {
     let text = printed(&["--help"], &[]);
-    for command in ["serve", "config", "demo", "simulate"] {
+    for command in ["serve", "config", "demo", "simulate", "what-if"] {
         assert!(text.contains(command), "{command} is missing in: {text}");
     }
 }

@@ -44,6 +44,9 @@ async fn paths(app: &App) -> Vec<(Method, String)> {
         (get.clone(), "/api/installs/ins_01a1fd22e42e7e22b9035db32300a7a3/explain".to_owned()),
         (get.clone(), format!("/api/apps/{id}/devices/SX-1/explain")),
         (get.clone(), "/api/events/in_01a1fd22e42e7e22b9035db32300a7a3/explain".to_owned()),
+        (Method::POST, format!("/api/apps/{id}/what-if")),
+        (get.clone(), format!("/api/apps/{id}/what-if/wif_1")),
+        (Method::DELETE, format!("/api/apps/{id}/what-if/wif_1")),
         (get, format!("/v1/apps/{}/attribution/SX-1", app.guid)),
     ]
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use measure::{
     AppId, Timestamp, TouchId, TrackerId,
-    attribution::Decision,
+    attribution::{Candidate, Decision},
     catalogue::Catalogue,
     engagement::{Engagement, Touch},
     fraud::{Figures, Finding, HourFigures, Rules, judge_engagement, wants_figures},
@@ -75,6 +75,11 @@ impl Count {
         let figures = self.apps.entry(app).or_default();
         self.closed |= figures.advance(now);
         figures
+    }
+
+    /// Counts an install that was decided before anybody counted here.
+    pub(crate) fn adopt(&mut self, app: AppId, received: Timestamp, candidates: &[Candidate]) {
+        self.of(app, received).count_install(candidates);
     }
 
     /// What a commit that ends with fact `last` has to write, if anything.

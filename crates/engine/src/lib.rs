@@ -11,6 +11,7 @@ mod claim;
 mod engagement;
 mod event;
 mod fraud;
+mod history;
 mod install;
 mod link;
 mod machine;
@@ -22,6 +23,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod view;
+mod what_if;
 
 use std::{
     sync::{
@@ -44,6 +46,9 @@ use tokio::sync::{
 
 pub use machine::Machine;
 pub use replay::replay;
+pub use what_if::{
+    Alteration, Altered, CHANGES_MAX, Count, Plan, Progress, Report, Side, WhatIfError, earliest, what_if,
+};
 
 /// Batches that may be written and wait for the sync of an earlier one.
 const BATCHES_WRITTEN_MAX: usize = 2;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use measure::{
     AppId, Timestamp,
-    attribution::{horizon, match_keys},
+    attribution::{Candidate, horizon, match_keys},
     catalogue::Catalogue,
     flag::Flag,
     identifier::{DigestLength, JoinKey, forms},
@@ -93,6 +93,13 @@ impl Machine {
         self.fail(error);
         let answers = sizes.map(|size| vec![Answer::Unavailable; size]).collect();
         Done { answers, created_deliveries: false }
+    }
+
+    /// Takes the install of an input for decided, with the candidates of its first decision: what a what-if finds on
+    /// record from before its time.
+    pub(crate) fn adopt(&mut self, input: &Input, candidates: &[Candidate]) {
+        self.memory.recent_installs.push_back((input.received, input.app, input.id.into()));
+        self.memory.count.adopt(input.app, input.received, candidates);
     }
 
     /// Whether the store takes no more writes: nothing is to be had from this machine any more.

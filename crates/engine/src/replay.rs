@@ -1,19 +1,14 @@
 //! The record, decided once more.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use measure::catalogue::Catalogue;
 use store::{Store, StoreError};
 
-use crate::{Machine, Submission};
+use crate::{Machine, Submission, history::Versions};
 
 /// Facts read and decided in one step.
 const STEP_FACTS: usize = 1_000;
-/// Catalogue versions kept at hand.
-const VERSIONS_MAX: usize = 64;
 
 /// Decides every input on record in `from` again, in the order of the record and under the catalogue
 /// versions that it names, into the empty store `into`. The decisions come out the same, byte for byte.
@@ -23,11 +18,8 @@ const VERSIONS_MAX: usize = 64;
 pub fn replay(from: &dyn Store, into: &Arc<dyn Store>) -> Result<(), StoreError> {
     let changes = from.changes()?;
     into.record(&changes)?;
-    let mut changes = changes.into_iter().peekable();
-    let mut newest = Arc::new(Catalogue::default());
-    let mut machine = Machine::open(into.clone(), newest.clone())?;
-    // Inputs resolved under neighbouring versions may have been committed the other way round.
-    let mut versions = BTreeMap::from([(0, newest.clone())]);
+    let mut versions = Versions::new(Catalogue::default(), changes);
+    let mut machine = Machine::open(into.clone(), versions.at(0))?;
     let mut done = HashSet::new();
     let mut next = 1;
     loop {
@@ -39,17 +31,7 @@ pub fn replay(from: &dyn Store, into: &Arc<dyn Store>) -> Result<(), StoreError>
             if !done.insert(fact.input.id) {
                 continue;
             }
-            while changes.peek().is_some_and(|change| change.version <= fact.input.catalogue) {
-                if let Some(change) = changes.next() {
-                    Arc::make_mut(&mut newest).apply(change);
-                    versions.insert(newest.version, newest.clone());
-                }
-                if versions.len() > VERSIONS_MAX {
-                    versions.pop_first();
-                }
-            }
-            let version = versions.range(..=fact.input.catalogue).next_back();
-            let catalogue = version.map_or_else(|| newest.clone(), |(_, catalogue)| catalogue.clone());
+            let catalogue = versions.at(fact.input.catalogue);
             let submission = Submission::Input(Box::new(fact.input), catalogue);
             machine.process(vec![vec![submission]]);
             while machine.index_some_digests() {}

@@ -5,7 +5,7 @@ mod claims;
 mod fraud;
 mod reengagement;
 mod sync;
-mod world;
+pub(crate) mod world;
 
 use std::sync::Arc;
 

@@ -28,7 +28,7 @@ pub use decide::{Question, decide};
 pub use event::{
     Attributed, EventAction, EventDecision, EventQuestion, Unattributed, decide_event, stand_in,
 };
-pub use explain::explain;
+pub use explain::{explain, gain, loss};
 pub use explain_event::explain_event;
 pub use keys::{arrival_keys, horizon, match_keys};
 pub use misses::{Miss, Missed, nearest, unseen};
@@ -178,7 +178,7 @@ impl fmt::Display for LosingReason {
 }
 
 /// An engagement that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Candidate {
     /// The click or impression; `None` for Apple's word, which has none of ours.
     pub touch: Option<TouchId>,

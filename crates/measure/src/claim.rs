@@ -45,7 +45,7 @@ pub struct Claim {
 }
 
 /// What decisions need to know of a touch that is a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ClaimTerms {
     /// See [`Claim::lookback`].
     pub lookback: Option<Window>,

@@ -164,7 +164,7 @@ pub enum MatchKey {
 /// An engagement as it waits for an install, or a network's claim of one: what a decision needs and no
 /// more. Everything else is read from its fact. Tracker, campaign and segment are missing only where a
 /// claim names no tracker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Touch {
     /// Its identifier.
     pub id: TouchId,

@@ -171,7 +171,7 @@ impl Verdict {
 }
 
 /// What one rule saw in one engagement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Finding {
     /// The rule.
     pub rule: Rule,

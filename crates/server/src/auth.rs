@@ -24,6 +24,9 @@ pub fn hash(key: &str) -> [u8; 32] {
 
 /// What a request is about, by its path. What is not named here counts as [`Area::Analytics`].
 fn area(path: &str) -> Area {
+    if path.starts_with("/api/apps/") && path.contains("/devices/") {
+        return Area::Conversions;
+    }
     let mut parts = path.trim_start_matches('/').split('/');
     let mut part = || parts.next().unwrap_or_default();
     match (part(), part(), part()) {
@@ -35,7 +38,7 @@ fn area(path: &str) -> Area {
         ("accounts", ..) => Area::Privacy,
         ("apps" | "networks" | "fraud", ..) | ("api", "blocklist", _) => Area::Setup,
         ("api", "apps", _) if is_of_sources(path) => Area::Setup,
-        ("v1", "apps", _) | ("api", "inputs" | "installs", _) => Area::Conversions,
+        ("v1", "apps", _) | ("api", "inputs" | "installs" | "events", _) => Area::Conversions,
         ("api", "apps", _) if matches!(part(), "claims" | "influencers") => Area::Conversions,
         _ => Area::Analytics,
     }
@@ -171,6 +174,10 @@ mod tests {
             ("/api/inputs/in_1", Area::Conversions),
             ("/api/apps/1/claims", Area::Conversions),
             ("/api/apps/1/influencers", Area::Conversions),
+            ("/api/installs/ins_1/explain", Area::Conversions),
+            ("/api/apps/1/devices/SX-1/explain", Area::Conversions),
+            ("/api/events/in_1/explain", Area::Conversions),
+            ("/api/apps/1/what-if", Area::Analytics),
             ("/api/ledger", Area::Analytics),
             ("/api/apps/1/skad", Area::Analytics),
             ("/api/something-new", Area::Analytics),

@@ -22,6 +22,7 @@ mod tests;
 mod tiers;
 mod trackers;
 mod triggers;
+pub mod what_if;
 
 use std::sync::Arc;
 
@@ -194,6 +195,8 @@ fn record() -> OpenApiRouter<Site> {
         .routes(routes!(record::health::of_app))
         .routes(routes!(record::influencers::list))
         .routes(routes!(ingest::claims::claims))
+        .routes(routes!(what_if::ask))
+        .routes(routes!(what_if::get, what_if::stop))
 }
 
 /// Who works with the account, and what they changed.

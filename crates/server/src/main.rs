@@ -17,6 +17,7 @@ mod signing;
 mod site;
 mod telemetry;
 mod vault;
+mod what_if;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
@@ -25,6 +26,7 @@ use clap::{Args, Parser, Subcommand};
 use config::{Cli, LogFormat};
 use demo::{DemoOptions, SimulateOptions};
 use evaluate::EvaluateOptions;
+use what_if::command::WhatIfOptions;
 
 /// Batches allocate on one thread and free on others, which the system's allocator is slow at.
 #[global_allocator]
@@ -48,6 +50,8 @@ enum Command {
     Demo(DemoOptions),
     /// Sends simulated traffic to a running server and compares what it made of it with the truth.
     Simulate(SimulateOptions),
+    /// Says how installs would have been attributed under other settings.
+    WhatIf(WhatIfOptions),
     /// Says how right attribution is, on simulated towns whose truth is known.
     Evaluate(EvaluateOptions),
 }
@@ -100,6 +104,7 @@ fn main() -> ExitCode {
         Command::Config(options) => print_config(options),
         Command::Demo(options) => run(demo::demo(options)),
         Command::Simulate(options) => run(demo::simulate(options)),
+        Command::WhatIf(options) => run(what_if::command::what_if(options)),
         Command::Evaluate(options) => evaluate::evaluate(&options),
     };
     match outcome {

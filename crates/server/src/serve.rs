@@ -128,6 +128,7 @@ pub async fn serve_until(
         ledger: Arc::new(Ledger::new(store.tally()?)),
         app_limits: Arc::default(),
         paces: http::Paces::default(),
+        what_ifs: Arc::default(),
         skad_keys: Arc::new(TrustedKeys::apple()?),
         adservices: adservices(&config)?,
         engine,

@@ -13,6 +13,7 @@ use crate::{
     http::{AppLimits, Paces, Replays},
     ledger::Ledger,
     vault::Vault,
+    what_if::WhatIfs,
 };
 
 /// The running program as handlers see it: one pointer, cloned several times per request.
@@ -59,6 +60,8 @@ pub struct Parts {
     pub app_limits: Arc<AppLimits>,
     /// Events per second of each device and user.
     pub paces: Paces,
+    /// What-ifs under way, and the results of the last ones.
+    pub what_ifs: Arc<WhatIfs>,
     /// Where the public side listens.
     pub listening: SocketAddr,
 }

@@ -36,6 +36,7 @@ macro_rules! store_conformance {
             facts_are_paged_in_both_directions,
             released_inputs_name_the_fact_that_released_them,
             every_revision_of_a_decision_is_kept,
+            installs_are_paged_with_their_decisions,
             a_timeline_lists_facts_in_order,
             aggregates_are_paged_by_app_and_counted_for_ever,
             counts_add_up,

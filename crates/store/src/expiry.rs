@@ -19,7 +19,7 @@ pub const HELD_MS: i64 = 48 * HOUR_MS;
 pub const ARRIVAL_RETENTION_MS: i64 = TOUCH_RETENTION_MS;
 
 /// The horizon before the first commit: nothing is too old yet.
-pub(crate) const BEFORE_ALL: Timestamp = Timestamp(i64::MIN);
+pub const BEFORE_ALL: Timestamp = Timestamp(i64::MIN);
 
 /// How far a commit must lie before the horizon to show that the clock had been ahead: longer than any
 /// input is under way, and longer than everything but quarantine and facts is kept.
@@ -28,18 +28,21 @@ pub const CLOCK_AHEAD_MS: i64 = TOUCH_RETENTION_MS;
 /// The horizon after a commit of `now`. A machine whose clock jumped years ahead would otherwise see all
 /// that is received after its repair as too old, for years: so the horizon goes back with the clock. The
 /// epoch is the time of a batch that holds no input, and of a machine without a clock: it changes nothing.
-pub(crate) fn advance(horizon: Timestamp, now: Timestamp) -> Timestamp {
+#[must_use]
+pub fn advance(horizon: Timestamp, now: Timestamp) -> Timestamp {
     let ahead = horizon != BEFORE_ALL && horizon.since(now) > CLOCK_AHEAD_MS;
     if now > Timestamp(0) && ahead { now } else { horizon.max(now) }
 }
 
 /// The oldest engagement time that counts for an ask of engagements up to `until`.
-pub(crate) fn oldest_touch(horizon: Timestamp, until: Timestamp) -> Timestamp {
+#[must_use]
+pub fn oldest_touch(horizon: Timestamp, until: Timestamp) -> Timestamp {
     horizon.max(until).plus(-TOUCH_RETENTION_MS)
 }
 
 /// The oldest install time under which an arrival is kept.
-pub(crate) fn oldest_arrival(horizon: Timestamp) -> Timestamp {
+#[must_use]
+pub fn oldest_arrival(horizon: Timestamp) -> Timestamp {
     horizon.plus(-ARRIVAL_RETENTION_MS)
 }
 

@@ -244,6 +244,15 @@ impl<S: Store> Store for Faulty<S> {
         self.inner.install(app, install)
     }
 
+    fn installs(
+        &self,
+        app: AppId,
+        after: Option<InstallId>,
+        limit: usize,
+    ) -> Result<Vec<(InstallRecord, Vec<Decision>)>, StoreError> {
+        self.inner.installs(app, after, limit)
+    }
+
     fn timeline(&self, app: AppId, install: InstallId) -> Result<Vec<u64>, StoreError> {
         self.inner.timeline(app, install)
     }

@@ -476,6 +476,15 @@ impl Store for Fjall {
         self.view().install(app, install)
     }
 
+    fn installs(
+        &self,
+        app: AppId,
+        after: Option<InstallId>,
+        limit: usize,
+    ) -> Result<Vec<(InstallRecord, Vec<Decision>)>, StoreError> {
+        self.view().installs(app, after, limit)
+    }
+
     fn timeline(&self, app: AppId, install: InstallId) -> Result<Vec<u64>, StoreError> {
         self.view().timeline(app, install)
     }

@@ -106,7 +106,7 @@ pub struct Context {
 
 impl Context {
     /// Adds the answer for one time that a key was asked for; several are merged.
-    fn add_touches(&mut self, key: (AppId, MatchKey), touches: Vec<Touch>, more: bool) {
+    pub fn add_touches(&mut self, key: (AppId, MatchKey), touches: Vec<Touch>, more: bool) {
         if touches.is_empty() {
             return;
         }
@@ -122,7 +122,7 @@ impl Context {
     }
 
     /// Adds the answer for one time that a key was asked for; the longest list holds all others.
-    fn add_arrivals(&mut self, key: (AppId, MatchKey), installs: Vec<(Timestamp, InstallId)>) {
+    pub fn add_arrivals(&mut self, key: (AppId, MatchKey), installs: Vec<(Timestamp, InstallId)>) {
         if installs.is_empty() {
             return;
         }
@@ -461,6 +461,15 @@ pub trait Store: Send + Sync + 'static {
         app: AppId,
         install: InstallId,
     ) -> Result<Option<(InstallRecord, Vec<Decision>)>, StoreError>;
+
+    /// Installs of an app with every revision of their decisions, in ascending order of identifiers, after
+    /// `after`, at most `limit`.
+    fn installs(
+        &self,
+        app: AppId,
+        after: Option<InstallId>,
+        limit: usize,
+    ) -> Result<Vec<(InstallRecord, Vec<Decision>)>, StoreError>;
 
     /// The sequence numbers of the facts that tell of an install, in order.
     fn timeline(&self, app: AppId, install: InstallId) -> Result<Vec<u64>, StoreError>;

@@ -518,6 +518,21 @@ impl Store for Memory {
         Ok(record.map(|record| (record.clone(), revisions.cloned().collect())))
     }
 
+    fn installs(
+        &self,
+        app: AppId,
+        after: Option<InstallId>,
+        limit: usize,
+    ) -> Result<Vec<(InstallRecord, Vec<Decision>)>, StoreError> {
+        let state = self.state();
+        let of_app = state.installs.iter().filter(|((of, id), _)| *of == app && Some(*id) > after);
+        let with_decisions = of_app.map(|(key, record)| {
+            let revisions = state.decisions.get(key).into_iter().flat_map(BTreeMap::values);
+            (record.clone(), revisions.cloned().collect())
+        });
+        Ok(with_decisions.take(limit).collect())
+    }
+
     fn timeline(&self, app: AppId, install: InstallId) -> Result<Vec<u64>, StoreError> {
         Ok(self.state().timeline.get(&(app, install)).into_iter().flatten().copied().collect())
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use measure::{
     AppId, NetworkId, TrackerId,
-    catalogue::{Catalogue, Change, Entry},
+    catalogue::Entry,
     fraud::{Blocked, FraudSettings, Listing, Mode, Rule, Scope, Threshold, Verification},
     input::{Input, Outcome, Payload},
     policy::AppPolicy,
@@ -24,20 +24,9 @@ fn on(rules: &[(Rule, Mode)], thresholds: &[(Threshold, u64)]) -> FraudSettings 
     }
 }
 
-/// Puts entries in force for every input from now on.
-fn set(world: &mut World, entries: Vec<Entry>) {
-    let mut catalogue = Catalogue::clone(&world.catalogue);
-    for entry in entries {
-        let change = Change { version: catalogue.version + 1, at: at(-1_000), by: None, entry };
-        world.store.record(std::slice::from_ref(&change)).unwrap();
-        catalogue.apply(change);
-    }
-    world.catalogue = Arc::new(catalogue);
-}
-
 fn world_with(scope: Scope, settings: FraudSettings) -> World {
     let mut world = World::new();
-    set(&mut world, vec![Entry::Fraud(scope, settings)]);
+    world.set(vec![Entry::Fraud(scope, settings)]);
     world
 }
 
@@ -83,11 +72,11 @@ fn a_blocked_click_stays_on_record_with_what_caught_it() {
         at: at(0),
         removed: false,
     };
-    set(&mut world, vec![Entry::Blocklist(vec![listing.clone()])]);
+    world.set(vec![Entry::Blocklist(vec![listing.clone()])]);
     let blocked = world.input(0, click(1, 0, plain(adid(1)), 1));
     world.take(std::slice::from_ref(&blocked));
     // What is taken off the list later was on it when the click came.
-    set(&mut world, vec![Entry::Blocklist(vec![Listing { removed: true, ..listing }])]);
+    world.set(vec![Entry::Blocklist(vec![Listing { removed: true, ..listing }])]);
     let let_through = world.input(1, click(2, 1, plain(adid(1)), 1));
     let install = world.input(100, install(100, origin(Some("d"), vec![adid(1)], 9)));
     world.take(&[let_through, install.clone()]);
@@ -195,7 +184,7 @@ fn postbacks_about_failed_traffic_are_withheld_where_the_tracker_says_so() {
         verification.lists.insert("platform_in".to_owned(), vec!["iOS".to_owned()]);
         let settings =
             FraudSettings { verification: Some(verification), ..on(&[(Rule::Verification, mode)], &[]) };
-        set(&mut world, vec![Entry::Fraud(Scope::Tracker(TrackerId(1)), settings)]);
+        world.set(vec![Entry::Fraud(Scope::Tracker(TrackerId(1)), settings)]);
         let click = world.input(0, click(1, 0, plain(adid(1)), 1));
         let install = world.input(100, install(100, origin(Some("d"), vec![adid(1)], 9)));
         world.take(&[click, install.clone()]);

@@ -176,6 +176,17 @@ impl World {
         }
     }
 
+    /// Puts entries in force for every input from now on.
+    pub fn set(&mut self, entries: Vec<Entry>) {
+        let mut catalogue = Catalogue::clone(&self.catalogue);
+        for entry in entries {
+            let change = Change { version: catalogue.version + 1, at: at(-1_000), by: None, entry };
+            self.store.record(std::slice::from_ref(&change)).unwrap();
+            catalogue.apply(change);
+        }
+        self.catalogue = Arc::new(catalogue);
+    }
+
     pub fn submission(&self, input: Input) -> Submission {
         Submission::Input(Box::new(input), self.catalogue.clone())
     }

@@ -18,11 +18,7 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
     let mut sentences = Vec::new();
     match decision.winner() {
         Some(winner) => {
-            sentences.push(format!(
-                "The install is attributed to {}, because {}.",
-                engagement(winner, catalogue, "install"),
-                because(winner)
-            ));
+            sentences.push(format!("The install is attributed to {}.", gain(winner, catalogue)));
             sentences.push(format!(
                 "The match is of class {}, place {} in the order of classes, inside its {}.",
                 winner.basis.class(),
@@ -42,15 +38,8 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
     sentences.extend(nearest(decision).iter().map(|miss| miss.sentence(catalogue)));
     let beaten = decision.candidates.iter().filter(|_| decision.winner().is_some());
     let losers = beaten.filter_map(|candidate| Some((candidate, candidate.lost?)));
-    sentences.extend(losers.map(|(loser, reason)| {
-        format!(
-            "Not credited: {} ({}, {}): {} ({reason}).",
-            engagement(loser, catalogue, "install"),
-            loser.basis.class(),
-            window(loser),
-            why_lost(loser, reason)
-        )
-    }));
+    sentences
+        .extend(losers.map(|(loser, reason)| format!("Not credited: {}.", loss(loser, reason, catalogue))));
     for candidate in &decision.candidates {
         let subject = engagement(candidate, catalogue, "install");
         sentences.extend(candidate.fraud.iter().map(|finding| finding.sentence(&subject)));
@@ -77,6 +66,25 @@ fn unclaimed(reported: &Reported) -> String {
         "The install is unclaimed: its install referrer names {}{campaign}, {paid}, and nothing that could be \
          credited is on record.",
         reported.name
+    )
+}
+
+/// What won and why, in words: `a click of Acme (tracker Spring, campaign Launch), 2 hours before the install,
+/// because both carry the same adid`.
+#[must_use]
+pub fn gain(winner: &Candidate, catalogue: &Catalogue) -> String {
+    format!("{}, because {}", engagement(winner, catalogue, "install"), because(winner))
+}
+
+/// What lost, with its class and window, and why, in words.
+#[must_use]
+pub fn loss(loser: &Candidate, reason: LosingReason, catalogue: &Catalogue) -> String {
+    format!(
+        "{} ({}, {}): {} ({reason})",
+        engagement(loser, catalogue, "install"),
+        loser.basis.class(),
+        window(loser),
+        why_lost(loser, reason)
     )
 }
 

@@ -91,7 +91,12 @@ pub(super) fn names(settings: &FraudSettings) -> Map<String, Value> {
 }
 
 /// Changes settings. `null` leaves one to the next level; an unknown one is refused.
-fn change(settings: &mut FraudSettings, scope: Scope, sent: Fields, vault: &Vault) -> Result<(), Error> {
+pub(super) fn change(
+    settings: &mut FraudSettings,
+    scope: Scope,
+    sent: Fields,
+    vault: &Vault,
+) -> Result<(), Error> {
     for (name, value) in sent.rest() {
         let wrong = |text: &str| Error::BadRequest(format!("{name}: {text}"));
         let rule = |suffix: &str| {

@@ -310,6 +310,36 @@ pub fn every_revision_of_a_decision_is_kept<S: Store, R: FnMut(S) -> S>(open: im
     assert!(history.iter().map(|decision| decision.revision).eq(0..=300));
 }
 
+/// Installs come app by app, each with its own decisions and no other's.
+pub fn installs_are_paged_with_their_decisions<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (mut reopen, mut store) = open();
+    let installs = vec![install(APP, 1), install(APP, 2), install(APP, 4), install(OTHER, 3)];
+    let revisions = [(1, 0), (1, 1), (2, 0), (3, 0), (4, 0), (4, 1)];
+    // A decision on an install that is gone belongs to nobody.
+    let decisions = revisions.map(|(n, revision)| decision(APP, n, revision)).to_vec();
+    let decisions = decisions.into_iter().chain([decision(OTHER, 3, 0)]).collect();
+    store.commit(&Batch { installs, decisions, ..Batch::default() }).unwrap();
+    store = reopen(store);
+    let page = |app, after, limit| {
+        let page = store.installs(app, after, limit).unwrap();
+        let row =
+            |(record, decisions): (measure::install::InstallRecord, Vec<measure::attribution::Decision>)| {
+                (
+                    record.id.0.as_u128(),
+                    decisions.iter().map(|one| (one.install.0.as_u128(), one.revision)).collect(),
+                )
+            };
+        page.into_iter().map(row).collect::<Vec<(u128, Vec<(u128, u32)>)>>()
+    };
+    let all = [(1, vec![(1, 0), (1, 1)]), (2, vec![(2, 0)]), (4, vec![(4, 0), (4, 1)])];
+    assert_eq!(page(APP, None, 10), all);
+    assert_eq!(page(APP, None, 2), all[..2]);
+    assert_eq!(page(APP, Some(install_id(1)), 10), all[1..]);
+    assert_eq!(page(APP, Some(install_id(2)), 1), all[2..]);
+    assert_eq!(page(APP, Some(install_id(4)), 10), []);
+    assert_eq!(page(OTHER, None, 10), [(3, vec![(3, 0)])]);
+}
+
 /// A timeline is in the order of facts, whatever the order of commits, and holds each once.
 pub fn a_timeline_lists_facts_in_order<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
     let (_reopen, store) = open();

@@ -140,6 +140,35 @@ impl<'a> View<'a> {
         Ok(Some((record, revisions)))
     }
 
+    /// Installs and decisions lie in the same order: two scans side by side.
+    pub fn installs(
+        &self,
+        app: AppId,
+        after: Option<InstallId>,
+        limit: usize,
+    ) -> Result<Vec<(InstallRecord, Vec<Decision>)>, StoreError> {
+        let prefix = key::app(app);
+        let first_decision = after.map(|after| key::decision(app, after, u32::MAX));
+        let records =
+            self.under(Space::Installs, prefix.clone(), after.map(|after| key::install(app, after)));
+        let decisions = self.under(Space::Decisions, prefix, first_decision);
+        let mut decisions = decisions.map(value::<Decision>).peekable();
+        let mut installs = Vec::new();
+        for record in records.take(limit).map(value::<InstallRecord>) {
+            let record = record?;
+            let mut revisions = Vec::new();
+            let not_later =
+                |next: &Result<Decision, _>| next.as_ref().map_or(true, |next| next.install <= record.id);
+            while let Some(decision) = decisions.next_if(not_later).transpose()? {
+                if decision.install == record.id {
+                    revisions.push(decision);
+                }
+            }
+            installs.push((record, revisions));
+        }
+        Ok(installs)
+    }
+
     pub fn timeline(&self, app: AppId, install: InstallId) -> Result<Vec<u64>, StoreError> {
         let facts = self.under(Space::Timeline, key::install(app, install), None);
         facts.map(|fact| key::to_sequence(&fact.key()?).ok_or_else(|| bad_key(Space::Timeline))).collect()

@@ -214,3 +214,24 @@ pub struct KeyBody {
     /// Whose it is: it can do no more than this member. Cannot be changed.
     pub member_id: Option<u64>,
 }
+
+/// Under what the stored history shall be decided again (docs/what-if.md).
+#[derive(ToSchema)]
+pub struct WhatIfBody {
+    /// Settings of the app, as `PATCH /apps/{id}` takes them.
+    #[schema(value_type = Option<Object>)]
+    pub settings: Option<Value>,
+    /// Networks by their numbers, each with `settings` as `PATCH /networks/{id}` takes them.
+    #[schema(value_type = Option<Object>)]
+    pub networks: Option<Value>,
+    /// Trackers of the app by their numbers, each with `tracker_overrides` as `POST /tracker/override` takes them, or
+    /// `verification_rules`.
+    #[schema(value_type = Option<Object>)]
+    pub trackers: Option<Value>,
+    /// Installs received from here on: a time, or seconds since 1970. Absent: as far back as the record goes.
+    #[schema(example = "2026-01-01T00:00:00Z")]
+    pub from: Option<String>,
+    /// Installs received before this. Absent: all.
+    #[schema(example = "2026-02-01T00:00:00Z")]
+    pub to: Option<String>,
+}

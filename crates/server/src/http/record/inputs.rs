@@ -282,7 +282,7 @@ fn quarantined(body: &Quarantined) -> Value {
 }
 
 /// The app with this number.
-pub(super) fn app(site: &Site, id: &str) -> Result<AppId, Error> {
+pub(in crate::http) fn app(site: &Site, id: &str) -> Result<AppId, Error> {
     let known = id.parse().ok().filter(|id| site.catalogue.current().app(*id).is_some());
     known.ok_or(Error::NotFound("app"))
 }

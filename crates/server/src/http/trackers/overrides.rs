@@ -126,7 +126,7 @@ fn find<'c>(catalogue: &'c Catalogue, query: &TrackerQuery) -> Result<&'c Tracke
 }
 
 /// The windows that overrides set.
-fn windows(overrides: &Value) -> Result<Windows, Error> {
+pub(in crate::http) fn windows(overrides: &Value) -> Result<Windows, Error> {
     for key in overrides.as_object().into_iter().flat_map(|fields| fields.keys()) {
         if !KEYS.contains(&key.as_str()) && key != EVENT_ASSOCIATION {
             return Err(Error::BadRequest(format!("{key}: there is no such override")));
