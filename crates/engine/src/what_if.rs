@@ -46,8 +46,9 @@ pub const CHANGES_MAX: usize = 100_000;
 pub const INSTALLS_MAX: usize = 20_000_000;
 /// Inputs decided in one step.
 const STEP_INPUTS: usize = 256;
-/// How far apart the receipts of one step may lie: within a step nothing is too old to count.
-const STEP_MS: i64 = HOUR_MS;
+/// How far apart the receipts of one step may lie, as in the batches of a server: within a step nothing is too
+/// old to count, and nothing forgotten.
+const STEP_MS: i64 = 100;
 /// Installs read in one step.
 const STEP_INSTALLS: usize = 1_000;
 /// Facts looked at to tell when a part of the record was received: a few were received before their

@@ -14,10 +14,12 @@ use super::super::{fields::Fields, fraud, settings, trackers::overrides};
 use crate::{error::Error, vault::Vault};
 
 /// Settings that no decision depends on, or only when an input comes in.
-const WITHOUT_EFFECT: [&str; 8] = [
+const WITHOUT_EFFECT: [&str; 10] = [
     "attribution.event_association",
     "attribution.install_reprocessing",
     "attribution.minimum_time_to_reengagement",
+    "attribution.referrer_click_id_key",
+    "attribution.referrer_campaign_id_key",
     "tracking.accept_click_time",
     "ingest.hold",
     "postbacks.hold_install",
