@@ -146,6 +146,11 @@ async fn networks_trackers_and_rules_can_be_tried_in_the_words_of_patch() {
             2,
         ),
         (
+            json!({ "networks": { &blue.network: { "settings_in_app": {
+                               "attribution.windows.click_modeled": "1h" } } } }),
+            2,
+        ),
+        (
             json!({ "trackers": { &red.id: { "tracker_overrides": { "fingerprint_lookback_window": hour } } } }),
             1,
         ),
@@ -191,6 +196,7 @@ async fn what_cannot_be_tried_is_refused() {
         (json!({ "settings": { "attribution.windows.click_modeled": "31d" } }), "30 days"),
         (json!({ "settings": { "attribution.nothing": 1 } }), "no setting attribution.nothing"),
         (json!({ "settings": { "ingest.hold": "1h" } }), "ingest.hold changes nothing"),
+        (json!({ "settings": { "attribution.referrer_begin_time": true } }), "changes nothing"),
         (json!({ "networks": { "7": { "settings": {} } } }), "networks.7"),
         (json!({ "trackers": { "777": {} } }), "trackers.777"),
         (json!({ "rules": {} }), "no such field"),

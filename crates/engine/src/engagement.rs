@@ -133,8 +133,7 @@ impl Turn<'_, '_> {
         });
         if new_lengths {
             // Installs of the grace period are not filed under digests of a length that nobody had sent.
-            let recent = self.memory.recent_installs.iter().filter(|(_, app, _)| *app == input.app);
-            installs.extend(recent.map(|(.., install)| *install));
+            installs.extend(self.memory.recent(input.app, input.received));
         }
         Ok(installs.into_iter().take(LATE_INSTALLS_MAX).collect())
     }
@@ -150,16 +149,10 @@ impl Turn<'_, '_> {
             if !self.memory.digest_lengths.entry(input.app).or_default().insert(length) {
                 continue;
             }
-            self.view.batch().digest_lengths.push((input.app, length));
+            self.view.batch().digest_lengths.push((input.app, length, input.received));
             // From now on installs are filed under such digests; file those of the grace period too.
             let lengths = BTreeSet::from([length]);
-            let recent: Vec<InstallId> = self
-                .memory
-                .recent_installs
-                .iter()
-                .filter(|(_, app, _)| *app == input.app)
-                .map(|(.., install)| *install)
-                .collect();
+            let recent: Vec<InstallId> = self.memory.recent(input.app, input.received).collect();
             for install in recent {
                 let known = self.view.install(input.app, install)?.map(|(record, _)| record);
                 let Some(record) =

@@ -39,6 +39,9 @@ impl Turn<'_, '_> {
         input: &mut Input,
         install: &Install,
     ) -> Result<Vec<Outcome>, StoreError> {
+        if let Some(known) = self.known {
+            return self.new_install(input, install, known.reprocess_for(input.id.into()));
+        }
         let keys = install.origin.join_keys();
         let Some(device) = self.view.device_by(input.app, &keys)? else {
             return self.new_install(input, install, None);
@@ -394,7 +397,11 @@ impl Turn<'_, '_> {
             }
             let Some((record, old)) = self.view.install(cause.app, install)? else { continue };
             let verdict = self.decide(&record, old.revision + 1, cause.received, Some(&old))?;
-            if same_decision(&old, &verdict.decision) {
+            let same = match self.known {
+                Some(known) => known.says_the_same(&old, &verdict.decision),
+                None => same_decision(&old, &verdict.decision),
+            };
+            if same {
                 continue;
             }
             let winner_changed = winner_of(&old) != winner_of(&verdict.decision);
@@ -516,7 +523,8 @@ pub(crate) fn influencers(candidates: &[Candidate]) -> Vec<NetworkId> {
     beaten.map(|candidate| candidate.network).collect()
 }
 
-fn same_decision(old: &Decision, new: &Decision) -> bool {
+/// Whether two decisions on an install say the same, whenever and under whatever catalogue they were made.
+pub(crate) fn same_decision(old: &Decision, new: &Decision) -> bool {
     old.candidates == new.candidates
         && old.ambiguous == new.ambiguous
         && old.flags == new.flags

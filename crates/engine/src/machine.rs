@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use measure::{
-    AppId, Timestamp,
-    attribution::{Candidate, horizon, match_keys},
+    AppId, InstallId, Timestamp,
+    attribution::{Candidate, Decision, horizon, match_keys},
     catalogue::Catalogue,
     flag::Flag,
     identifier::{DigestLength, JoinKey, forms},
@@ -22,9 +22,21 @@ const BODY: &str = "body";
 /// Devices added to a digest index in one commit.
 const INDEX_STEP_DEVICES: usize = 500;
 
+/// What a machine that decides a record again knows of the decisions there were.
+pub(crate) trait Known: Send + Sync {
+    /// Which install of its device an install was processed again for. Whether it was one of its own is not
+    /// decided again.
+    fn reprocess_for(&self, install: InstallId) -> Option<InstallId>;
+
+    /// Whether a decision says what the one before it said, of which not everything may be known.
+    fn says_the_same(&self, old: &Decision, new: &Decision) -> bool;
+}
+
 /// Decides and commits, batch by batch.
 pub struct Machine {
     store: Arc<dyn Store>,
+    /// Set in a machine that decides a record again.
+    known: Option<Arc<dyn Known>>,
     catalogue: Arc<Catalogue>,
     memory: Memory,
     next_sequence: u64,
@@ -47,6 +59,7 @@ pub(crate) struct Turn<'t, 's> {
     pub view: &'t mut View<'s>,
     pub memory: &'t mut Memory,
     pub catalogue: &'t Catalogue,
+    pub known: Option<&'t dyn Known>,
 }
 
 impl std::fmt::Debug for Machine {
@@ -69,7 +82,16 @@ impl Machine {
     pub fn open(store: Arc<dyn Store>, catalogue: Arc<Catalogue>) -> Result<Self, StoreError> {
         let memory = Memory::load(store.as_ref(), &catalogue)?;
         let next_sequence = store.last_sequence()? + 1;
-        Ok(Self { store, catalogue, memory, next_sequence, stale: false, over: false })
+        Ok(Self { store, known: None, catalogue, memory, next_sequence, stale: false, over: false })
+    }
+
+    /// A machine that decides a record again, over a store that has nothing yet.
+    pub(crate) fn again(
+        store: Arc<dyn Store>,
+        known: Arc<dyn Known>,
+        catalogue: Arc<Catalogue>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { known: Some(known), ..Self::open(store, catalogue)? })
     }
 
     /// Decides and commits the elements of several requests, all in one commit.
@@ -98,7 +120,7 @@ impl Machine {
     /// Takes the install of an input for decided, with the candidates of its first decision: what a what-if finds on
     /// record from before its time.
     pub(crate) fn adopt(&mut self, input: &Input, candidates: &[Candidate]) {
-        self.memory.recent_installs.push_back((input.received, input.app, input.id.into()));
+        self.memory.remember_recent((input.received, input.app, input.id.into()));
         self.memory.count.adopt(input.app, input.received, candidates);
     }
 
@@ -129,7 +151,9 @@ impl Machine {
                     Submission::Quarantine(body) => quarantine(&mut view, *body),
                     Submission::Input(input, catalogue) => {
                         let memory = &mut self.memory;
-                        let answer = Turn { view: &mut view, memory, catalogue: &catalogue }.take(*input)?;
+                        let known = self.known.as_deref();
+                        let mut turn = Turn { view: &mut view, memory, catalogue: &catalogue, known };
+                        let answer = turn.take(*input)?;
                         if catalogue.version > self.catalogue.version {
                             self.catalogue = catalogue;
                         }
@@ -223,7 +247,8 @@ impl Machine {
                 let Some(fact) = view.fact(id)? else { continue };
                 let mut input = fact.input;
                 let catalogue = self.catalogue.clone();
-                let mut turn = Turn { view: &mut view, memory: &mut self.memory, catalogue: &catalogue };
+                let memory = &mut self.memory;
+                let mut turn = Turn { view: &mut view, memory, catalogue: &catalogue, known: None };
                 let outcomes = turn.release_held(&mut input, &mut device)?;
                 turn.follow(&input, &outcomes);
                 view.record_again(input, outcomes);

@@ -44,7 +44,7 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn load(store: &dyn Store, catalogue: &Catalogue) -> Result<Self, StoreError> {
         let mut memory = Self::default();
-        for (app, length) in store.digest_lengths()? {
+        for (app, length, _) in store.digest_lengths()? {
             memory.digest_lengths.entry(app).or_default().insert(length);
         }
         for (app, length, index) in store.digest_indexes()? {
@@ -61,6 +61,16 @@ impl Memory {
         if self.recent_installs.len() > RECENT_MAX {
             self.recent_installs.pop_front();
         }
+    }
+
+    /// What of an app is recent when an input is received at `now`. What the last batches left may be past the
+    /// grace already, so it does not show how inputs were cut into batches.
+    pub(crate) fn recent(&self, of: AppId, now: Timestamp) -> impl Iterator<Item = InstallId> + '_ {
+        let recent = self
+            .recent_installs
+            .iter()
+            .filter(move |(received, app, _)| *app == of && now.since(*received) <= LATE_GRACE_MS);
+        recent.map(|(.., install)| *install)
     }
 
     /// Forgets installs that are past the grace at `now`.

@@ -6,6 +6,10 @@
 //! could match, compactly, and of each install who was credited. The catalogue is that of each input, with
 //! the alteration in it, so that with no alteration every decision comes out as recorded.
 //!
+//! An engagement that shares no match key with any install is left out: it can neither be credited nor be
+//! late for one. With one exception ([`reading`]): whoever brings a length of digests that nobody had sent has
+//! all recent installs decided again, under the catalogue of its own day.
+//!
 //! Installs from before the time that is looked at stand as recorded; engagements are read from 31 days before
 //! it on, since installs may go back to them (DECISIONS 23).
 
@@ -26,18 +30,19 @@ use measure::{
     AppId, CampaignId, InstallId, NetworkId, Timestamp, TouchId,
     attribution::{Candidate, match_keys},
     catalogue::{Catalogue, Change, Entry},
-    input::Input,
+    identifier::DigestLength,
+    input::{Input, Payload},
     policy::{Addresses, TOUCH_RETENTION_MS},
     time::{HOUR_MS, SECOND_MS},
 };
-use store::{Store, StoreError};
+use store::{Store, StoreError, expiry};
 use thiserror::Error;
 use uuid::Uuid;
 
 use crate::{Answer, Machine, Submission, history::Versions};
 use keys::Keys;
 use reading::{Reading, Step, read};
-use scratch::Scratch;
+use scratch::{Lengths, Scratch};
 use table::{Origin, Row, Standing, Table, mark};
 
 /// Changed installs that a report lists. All are counted.
@@ -149,12 +154,16 @@ pub struct Count {
     pub organic: u64,
 }
 
+/// The match class of a result.
+fn class(origin: Option<&Origin>, standing: &Standing) -> &'static str {
+    let nobody = if standing.unclaimed { "unclaimed" } else { "organic" };
+    origin.map_or(nobody, |origin| origin.basis.class())
+}
+
 impl Side {
     fn count(&mut self, origin: Option<&Origin>, standing: &Standing) {
         *self.networks.entry(origin.map(|origin| origin.network)).or_default() += 1;
-        let nobody = if standing.unclaimed { "unclaimed" } else { "organic" };
-        let class = origin.map_or(nobody, |origin| origin.basis.class());
-        *self.classes.entry(class).or_default() += 1;
+        *self.classes.entry(class(origin, standing)).or_default() += 1;
         match origin {
             None => self.sure.organic += 1,
             Some(origin) => {
@@ -186,6 +195,8 @@ pub struct Altered {
     pub was_campaign: Option<CampaignId>,
     /// Whether that was an ambiguous tie.
     pub was_ambiguous: bool,
+    /// The class that it would have.
+    pub class: &'static str,
     /// The engagement that it is credited to, as the what-if sees it: with the reason why it loses now, and
     /// the window it was held against. `None` when it is no candidate any more, or when there was none.
     pub former: Option<Candidate>,
@@ -284,6 +295,14 @@ struct Run<'a> {
     has_begun: bool,
     /// Whether rules want to know how installs were decided before.
     counts: bool,
+    /// The time of the record where reading is: what is too old is told by it.
+    horizon: Timestamp,
+}
+
+/// The lengths of digests that links of an app have carried, and since when.
+fn lengths(record: &dyn Store, app: AppId) -> Result<BTreeMap<DigestLength, Timestamp>, StoreError> {
+    let all = record.digest_lengths()?.into_iter();
+    Ok(all.filter(|(of, ..)| *of == app).map(|(_, length, since)| (length, since)).collect())
 }
 
 impl<'a> Run<'a> {
@@ -296,12 +315,8 @@ impl<'a> Run<'a> {
         let (first, changes) = altered_history(record.as_ref(), &plan.alteration)?;
         let mut end = first.clone();
         changes.iter().for_each(|change| end.apply(change.clone()));
-        let lengths: BTreeSet<_> = record
-            .digest_lengths()?
-            .into_iter()
-            .filter(|(app, _)| *app == plan.app)
-            .map(|(_, l)| l)
-            .collect();
+        let since = lengths(record.as_ref(), plan.app)?;
+        let lengths: BTreeSet<DigestLength> = since.keys().copied().collect();
         let mut table = Table::default();
         let mut keys = Keys::default();
         for_each_install(record.as_ref(), plan.app, range, |install, decisions| {
@@ -316,16 +331,14 @@ impl<'a> Run<'a> {
             keys.add(number, &match_keys(&install.install, &lengths, end.addresses()));
             let before = table.standing(decision);
             table.note_refused(number, decision);
-            let (installed, received) = (install.install.time, install.received);
-            let (mark, stands) = (mark(decision), install.reprocess_for.is_some());
+            table.note_reprocessed(number, install.reprocess_for);
             table.rows.push(Row {
                 id: install.id,
-                installed,
-                received,
+                installed: install.install.time,
+                received: install.received,
                 before,
                 after: None,
-                mark,
-                stands,
+                mark: mark(decision),
                 filed: 0,
             });
             let goes_on = watch(Progress { done: 0, of: 0, installs: u64::from(number) + 1 });
@@ -335,8 +348,13 @@ impl<'a> Run<'a> {
         let begin = sequence_at(record.as_ref(), range.warm().plus(-DISORDER_MS), range.last)?;
         let past = sequence_at(record.as_ref(), range.until.plus(DISORDER_MS), range.last)?;
         let past = (past + PROBE_FACTS as u64).min(range.last + 1).max(begin);
-        // In a whole record the lengths of digests are learned on the way, as they were then.
-        let known = if begin == 1 { BTreeSet::new() } else { lengths };
+        // Lengths of digests that came later are learned on the way, as they were then.
+        let began = range.warm().plus(-DISORDER_MS);
+        let known: BTreeSet<DigestLength> = since
+            .iter()
+            .filter(|(_, since)| begin > 1 && **since < began)
+            .map(|(length, _)| *length)
+            .collect();
         let keys = Arc::new(keys);
         let counts = end.has_fraud_settings();
         let reading = Reading {
@@ -348,9 +366,9 @@ impl<'a> Run<'a> {
             // Rules that count want every engagement.
             keys: (!counts).then(|| keys.clone()),
         };
-        let scratch = Arc::new(Scratch::new(record.clone(), plan.app, keys, known, table));
+        let scratch = Arc::new(Scratch::new(record.clone(), plan.app, keys, Lengths { known, since }, table));
         let mut versions = Versions::new(first, changes);
-        let machine = Machine::open(scratch.clone(), versions.at(0))?;
+        let machine = Machine::again(scratch.clone(), scratch.clone(), versions.at(0))?;
         Ok(Self {
             record,
             range,
@@ -363,6 +381,7 @@ impl<'a> Run<'a> {
             early: Vec::new(),
             has_begun: false,
             counts,
+            horizon: expiry::BEFORE_ALL,
         })
     }
 
@@ -370,10 +389,13 @@ impl<'a> Run<'a> {
         let installs = self.scratch.state().table.rows.len() as u64;
         let of = self.reading.past - self.reading.first;
         let reading = self.reading.clone();
-        read(self.record.as_ref(), &reading, |done, steps| {
-            for step in steps {
+        read(self.record.as_ref(), &reading, |done, chunk| {
+            let horizon = self.horizon;
+            for step in chunk.steps {
+                self.horizon = step.horizon.map_or(horizon, |own| expiry::advance(horizon, own));
                 self.step(step)?;
             }
+            self.horizon = chunk.horizon.map_or(horizon, |own| expiry::advance(horizon, own));
             if watch(Progress { done, of, installs }) { Ok(()) } else { Err(WhatIfError::Stopped) }
         })?;
         self.flush()?;
@@ -394,29 +416,22 @@ impl<'a> Run<'a> {
     }
 
     fn step(&mut self, step: Step) -> Result<(), WhatIfError> {
-        let (Step::Engagement(input) | Step::Install(input)) = &step;
+        let Step { input, .. } = step;
         if input.received >= self.range.until {
             return Ok(());
         }
         if input.received >= self.range.from {
             self.begin()?;
         }
-        match step {
-            Step::Engagement(input) => self.submit(input),
-            Step::Install(input) => {
-                let known = {
-                    let table = &self.scratch.state().table;
-                    table.number(input.id.into()).and_then(|number| Some((number, table.row(number)?.stands)))
-                };
-                match known {
-                    // It is not in force: nobody could compare.
-                    None => Ok(()),
-                    Some((number, stands)) if stands || input.received < self.range.from => {
-                        self.adopt(&input, number)
-                    }
-                    Some(_) => self.submit(input),
-                }
-            }
+        if !matches!(input.payload, Payload::Install(_)) {
+            return self.submit(input);
+        }
+        let number = self.scratch.state().table.number(input.id.into());
+        match number {
+            // It is not in force: nobody could compare.
+            None => Ok(()),
+            Some(number) if input.received < self.range.from => self.adopt(&input, number),
+            Some(_) => self.submit(input),
         }
     }
 
@@ -456,6 +471,7 @@ impl<'a> Run<'a> {
         }
         if self.waiting.is_empty() {
             self.waiting_since = input.received;
+            self.scratch.advance(self.horizon);
         }
         let catalogue = self.versions.at(input.catalogue);
         self.waiting.push(vec![Submission::Input(input, catalogue)]);

@@ -42,7 +42,7 @@ pub struct Referrer {
 }
 
 /// A source that the install referrer names and no click on record stands for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reported {
     /// Its name, as in [`Referrer::name`].
     pub name: String,

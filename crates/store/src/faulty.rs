@@ -282,7 +282,7 @@ impl<S: Store> Store for Faulty<S> {
         self.inner.event_names(app)
     }
 
-    fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength)>, StoreError> {
+    fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength, Timestamp)>, StoreError> {
         self.inner.digest_lengths()
     }
 

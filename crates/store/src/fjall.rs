@@ -47,7 +47,7 @@ use crate::{
     Store, StoreError, key,
     outbox::{Chosen, Outbox, Queue, Silent, Spot},
     quarantine::Shelves,
-    record::{Counted, Record as _, Shelved},
+    record::{Counted, Record as _, SentLength, Shelved},
 };
 use draft::Draft;
 use space::{Space, Spaces};
@@ -514,8 +514,9 @@ impl Store for Fjall {
         self.view().event_names(app)
     }
 
-    fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength)>, StoreError> {
-        self.view().all(Space::DigestLengths).collect()
+    fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength, Timestamp)>, StoreError> {
+        let all = self.view().all::<SentLength>(Space::DigestLengths);
+        all.map(|sent| sent.map(|SentLength { app, length, since }| (app, length, since))).collect()
     }
 
     fn figures(&self) -> Result<Vec<(AppId, Figures)>, StoreError> {

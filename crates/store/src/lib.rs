@@ -202,8 +202,8 @@ pub struct Batch {
     pub superseded: Vec<DeliveryId>,
     /// Event names seen for the first time, and whether an amount came with them.
     pub event_names: Vec<(AppId, String, EventName)>,
-    /// Lengths of digests seen for the first time on links of an app.
-    pub digest_lengths: Vec<(AppId, DigestLength)>,
+    /// Lengths of digests seen for the first time on links of an app, with the receipt of that link.
+    pub digest_lengths: Vec<(AppId, DigestLength, Timestamp)>,
     /// How far the index of device digests has come, for apps whose identity links are hashed.
     pub digest_indexes: Vec<(AppId, DigestLength, DigestIndex)>,
     /// Bodies that could not be used. Per app the newest [`QUARANTINE_BODIES_MAX`] and
@@ -494,8 +494,8 @@ pub trait Store: Send + Sync + 'static {
     /// The event names of an app.
     fn event_names(&self, app: AppId) -> Result<Vec<(String, EventName)>, StoreError>;
 
-    /// The lengths of digests that links of each app have carried.
-    fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength)>, StoreError>;
+    /// The lengths of digests that links of each app have carried, and since when.
+    fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength, Timestamp)>, StoreError>;
 
     /// What fraud rules count, by app, as last written.
     fn figures(&self) -> Result<Vec<(AppId, Figures)>, StoreError>;

@@ -68,7 +68,7 @@ struct State {
     quarantine: BTreeMap<(Option<AppId>, InputId), Quarantined>,
     shelves: Shelves,
     event_names: BTreeMap<(AppId, String), EventName>,
-    digest_lengths: BTreeSet<(AppId, DigestLength)>,
+    digest_lengths: BTreeMap<(AppId, DigestLength), Timestamp>,
     digest_indexes: BTreeMap<(AppId, DigestLength), DigestIndex>,
     tally: Tally,
     figures: BTreeMap<AppId, Figures>,
@@ -103,7 +103,7 @@ impl Default for State {
             quarantine: BTreeMap::new(),
             shelves: Shelves::default(),
             event_names: BTreeMap::new(),
-            digest_lengths: BTreeSet::new(),
+            digest_lengths: BTreeMap::new(),
             digest_indexes: BTreeMap::new(),
             tally: Tally::new(),
             figures: BTreeMap::new(),
@@ -230,7 +230,8 @@ impl State {
         for (app, name, event_name) in &batch.event_names {
             self.event_names.insert((*app, name.clone()), *event_name);
         }
-        self.digest_lengths.extend(batch.digest_lengths.iter().copied());
+        let lengths = batch.digest_lengths.iter();
+        self.digest_lengths.extend(lengths.map(|(app, length, since)| ((*app, *length), *since)));
         for (app, length, index) in &batch.digest_indexes {
             self.digest_indexes.insert((*app, *length), *index);
         }
@@ -572,8 +573,9 @@ impl Store for Memory {
         Ok(of_app.map(|((_, name), event_name)| (name.clone(), *event_name)).collect())
     }
 
-    fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength)>, StoreError> {
-        Ok(self.state().digest_lengths.iter().copied().collect())
+    fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength, Timestamp)>, StoreError> {
+        let state = self.state();
+        Ok(state.digest_lengths.iter().map(|((app, length), since)| (*app, *length, *since)).collect())
     }
 
     fn figures(&self) -> Result<Vec<(AppId, Figures)>, StoreError> {

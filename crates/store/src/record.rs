@@ -18,7 +18,7 @@ use measure::{
     ledger::Counter,
     postback::Delivery,
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{Credit, DigestIndex, EventName, Seen, StoreError, quarantine::Entry};
 
@@ -74,7 +74,14 @@ pub(crate) type Shelved = (Option<AppId>, InputId, Entry);
 /// An event name with its text, which the key only hashes.
 pub(crate) type NamedEvent = (String, EventName);
 /// A length of digests that an app has sent.
-pub(crate) type SentLength = (AppId, DigestLength);
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SentLength {
+    pub app: AppId,
+    pub length: DigestLength,
+    /// When the first one was received; records from before this was kept say 1970.
+    #[serde(default)]
+    pub since: Timestamp,
+}
 /// How far the index of an app has come.
 pub(crate) type IndexedLength = (AppId, DigestLength, DigestIndex);
 /// A counter with its value.

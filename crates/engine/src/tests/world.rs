@@ -57,7 +57,7 @@ pub fn app(policy: AppPolicy) -> App {
     }
 }
 
-fn network(id: u64) -> Network {
+pub fn network(id: u64) -> Network {
     Network {
         id: NetworkId(id),
         name: format!("Network {id}"),
@@ -68,7 +68,7 @@ fn network(id: u64) -> Network {
     }
 }
 
-fn tracker(id: u64) -> Tracker {
+pub fn tracker(id: u64) -> Tracker {
     Tracker {
         id: TrackerId(id),
         guid: format!("kodemo-t{id}"),
@@ -131,7 +131,8 @@ impl World {
         Self::of(app, Some(Reengagement { events: vec![event] }), triggers)
     }
 
-    fn of(app: App, reengagement: Option<Reengagement>, triggers: Vec<Trigger>) -> Self {
+    /// A world in which the third tracker is one for reengagement, if anything is given for it.
+    pub fn of(app: App, reengagement: Option<Reengagement>, triggers: Vec<Trigger>) -> Self {
         let mut entries = vec![Entry::App(app)];
         entries.extend((1..=3).map(|id| Entry::Network(network(id))));
         entries.extend((1..=3).map(|id| {

@@ -1,6 +1,7 @@
 //! Reading the record, on threads of its own: decoding takes longer than deciding.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         mpsc::{SyncSender, sync_channel},
@@ -9,12 +10,13 @@ use std::{
 };
 
 use measure::{
-    AppId,
-    engagement::MatchKey,
+    AppId, Timestamp,
+    engagement::{LinkIdentifier, MatchKey},
+    identifier::DigestLength,
     input::{Fact, Input, Outcome, Payload},
     policy::Addresses,
 };
-use store::{Store, StoreError};
+use store::{Store, StoreError, expiry};
 
 use super::{
     WhatIfError,
@@ -48,19 +50,27 @@ impl Reading {
     }
 }
 
-/// An input that decisions depend on.
-pub(super) enum Step {
-    /// A click, an impression, or what else an install may be credited to.
-    Engagement(Box<Input>),
-    /// An install that was the first of its device.
-    Install(Box<Input>),
+/// An input that decisions depend on: an engagement, or what else an install may be credited to, or an install
+/// that was one of its own.
+pub(super) struct Step {
+    pub input: Box<Input>,
+    /// The horizon before it, as the facts of its chunk make it ([`expiry`]); nothing when it is the first.
+    pub horizon: Option<Timestamp>,
+}
+
+/// What matters in the facts that were read at once.
+#[derive(Default)]
+pub(super) struct Chunk {
+    pub steps: Vec<Step>,
+    /// The horizon after it, as [`Step::horizon`].
+    pub horizon: Option<Timestamp>,
 }
 
 /// Reads facts in order and hands over, chunk by chunk, how many have been read and what matters in them.
 pub(super) fn read(
     record: &dyn Store,
     reading: &Reading,
-    mut take: impl FnMut(u64, Vec<Step>) -> Result<(), WhatIfError>,
+    mut take: impl FnMut(u64, Chunk) -> Result<(), WhatIfError>,
 ) -> Result<(), WhatIfError> {
     let chunks = (reading.past - reading.first).div_ceil(CHUNK_FACTS);
     thread::scope(|scope| {
@@ -71,64 +81,76 @@ pub(super) fn read(
                 from
             })
             .collect();
-        for (chunk, lane) in (0..chunks).zip(lanes.iter().cycle()) {
-            let steps = lane.recv().unwrap_or_else(|_| {
+        for (number, lane) in (0..chunks).zip(lanes.iter().cycle()) {
+            let chunk = lane.recv().unwrap_or_else(|_| {
                 Err(StoreError::Unavailable("a reader of a what-if was cut short".to_owned()))
             })?;
-            let done = ((chunk + 1) * CHUNK_FACTS).min(reading.past - reading.first);
-            take(done, steps)?;
+            let done = ((number + 1) * CHUNK_FACTS).min(reading.past - reading.first);
+            take(done, chunk)?;
         }
         Ok(())
     })
 }
 
 /// Reads every chunk of one lane.
-fn read_lane(
-    record: &dyn Store,
-    reading: &Reading,
-    lane: u64,
-    into: &SyncSender<Result<Vec<Step>, StoreError>>,
-) {
+fn read_lane(record: &dyn Store, reading: &Reading, lane: u64, into: &SyncSender<Result<Chunk, StoreError>>) {
+    let mut lengths = BTreeSet::new();
     let mut first = reading.first + lane * CHUNK_FACTS;
     while first < reading.past {
         let past = (first + CHUNK_FACTS).min(reading.past);
         let limit = usize::try_from(past - first).unwrap_or(usize::MAX);
-        let steps = record.facts(first, limit).map(|facts| {
-            let chunk = facts.into_iter().filter(|fact| fact.sequence < past);
-            chunk.filter_map(|fact| step(fact, reading)).collect()
+        let chunk = record.facts(first, limit).map(|facts| {
+            let mut chunk = Chunk::default();
+            for fact in facts.into_iter().filter(|fact| fact.sequence < past) {
+                let (received, horizon) = (fact.input.received, chunk.horizon);
+                let input = matters(fact, reading, &mut lengths);
+                chunk.steps.extend(input.map(|input| Step { input, horizon }));
+                chunk.horizon = Some(expiry::advance(horizon.unwrap_or(expiry::BEFORE_ALL), received));
+            }
+            chunk
         });
-        let failed = steps.is_err();
-        if into.send(steps).is_err() || failed {
+        let failed = chunk.is_err();
+        if into.send(chunk).is_err() || failed {
             return;
         }
         first += CHUNK_FACTS * reading.readers as u64;
     }
 }
 
-/// What a fact is to a what-if.
-fn step(fact: Fact, reading: &Reading) -> Option<Step> {
+/// The input of a fact, if decisions depend on it. `lengths` are those of the digests that were seen in this lane.
+fn matters(fact: Fact, reading: &Reading, lengths: &mut BTreeSet<DigestLength>) -> Option<Box<Input>> {
     let Fact { mut input, outcomes, .. } = fact;
     if input.app != reading.app {
         return None;
     }
     input.body = String::new();
-    match &mut input.payload {
+    let matters = match &mut input.payload {
         Payload::Engagement(engagement) => {
             engagement.query = String::new();
-            let own = || engagement.match_keys(input.id.into(), reading.addresses);
-            reading.wants(own).then(|| Step::Engagement(Box::new(input)))
+            let brings_length = bring_length(&engagement.identifiers, lengths);
+            brings_length || reading.wants(|| engagement.match_keys(input.id.into(), reading.addresses))
         }
         Payload::Claim(claim) => {
-            reading.wants(|| claim.match_keys()).then(|| Step::Engagement(Box::new(input)))
+            bring_length(&claim.identifiers, lengths) || reading.wants(|| claim.match_keys())
         }
-        Payload::Install(_) => {
-            let is_first = matches!(outcomes.first(), Some(Outcome::Installed { .. }));
-            is_first.then(|| Step::Install(Box::new(input)))
-        }
+        Payload::Install(_) => matches!(outcomes.first(), Some(Outcome::Installed { .. })),
         Payload::Event(_)
         | Payload::Update(_)
         | Payload::Link(_)
         | Payload::Aggregate(_)
-        | Payload::Ignored(_) => None,
+        | Payload::Ignored(_) => false,
+    };
+    matters.then(|| Box::new(input))
+}
+
+/// Whether a link brings a length of digests that this lane has not seen: it may be the first of the app, and
+/// then matters whatever it matches. Recent installs are decided again for it, and filed under such digests.
+fn bring_length(identifiers: &[LinkIdentifier], seen: &mut BTreeSet<DigestLength>) -> bool {
+    let mut brings = false;
+    for identifier in identifiers {
+        if let LinkIdentifier::Hashed(_, digest) = identifier {
+            brings |= seen.insert(digest.length());
+        }
     }
+    brings
 }

@@ -2,7 +2,7 @@
 //! anywhere.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -16,7 +16,7 @@ use measure::{
     input::{Fact, Quarantined},
     install::InstallRecord,
     ledger::Tally,
-    policy::Addresses,
+    policy::{Addresses, LATE_GRACE_MS},
     postback::Delivery,
 };
 use store::{
@@ -26,12 +26,27 @@ use store::{
 
 use super::{
     keys::{Keys, hash},
-    table::{Table, filing},
+    table::{Table, filing, filing_of},
     touches::Touches,
 };
+use crate::{install::same_decision, machine::Known};
 
-/// The marks of digests ([`filing`]).
-const ALL_DIGESTS: u8 = 0b1_1100;
+/// The lengths of digests that links of the app have carried.
+pub(super) struct Lengths {
+    /// Those that were in use when reading begins.
+    pub known: BTreeSet<DigestLength>,
+    /// When the first one of each was received.
+    pub since: BTreeMap<DigestLength, Timestamp>,
+}
+
+impl Lengths {
+    /// The marks ([`filing`]) of those under which an install was filed, in time for the grace of late
+    /// engagements or later.
+    fn filed(&self, received: Timestamp) -> u8 {
+        let in_use = self.since.iter().filter(|(_, since)| since.since(received) <= LATE_GRACE_MS);
+        in_use.fold(0, |marks, (length, _)| marks | filing_of(*length))
+    }
+}
 
 /// The store that the write path of a what-if sees.
 pub(super) struct Scratch {
@@ -39,8 +54,7 @@ pub(super) struct Scratch {
     record: Arc<dyn Store>,
     app: AppId,
     keys: Arc<Keys>,
-    /// Lengths of digests that were in use before.
-    lengths: BTreeSet<DigestLength>,
+    lengths: Lengths,
     state: Mutex<State>,
 }
 
@@ -62,7 +76,7 @@ impl Scratch {
         record: Arc<dyn Store>,
         app: AppId,
         keys: Arc<Keys>,
-        lengths: BTreeSet<DigestLength>,
+        lengths: Lengths,
         table: Table,
     ) -> Self {
         let state = State {
@@ -81,12 +95,19 @@ impl Scratch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Goes on to the time of the record at which the next step begins: what does not matter to decisions
+    /// moves it on, too.
+    pub(super) fn advance(&self, horizon: Timestamp) {
+        let mut state = self.state();
+        state.horizon = expiry::advance(state.horizon, horizon);
+    }
+
     /// Lets an install stand as the record has it; `used` are the address classes that were in use then.
     pub(super) fn adopt(&self, number: u32, used: Addresses) {
         let mut state = self.state();
         let Some(row) = state.table.rows.get_mut(number as usize) else { return };
         row.after = Some(row.before);
-        row.filed = ALL_DIGESTS | u8::from(used.whole) | u8::from(used.partial) << 1;
+        row.filed = self.lengths.filed(row.received) | u8::from(used.whole) | u8::from(used.partial) << 1;
         let (before, install, installed) = (row.before, row.id, row.installed);
         let won = state.table.likely_touch(&before).map(|touch| (touch, false));
         let refused = state.table.refused(number).iter().map(|touch| (*touch, true));
@@ -142,10 +163,9 @@ impl State {
         }
         self.most = self.most.max(self.touches.len());
         for decision in &batch.decisions {
-            if self.table.decided(decision) {
-                #[cfg(test)]
-                self.decisions.push(decision.clone());
-            }
+            self.table.decided(decision);
+            #[cfg(test)]
+            self.decisions.push(decision.clone());
         }
         for (_, key, _, install) in &batch.arrivals {
             let mark = filing(key);
@@ -167,6 +187,18 @@ impl State {
             let oldest = expiry::oldest_touch(self.horizon, self.horizon);
             self.credits.retain(|touch, _| received(*touch) >= oldest);
         }
+    }
+}
+
+impl Known for Scratch {
+    fn reprocess_for(&self, install: InstallId) -> Option<InstallId> {
+        self.state().table.reprocess_for(install)
+    }
+
+    fn says_the_same(&self, old: &Decision, new: &Decision) -> bool {
+        // One that is not in the table is of the step that is being decided, and whole.
+        let known = self.state().table.says_the_same(old.revision, new);
+        known.unwrap_or_else(|| same_decision(old, new))
     }
 }
 
@@ -313,8 +345,9 @@ impl Store for Scratch {
         Ok(Vec::new())
     }
 
-    fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength)>, StoreError> {
-        Ok(self.lengths.iter().map(|length| (self.app, *length)).collect())
+    fn digest_lengths(&self) -> Result<Vec<(AppId, DigestLength, Timestamp)>, StoreError> {
+        let known = self.lengths.since.iter().filter(|(length, _)| self.lengths.known.contains(length));
+        Ok(known.map(|(length, since)| (self.app, *length, *since)).collect())
     }
 
     fn figures(&self) -> Result<Vec<(AppId, Figures)>, StoreError> {

@@ -15,7 +15,7 @@ use measure::{
     policy::{Level, Window},
 };
 
-use super::{Altered, CHANGES_MAX, Side};
+use super::{Altered, CHANGES_MAX, Side, class};
 
 /// What winners have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -61,8 +61,6 @@ pub(super) struct Row {
     pub after: Option<Standing>,
     /// What tells whether the last decision on it is made again unchanged ([`mark`]).
     pub mark: u64,
-    /// Whether it stands as recorded: a later install of a device, which only what reengages may claim.
-    pub stands: bool,
     /// Which keys that are not always in use it is filed under ([`filing`]).
     pub filed: u8,
 }
@@ -70,8 +68,8 @@ pub(super) struct Row {
 /// The hash of what makes two decisions the same to the write path.
 pub(super) fn mark(decision: &Decision) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let Decision { candidates, more, ambiguous, flags, .. } = decision;
-    (candidates, more, ambiguous, flags).hash(&mut hasher);
+    let Decision { candidates, more, ambiguous, flags, reported, .. } = decision;
+    (candidates, more, ambiguous, flags, reported).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -81,11 +79,16 @@ pub(super) fn filing(key: &MatchKey) -> u8 {
         MatchKey::Identifier(_) | MatchKey::Click(_) | MatchKey::Modeled(..) => 0,
         MatchKey::Address(_) => 1,
         MatchKey::Range(_) => 1 << 1,
-        MatchKey::Digest(digest) => match digest.length() {
-            DigestLength::Md5 => 1 << 2,
-            DigestLength::Sha1 => 1 << 3,
-            DigestLength::Sha256 => 1 << 4,
-        },
+        MatchKey::Digest(digest) => filing_of(digest.length()),
+    }
+}
+
+/// The mark of digests of one length.
+pub(super) const fn filing_of(length: DigestLength) -> u8 {
+    match length {
+        DigestLength::Md5 => 1 << 2,
+        DigestLength::Sha1 => 1 << 3,
+        DigestLength::Sha256 => 1 << 4,
     }
 }
 
@@ -131,6 +134,8 @@ pub(super) struct Table {
     figures: HashMap<u32, BTreeMap<TouchId, HourFigures>>,
     /// Engagements that installs were refused, because an earlier one has them.
     refused: HashMap<u32, Vec<TouchId>>,
+    /// Which install of its device a later one was processed again for.
+    reprocessed: HashMap<u32, InstallId>,
     /// Rows that changed, with the former winner and the new one as the what-if saw them.
     changes: HashMap<u32, [Option<Box<Candidate>>; 2]>,
 }
@@ -192,23 +197,34 @@ impl Table {
         }
     }
 
+    /// Notes which install of its device an install was processed again for.
+    pub(super) fn note_reprocessed(&mut self, number: u32, first: Option<InstallId>) {
+        self.reprocessed.extend(first.map(|first| (number, first)));
+    }
+
+    /// Which install of its device an install was processed again for.
+    pub(super) fn reprocess_for(&self, install: InstallId) -> Option<InstallId> {
+        self.reprocessed.get(&self.number(install)?).copied()
+    }
+
+    /// Whether a decision says what the last one on its install said, if that is the one of revision `old`.
+    pub(super) fn says_the_same(&self, old: u32, new: &Decision) -> Option<bool> {
+        let row = self.row(self.number(new.install)?)?;
+        (row.after?.revision == old).then(|| row.mark == mark(new))
+    }
+
     /// The engagements that an install waits for.
     pub(super) fn refused(&self, number: u32) -> &[TouchId] {
         self.refused.get(&number).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Notes what the what-if decided. The answer is whether that is something new: of an earlier decision
-    /// the write path sees only the winner, and so may make the same one again.
-    pub(super) fn decided(&mut self, decision: &Decision) -> bool {
+    /// Notes what the what-if decided.
+    pub(super) fn decided(&mut self, decision: &Decision) {
         let standing = self.standing(decision);
-        let Some(number) = self.number(decision.install) else { return false };
-        let Some(row) = self.rows.get_mut(number as usize) else { return false };
-        let mark = mark(decision);
-        if row.after.is_some() && row.mark == mark {
-            return false;
-        }
+        let Some(number) = self.number(decision.install) else { return };
+        let Some(row) = self.rows.get_mut(number as usize) else { return };
         row.after = Some(standing);
-        row.mark = mark;
+        row.mark = mark(decision);
         let before = row.before;
         self.note_refused(number, decision);
         if !decision.figures.is_empty() {
@@ -224,12 +240,11 @@ impl Table {
             let both = [former, decision.winner()].map(|candidate| candidate.cloned().map(Box::new));
             self.changes.insert(number, both);
         }
-        true
     }
 
     /// What the write path has to know of the last decision on an install, when it decides it again: its
-    /// revision, its winner, what it was refused, and its figures. Other losers are not kept, so that it
-    /// mostly looks changed.
+    /// revision, its winner, what it was refused, and its figures. Other losers are not kept: whether it
+    /// changes is told by its mark ([`Self::says_the_same`]).
     pub(super) fn last_decision(&self, app: AppId, number: u32) -> Option<Decision> {
         let row = self.row(number)?;
         let standing = row.after?;
@@ -283,21 +298,16 @@ impl Table {
             let Some(after) = row.after.filter(|after| !after.credits_as(&row.before)) else { continue };
             all += 1;
             let Some([former, winner]) = self.changes.remove(&number) else { continue };
+            let was = self.origin(&row.before);
             altered.push(Altered {
                 install: row.id,
                 installed: row.installed,
                 was: row.before.touch,
-                was_class: self
-                    .origins
-                    .get(row.before.origin.map_or(usize::MAX, |n| n as usize))
-                    .map_or("organic", |origin| origin.basis.class()),
-                was_network: row.before.origin.and_then(|n| self.origins.get(n as usize)).map(|o| o.network),
-                was_campaign: row
-                    .before
-                    .origin
-                    .and_then(|n| self.origins.get(n as usize))
-                    .and_then(|origin| origin.campaign),
+                was_class: class(was, &row.before),
+                was_network: was.map(|origin| origin.network),
+                was_campaign: was.and_then(|origin| origin.campaign),
                 was_ambiguous: row.before.ambiguous,
+                class: class(self.origin(&after), &after),
                 former: former.map(|candidate| *candidate),
                 winner: winner.map(|candidate| *candidate),
                 ambiguous: after.ambiguous,

@@ -5,18 +5,22 @@ use std::{cell::Cell, collections::BTreeMap, sync::Arc};
 use measure::{
     InstallId, NetworkId, Timestamp,
     attribution::Decision,
-    catalogue::Entry,
+    catalogue::{AppNetwork, Entry, Network, Tracker},
     engagement::{EngagementKind, LinkIdentifier},
+    flag::Flag,
     fraud::{FraudSettings, Mode, Rule, Scope, Threshold},
     identifier::{DigestLength, forms},
     input::{Input, Payload},
     policy::{AppLadder, AppPolicy, FingerprintLevel, Window, Windows},
+    reengagement::{CoveredEvent, Reengagement},
 };
 use proptest::prelude::*;
 use store::Store;
 
 use super::{Alteration, Plan, Progress, Range, Report, Run, WhatIfError, what_if};
-use crate::tests::world::{APP, World, adid, app, at, click, hashed, install, origin, plain};
+use crate::tests::world::{
+    APP, World, adid, app, at, claim, click, event, hashed, install, network, origin, plain, tracker,
+};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
@@ -60,55 +64,138 @@ fn essence(decision: &Decision) -> Decision {
 
 #[derive(Clone, Debug)]
 enum What {
-    Touch { network: u64, person: u32, form: Option<usize>, bare: bool, view: bool, ago: i64 },
-    Install { person: u32, anonymous: bool, ago: i64 },
+    Touch {
+        network: u64,
+        person: u32,
+        identifier: Named,
+        far: bool,
+        view: bool,
+        ago: i64,
+    },
+    Claim {
+        network: u64,
+        person: u32,
+        identifier: Named,
+        view: bool,
+        ago: i64,
+    },
+    /// The person's first one, or one more of its device.
+    Install {
+        person: u32,
+        anonymous: bool,
+        ago: i64,
+    },
+    Event {
+        person: u32,
+    },
+    Set(Box<Setting>),
+}
+
+/// How a link names a person.
+#[derive(Clone, Copy, Debug)]
+enum Named {
+    Not,
+    Plainly,
+    Hashed(DigestLength, usize),
+}
+
+/// What people set on the way.
+#[derive(Clone, Debug)]
+enum Setting {
+    App(AppPolicy),
+    Network(u64, Windows),
+    InApp(u64, Windows),
+    Tracker(u64, Windows),
+    Rules(FraudSettings),
 }
 
 /// What happens, and how many seconds after what came before it.
 type Steps = Vec<(i64, What)>;
 
-fn steps() -> impl Strategy<Value = Steps> {
-    let person = 0..6_u32;
-    let ago = prop_oneof![4 => Just(0_i64), 1 => 1..300_i64, 1 => 300..(3 * DAY)];
-    let touch =
-        (1..=3_u64, person.clone(), proptest::option::of(0..12_usize), any::<bool>(), any::<bool>(), ago);
-    let touch = touch.prop_map(|(network, person, form, bare, view, ago)| What::Touch {
+fn named() -> BoxedStrategy<Named> {
+    let lengths = prop_oneof![3 => Just(DigestLength::Md5), 1 => Just(DigestLength::Sha1)];
+    prop_oneof![
+        2 => Just(Named::Not),
+        2 => Just(Named::Plainly),
+        2 => (lengths, 0..12_usize).prop_map(|(length, form)| Named::Hashed(length, form)),
+    ]
+    .boxed()
+}
+
+fn steps() -> BoxedStrategy<Steps> {
+    let person = || 0..6_u32;
+    let ago = || prop_oneof![2 => Just(0_i64), 2 => 1..700_i64, 1 => 700..(3 * DAY)];
+    let touch = (1..=3_u64, person(), named(), any::<bool>(), any::<bool>(), ago());
+    let touch = touch.prop_map(|(network, person, identifier, far, view, ago)| What::Touch {
         network,
         person,
-        form,
-        bare,
+        identifier,
+        far,
+        view,
+        ago,
+    });
+    let claim = (1..=3_u64, person(), named(), any::<bool>(), ago());
+    let claim = claim.prop_map(|(network, person, identifier, view, ago)| What::Claim {
+        network,
+        person,
+        identifier,
         view,
         ago,
     });
     let ago = prop_oneof![3 => Just(0_i64), 1 => 1..2_000_i64];
-    let install = (person, any::<bool>(), ago);
+    let install = (person(), any::<bool>(), ago);
     let install = install.prop_map(|(person, anonymous, ago)| What::Install { person, anonymous, ago });
+    let event = person().prop_map(|person| What::Event { person });
+    let set = settings().prop_map(|setting| What::Set(Box::new(setting)));
     let pause = prop_oneof![3 => 1..300_i64, 1 => 300..(4 * HOUR), 1 => DAY..(9 * DAY)];
-    proptest::collection::vec((pause, prop_oneof![3 => touch, 2 => install]), 1..40)
+    let what = prop_oneof![6 => touch, 1 => claim, 4 => install, 1 => event, 2 => set];
+    proptest::collection::vec((pause, what), 1..40).boxed()
 }
 
-fn policies() -> impl Strategy<Value = AppPolicy> {
-    let window = || {
-        proptest::option::of(prop_oneof![
-            Just(Window::Disabled),
-            Just(Window::Seconds(3_600)),
-            Just(Window::Seconds(86_400 * 5))
-        ])
-    };
+fn window() -> BoxedStrategy<Option<Window>> {
+    proptest::option::of(prop_oneof![
+        Just(Window::Disabled),
+        Just(Window::Seconds(600)),
+        Just(Window::Seconds(3_600)),
+        Just(Window::Seconds(86_400 * 5))
+    ])
+    .boxed()
+}
+
+fn windows() -> BoxedStrategy<Windows> {
+    let clicks = (window(), window(), window(), window());
+    (clicks, window(), window())
+        .prop_map(|((device, modeled, ip, partial), view, view_ip)| Windows {
+            click_device: device,
+            click_modeled: modeled,
+            click_ip: ip,
+            click_partial_ip: partial,
+            impression_modeled: view,
+            impression_ip: view_ip,
+            ..Windows::default()
+        })
+        .boxed()
+}
+
+fn settings() -> BoxedStrategy<Setting> {
+    prop_oneof![
+        4 => policies().prop_map(Setting::App),
+        1 => (1..=3_u64, windows()).prop_map(|(id, windows)| Setting::Network(id, windows)),
+        1 => (1..=3_u64, windows()).prop_map(|(id, windows)| Setting::InApp(id, windows)),
+        1 => (1..=3_u64, windows()).prop_map(|(id, windows)| Setting::Tracker(id, windows)),
+        1 => rules().prop_map(Setting::Rules),
+    ]
+    .boxed()
+}
+
+fn policies() -> BoxedStrategy<AppPolicy> {
     let level =
         proptest::option::of(prop_oneof![Just(FingerprintLevel::IpOnly), Just(FingerprintLevel::IpRange)]);
     let switch = || proptest::option::of(any::<bool>());
-    let windows = (window(), window(), window(), window());
-    (windows, level, switch(), switch(), switch(), window()).prop_map(
-        |((device, modeled, view, ip), level, single_use, refuse, first, equalizer)| AppPolicy {
+    (windows(), level, switch(), switch(), switch(), window())
+        .prop_map(|(windows, level, single_use, refuse, first, equalizer)| AppPolicy {
             modeled_single_use: single_use,
-            windows: Windows {
-                click_device: device,
-                click_modeled: modeled,
-                impression_modeled: view,
-                click_ip: ip,
-                ..Windows::default()
-            },
+            windows,
             ladder: AppLadder {
                 fingerprint_level: level,
                 refuse_ambiguous: refuse,
@@ -117,67 +204,136 @@ fn policies() -> impl Strategy<Value = AppPolicy> {
                 ..AppLadder::default()
             },
             ..AppPolicy::default()
-        },
-    )
+        })
+        .boxed()
 }
 
-fn rules() -> impl Strategy<Value = FraudSettings> {
+fn rules() -> BoxedStrategy<FraudSettings> {
     let mode = || prop_oneof![Just(Mode::Off), Just(Mode::Flag), Just(Mode::Reject)];
-    (mode(), mode(), mode()).prop_map(|(soon, many, capped)| FraudSettings {
-        modes: [
-            (Rule::MinimumTimeToInstall, soon),
-            (Rule::ClickFlooding, many),
-            (Rule::FrequencyCap, capped),
-        ]
-        .into(),
-        thresholds: [
-            (Threshold::MinimumSeconds, 100),
-            (Threshold::FloodingClicks, 2),
-            (Threshold::FloodingInstalls, 60_000),
-            (Threshold::CappedClicks, 2),
-        ]
-        .into(),
-        ..FraudSettings::default()
-    })
+    (mode(), mode(), mode())
+        .prop_map(|(soon, many, capped)| FraudSettings {
+            modes: [
+                (Rule::MinimumTimeToInstall, soon),
+                (Rule::ClickFlooding, many),
+                (Rule::FrequencyCap, capped),
+            ]
+            .into(),
+            thresholds: [
+                (Threshold::MinimumSeconds, 100),
+                (Threshold::FloodingClicks, 2),
+                (Threshold::FloodingInstalls, 60_000),
+                (Threshold::CappedClicks, 2),
+            ]
+            .into(),
+            ..FraudSettings::default()
+        })
+        .boxed()
 }
 
-/// Two people share each address; a person installs once.
-fn inputs(world: &mut World, steps: &Steps) -> Vec<Input> {
-    let mut installed = std::collections::BTreeSet::new();
+/// What a world is like that nobody can try otherwise.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    /// Whether the third tracker is one for reengagement, with events `A`.
+    reengages: bool,
+    /// Whether further installs of a device count, after a day.
+    reprocesses: bool,
+}
+
+fn frames() -> BoxedStrategy<Frame> {
+    any::<(bool, bool)>().prop_map(|(reengages, reprocesses)| Frame { reengages, reprocesses }).boxed()
+}
+
+impl Frame {
+    fn policy(self, policy: AppPolicy) -> AppPolicy {
+        AppPolicy { install_reprocessing_days: self.reprocesses.then_some(1), ..policy }
+    }
+
+    fn world(self, policy: AppPolicy) -> World {
+        World::of(app(self.policy(policy)), self.reengagement(), Vec::new())
+    }
+
+    fn reengagement(self) -> Option<Reengagement> {
+        let event = CoveredEvent { name: "A".to_owned(), clicks: true, impressions: true };
+        self.reengages.then(|| Reengagement { events: vec![event] })
+    }
+
+    fn entry(self, setting: &Setting) -> Entry {
+        match setting.clone() {
+            Setting::App(policy) => Entry::App(app(self.policy(policy))),
+            Setting::Network(id, windows) => Entry::Network(Network { windows, ..network(id) }),
+            Setting::InApp(id, windows) => {
+                Entry::AppNetwork(AppNetwork { app: APP, network: NetworkId(id), windows })
+            }
+            Setting::Tracker(id, windows) => {
+                let reengagement = self.reengagement().filter(|_| id == 3);
+                Entry::Tracker(Tracker { windows, reengagement, ..tracker(id) })
+            }
+            Setting::Rules(rules) => Entry::Fraud(Scope::App(APP), rules),
+        }
+    }
+}
+
+fn identifiers(person: u32, named: Named) -> Vec<LinkIdentifier> {
+    match named {
+        Named::Not => Vec::new(),
+        Named::Plainly => plain(adid(person)),
+        Named::Hashed(length, form) => hashed(forms(&adid(person).value, length).remove(form).1),
+    }
+}
+
+/// Lets everything happen; `set` says what becomes of settings. Two people share each address, and an address of
+/// another range is everybody's.
+fn live(world: &mut World, steps: &Steps, set: impl Fn(&Setting) -> Entry) -> Vec<Input> {
     let ip = |person: u32| u8::try_from(person / 2).unwrap();
     let mut now = 0;
     let mut inputs = Vec::new();
-    for (pause, what) in steps {
+    for (number, (pause, what)) in steps.iter().enumerate() {
         now += pause;
-        let payload = match what {
-            What::Touch { network, person, form, bare, view, ago } => {
-                let identifiers: Vec<LinkIdentifier> = match form {
-                    _ if *bare => Vec::new(),
-                    None => plain(adid(*person)),
-                    Some(form) => hashed(forms(&adid(*person).value, DigestLength::Md5).remove(*form).1),
-                };
-                let mut payload = click(*network, now - ago, identifiers, ip(*person));
-                if let (true, Payload::Engagement(engagement)) = (view, &mut payload) {
-                    engagement.kind = EngagementKind::Impression;
+        let payload = match *what {
+            What::Touch { network, person, identifier, far, view, ago } => {
+                let mut payload = click(network, now - ago, identifiers(person, identifier), ip(person));
+                if let Payload::Engagement(engagement) = &mut payload {
+                    if view {
+                        engagement.kind = EngagementKind::Impression;
+                    }
+                    if far {
+                        engagement.ip = Some(std::net::IpAddr::from([198, 51, 100, 1]));
+                    }
+                }
+                payload
+            }
+            What::Claim { network, person, identifier, view, ago } => {
+                let mut payload = claim(network, now - ago, adid(person), view);
+                if let (Payload::Claim(claim), Named::Hashed(..)) = (&mut payload, identifier) {
+                    claim.identifiers = identifiers(person, identifier);
                 }
                 payload
             }
             What::Install { person, anonymous, ago } => {
-                if !installed.insert(*person) {
-                    continue;
-                }
-                let identifiers = if *anonymous { vec![] } else { vec![adid(*person)] };
-                install(now - ago, origin(Some(&format!("p{person}")), identifiers, ip(*person)))
+                let identifiers = if anonymous { vec![] } else { vec![adid(person)] };
+                install(now - ago, origin(Some(&format!("p{person}-{number}")), identifiers, ip(person)))
+            }
+            What::Event { person } => event(now, "A", origin(None, vec![adid(person)], ip(person))),
+            What::Set(ref setting) => {
+                world.set(vec![set(setting)]);
+                continue;
             }
         };
-        inputs.push(world.input(now, payload));
+        let input = world.input(now, payload);
+        world.take(std::slice::from_ref(&input));
+        inputs.push(input);
     }
     inputs
 }
 
-fn recorded(world: &World, inputs: &[Input]) -> BTreeMap<InstallId, Decision> {
+/// The installs that are ones of their own.
+fn installs<'i>(world: &'i World, inputs: &'i [Input]) -> impl Iterator<Item = &'i Input> {
     let installs = inputs.iter().filter(|input| matches!(input.payload, Payload::Install(_)));
-    installs.map(|input| (input.id.into(), essence(&world.decision(input)))).collect()
+    installs.filter(|input| !world.decisions(input).is_empty())
+}
+
+fn recorded(world: &World, inputs: &[Input]) -> BTreeMap<InstallId, Decision> {
+    installs(world, inputs).map(|input| (input.id.into(), essence(&world.decision(input)))).collect()
 }
 
 fn essences(decisions: BTreeMap<InstallId, Decision>) -> BTreeMap<InstallId, Decision> {
@@ -189,27 +345,12 @@ proptest! {
     fn with_nothing_changed_every_decision_comes_out_as_recorded(
         steps in steps(),
         policy in policies(),
-        later in proptest::option::of(policies()),
-        rules in proptest::option::of(rules()),
+        frame in frames(),
         from in proptest::option::of(0..40_usize),
         until in proptest::option::of(0..40_usize),
     ) {
-        let mut world = World::with(policy, Vec::new());
-        if let Some(rules) = rules {
-            world.set(vec![Entry::Fraud(Scope::App(APP), rules)]);
-        }
-        let half = steps.len() / 2;
-        let all = inputs(&mut world, &steps);
-        let (early, late) = all.split_at(half.min(all.len()));
-        world.take(early);
-        let mut late = late.to_vec();
-        if let Some(later) = later {
-            world.set(vec![Entry::App(app(later))]);
-            for input in &mut late {
-                input.catalogue = world.catalogue.version;
-            }
-        }
-        world.take(&late);
+        let mut world = frame.world(policy);
+        let all = live(&mut world, &steps, |setting| frame.entry(setting));
         let receipt = |place: Option<usize>| place.and_then(|place| all.get(place)).map(|input| input.received);
         let (from, until) = (receipt(from), receipt(until));
         let plan = Plan { from, until, ..plan(Alteration::default()) };
@@ -230,12 +371,20 @@ proptest! {
     }
 
     #[test]
-    fn what_would_be_is_what_comes_of_those_settings(steps in steps(), is in policies(), would_be in policies()) {
-        let mut world = World::with(is, Vec::new());
-        let mut other = World::with(would_be, Vec::new());
-        let all = inputs(&mut world, &steps);
-        world.take(&all);
-        other.take(&all);
+    fn what_would_be_is_what_comes_of_those_settings(
+        steps in steps(),
+        is in policies(),
+        would_be in policies(),
+        frame in frames(),
+    ) {
+        let mut world = frame.world(is);
+        let mut other = frame.world(would_be);
+        let would_be = frame.policy(would_be);
+        let all = live(&mut world, &steps, |setting| frame.entry(setting));
+        live(&mut other, &steps, |setting| match setting {
+            Setting::App(_) => Entry::App(app(would_be)),
+            setting => frame.entry(setting),
+        });
         let (decisions, report) = decided(&world, &plan(with_policy(would_be)));
         prop_assert_eq!(essences(decisions), recorded(&other, &all));
         let differ = |input: &&Input| {
@@ -245,10 +394,153 @@ proptest! {
             });
             is != would_be
         };
-        let installs = all.iter().filter(|input| matches!(input.payload, Payload::Install(_)));
-        prop_assert_eq!(report.altered, installs.filter(differ).count() as u64);
+        prop_assert_eq!(report.altered, installs(&world, &all).filter(differ).count() as u64);
         prop_assert_eq!(report.changes.len() as u64, report.altered);
     }
+}
+
+/// Settings change, and then a late click has an install decided again under the new ones. What the record says
+/// has to come out, whatever made the server look at the install again.
+mod decided_again_under_other_settings {
+    use super::*;
+
+    fn comes_out(world: &World, inputs: &[Input]) {
+        let (decisions, report) = decided(world, &plan(Alteration::default()));
+        assert_eq!(report.altered, 0, "{:?}", report.changes);
+        assert_eq!(essences(decisions), recorded(world, inputs));
+    }
+
+    /// A click of the range loses, and then the range does not count any more: nobody is left.
+    #[test]
+    fn when_only_losers_go() {
+        let range = AppPolicy {
+            windows: Windows { click_partial_ip: Some(Window::Seconds(60)), ..Windows::default() },
+            ..AppPolicy::default()
+        };
+        let mut world = World::with(range, Vec::new());
+        let near = world.input(0, click(1, 0, vec![], 2));
+        let one = world.input(100, install(100, origin(Some("d"), vec![adid(1)], 1)));
+        world.take(&[near, one.clone()]);
+        assert_eq!(world.decision(&one).candidates.len(), 1);
+        world.set(vec![Entry::App(app(AppPolicy::default()))]);
+        let late = world.input(200, click(2, 50, vec![], 3));
+        world.take(&[late]);
+        let decision = world.decision(&one);
+        assert_eq!((decision.revision, decision.candidates.len(), decision.catalogue), (1, 0, 8));
+        comes_out(&world, &[one]);
+    }
+
+    /// The late click matches no install, but is hashed as nobody hashed before.
+    #[test]
+    fn for_a_click_that_is_nobodys() {
+        for of_a_claim in [false, true] {
+            let mut world = World::new();
+            let old = world.input(0, click(1, 0, vec![], 1));
+            let one = world.input(4_000, install(4_000, origin(Some("d"), vec![adid(1)], 1)));
+            world.take(&[old, one.clone()]);
+            assert_eq!(world.verdict(&one), "modeled 1");
+            let short = Windows { click_modeled: Some(Window::Seconds(3_600)), ..Windows::default() };
+            world.set(vec![Entry::App(app(AppPolicy { windows: short, ..AppPolicy::default() }))]);
+            let foreign = hashed(forms(&adid(9).value, DigestLength::Sha256).remove(0).1);
+            let mut payload = click(2, 50, foreign.clone(), 1);
+            if let Payload::Engagement(engagement) = &mut payload {
+                engagement.ip = None;
+            }
+            if of_a_claim {
+                payload = claim(2, 50, adid(9), false);
+            }
+            if let Payload::Claim(claim) = &mut payload {
+                claim.identifiers = foreign;
+            }
+            let late = world.input(4_100, payload);
+            world.take(&[late]);
+            assert_eq!(world.verdict(&one), "organic");
+            comes_out(&world, &[one]);
+        }
+    }
+
+    /// Nothing comes of deciding the first one again, so the second one, which shares its click, is left alone.
+    #[test]
+    fn but_not_for_the_sake_of_one_that_stays() {
+        let mut world = World::new();
+        let shared = world.input(0, click(1, 0, vec![], 1));
+        let loser = world.input(1, click(2, -10, vec![], 1));
+        let one = world.input(100, install(100, origin(Some("one"), vec![adid(1)], 1)));
+        let two = world.input(101, install(101, origin(Some("two"), vec![], 1)));
+        world.take(&[shared, loser, one.clone(), two.clone()]);
+        assert!(world.decision(&two).flags.contains(&Flag::SharedClick));
+        let single = AppPolicy { modeled_single_use: Some(true), ..AppPolicy::default() };
+        world.set(vec![Entry::App(app(single))]);
+        // A moment after the first install, so it is looked at again; but too late to be credited.
+        let mut payload = click(3, 150, plain(adid(1)), 1);
+        if let Payload::Engagement(engagement) = &mut payload {
+            engagement.ip = None;
+        }
+        let late = world.input(200, payload);
+        world.take(&[late]);
+        assert_eq!([&one, &two].map(|input| world.decision(input).revision), [0, 0]);
+        comes_out(&world, &[one, two]);
+    }
+
+    /// A length of digests that the record begins to know only after what is read of it.
+    #[test]
+    fn or_not_when_it_was_not_filed_under_such_digests() {
+        let mut world = World::new();
+        let first = world.input(0, click(1, 0, vec![], 9));
+        let old = world.input(60 * DAY, click(1, 60 * DAY, vec![], 1));
+        let one =
+            world.input(60 * DAY + 4_000, install(60 * DAY + 4_000, origin(Some("d"), vec![adid(1)], 1)));
+        let digests = |n: u32| hashed(forms(&adid(n).value, DigestLength::Md5).remove(0).1);
+        let brings = world.input(61 * DAY, click(2, 61 * DAY, digests(9), 2));
+        world.take(&[first, old, one.clone(), brings]);
+        let short = Windows { click_modeled: Some(Window::Seconds(3_600)), ..Windows::default() };
+        world.set(vec![Entry::App(app(AppPolicy { windows: short, ..AppPolicy::default() }))]);
+        let late = world.input(62 * DAY, click(2, 60 * DAY, digests(1), 2));
+        world.take(&[late]);
+        assert_eq!(world.verdict(&one), "modeled 1");
+        let (decisions, report) =
+            decided(&world, &Plan { from: Some(at(50 * DAY)), ..plan(Alteration::default()) });
+        assert_eq!(report.altered, 0, "{:?}", report.changes);
+        assert_eq!(essences(decisions), recorded(&world, &[one]));
+    }
+
+    /// Whatever else came in, the grace of ten minutes is over when it is.
+    #[test]
+    fn and_not_after_the_grace() {
+        let mut world = World::new();
+        let old = world.input(0, click(1, 0, vec![], 1));
+        let one = world.input(4_000, install(4_000, origin(Some("d"), vec![adid(1)], 1)));
+        let other = world.input(4_700, event(4_700, "B", origin(Some("d"), vec![], 1)));
+        world.take(&[old, one.clone(), other]);
+        let short = Windows { click_modeled: Some(Window::Seconds(3_600)), ..Windows::default() };
+        world.set(vec![Entry::App(app(AppPolicy { windows: short, ..AppPolicy::default() }))]);
+        let foreign = hashed(forms(&adid(9).value, DigestLength::Md5).remove(0).1);
+        let mut payload = click(2, 50, foreign, 1);
+        if let Payload::Engagement(engagement) = &mut payload {
+            engagement.ip = None;
+        }
+        let late = world.input(4_701, payload);
+        world.take(&[late]);
+        assert_eq!(world.verdict(&one), "modeled 1");
+        comes_out(&world, &[one]);
+    }
+}
+
+/// Later installs of a device are decided again, too.
+#[test]
+fn a_reinstall_is_decided_anew() {
+    let frame = Frame { reengages: true, reprocesses: true };
+    let mut world = frame.world(AppPolicy::default());
+    let first = world.input(0, install(0, origin(Some("one"), vec![adid(1)], 1)));
+    let back = world.input(2 * DAY, click(3, 2 * DAY, plain(adid(1)), 1));
+    let again = world.input(3 * DAY, install(3 * DAY, origin(Some("two"), vec![adid(1)], 1)));
+    world.take(&[first, back, again.clone()]);
+    assert_eq!(world.verdict(&again), "device_id 3");
+    let short = Windows { click_device: Some(Window::Seconds(3_600)), ..Windows::default() };
+    let policy = frame.policy(AppPolicy { windows: short, ..AppPolicy::default() });
+    let report = asked(&world, &plan(with_policy(policy)));
+    assert_eq!((report.installs, report.altered), (2, 1), "{report:?}");
+    assert_eq!(report.changes[0].install, InstallId::from(again.id));
 }
 
 #[test]

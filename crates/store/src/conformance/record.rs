@@ -54,7 +54,7 @@ pub fn full_batch(n: u64) -> Batch {
         deliveries: vec![delivery(id, day(1))],
         superseded: Vec::new(),
         event_names: vec![(APP, format!("Event {n:05}"), EventName { first_seen: day(1), is_revenue: true })],
-        digest_lengths: vec![(AppId(n), DigestLength::Sha1)],
+        digest_lengths: vec![(AppId(n), DigestLength::Sha1, day(1))],
         digest_indexes: vec![(
             AppId(n),
             DigestLength::Md5,
@@ -430,21 +430,25 @@ pub fn event_names_and_digests_are_remembered<S: Store, R: FnMut(S) -> S>(open: 
                 (APP, "a".to_owned(), name(false)),
                 (OTHER, "b".to_owned(), name(true)),
             ],
-            digest_lengths: vec![(OTHER, DigestLength::Md5), (APP, DigestLength::Sha256)],
+            digest_lengths: vec![(OTHER, DigestLength::Md5, day(1)), (APP, DigestLength::Sha256, day(2))],
             digest_indexes: vec![(APP, DigestLength::Sha1, index(None, false))],
             ..Batch::default()
         })
         .unwrap();
     store
         .commit(&Batch {
-            digest_lengths: vec![(APP, DigestLength::Md5), (APP, DigestLength::Sha256)],
+            digest_lengths: vec![(APP, DigestLength::Md5, day(3))],
             digest_indexes: vec![(APP, DigestLength::Sha1, index(Some(device_id(4)), true))],
             ..Batch::default()
         })
         .unwrap();
     let store = reopen(store);
     assert_eq!(store.event_names(APP).unwrap(), [("a".to_owned(), name(false)), (long, name(true))]);
-    let lengths = [(APP, DigestLength::Md5), (APP, DigestLength::Sha256), (OTHER, DigestLength::Md5)];
+    let lengths = [
+        (APP, DigestLength::Md5, day(3)),
+        (APP, DigestLength::Sha256, day(2)),
+        (OTHER, DigestLength::Md5, day(1)),
+    ];
     assert_eq!(store.digest_lengths().unwrap(), lengths);
     let indexed = [(APP, DigestLength::Sha1, index(Some(device_id(4)), true))];
     assert_eq!(store.digest_indexes().unwrap(), indexed);

@@ -23,7 +23,7 @@ use crate::{
     key::{self, Key},
     outbox::{self, Queue, Spot},
     quarantine::Shelves,
-    record::Record,
+    record::{Record, SentLength},
 };
 
 /// What a commit is going to write.
@@ -151,8 +151,9 @@ impl Draft {
             let key = key::event_name(*app, name);
             self.put(Space::EventNames, key, &(name.clone(), *event_name))?;
         }
-        for (app, length) in &batch.digest_lengths {
-            self.put(Space::DigestLengths, key::digest_length(*app, *length), &(*app, *length))?;
+        for (app, length, since) in batch.digest_lengths.iter().copied() {
+            let sent = SentLength { app, length, since };
+            self.put(Space::DigestLengths, key::digest_length(app, length), &sent)?;
         }
         for (app, length, index) in &batch.digest_indexes {
             let key = key::digest_length(*app, *length);

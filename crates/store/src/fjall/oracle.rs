@@ -161,7 +161,7 @@ fn batch(writes: &[Write], now: i64, mut sequence: u64) -> Batch {
             }
             Write::Digests(other, complete) => {
                 let length = if complete { DigestLength::Md5 } else { DigestLength::Sha1 };
-                batch.digest_lengths.push((app(other), length));
+                batch.digest_lengths.push((app(other), length, day(now)));
                 let index = DigestIndex { after: None, complete };
                 batch.digest_indexes.push((app(other), DigestLength::Md5, index));
             }

@@ -60,7 +60,7 @@ fn every_version_of_every_record_is_readable() {
     check(&sample::quarantined(None, 7, day(1)));
     check::<Shelved>(&(Some(APP), sample::input(7), Entry { received: day(1), bytes: 20 }));
     check::<NamedEvent>(&("Purchase".to_owned(), EventName { first_seen: day(1), is_revenue: true }));
-    check::<SentLength>(&(APP, DigestLength::Sha256));
+    check(&SentLength { app: APP, length: DigestLength::Sha256, since: day(1) });
     check::<IndexedLength>(&(APP, DigestLength::Md5, index));
     check::<Counted>(&(None, Counter::Suppressed("superseded".to_owned()), -3));
     check(&day(1));
@@ -106,4 +106,12 @@ fn appended_fields_may_be_absent() {
     let bytes = rmp_serde::to_vec(&Before(1, 2)).unwrap();
     let after: After = rmp_serde::from_slice(&bytes).unwrap();
     assert_eq!(after, After { first: 1, second: 2, third: None });
+}
+
+#[test]
+fn a_length_of_digests_from_before_its_time_was_kept_is_one_of_always() {
+    let mut bytes = vec![VERSION];
+    rmp_serde::encode::write(&mut bytes, &(APP, DigestLength::Sha256)).unwrap();
+    let always = SentLength { app: APP, length: DigestLength::Sha256, since: Timestamp::default() };
+    assert_eq!(SentLength::decode(&bytes).unwrap(), always);
 }

@@ -221,7 +221,8 @@ pub struct WhatIfBody {
     /// Settings of the app, as `PATCH /apps/{id}` takes them.
     #[schema(value_type = Option<Object>)]
     pub settings: Option<Value>,
-    /// Networks by their numbers, each with `settings` as `PATCH /networks/{id}` takes them.
+    /// Networks by their numbers, each with `settings` as `PATCH /networks/{id}` takes them, or `settings_in_app` as
+    /// `PATCH /apps/{app}/networks/{network}` takes them.
     #[schema(value_type = Option<Object>)]
     pub networks: Option<Value>,
     /// Trackers of the app by their numbers, each with `tracker_overrides` as `POST /tracker/override` takes them, or

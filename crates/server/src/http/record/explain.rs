@@ -185,8 +185,8 @@ fn around(store: &dyn Store, record: &InstallRecord, then: &Catalogue) -> Result
     let lengths: BTreeSet<DigestLength> = store
         .digest_lengths()?
         .into_iter()
-        .filter(|(app, _)| *app == record.app)
-        .map(|(_, length)| length)
+        .filter(|(app, ..)| *app == record.app)
+        .map(|(_, length, _)| length)
         .collect();
     let policy = then.app(record.app).map_or(then.policy, |app| then.policy_of(app));
     let until = horizon(record.install.time, &policy).plus(AFTER_MS);

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use engine::{Alteration, Plan};
 use measure::{
     AppId, NetworkId, Timestamp, TrackerId,
-    catalogue::{App, Catalogue, Entry, Network, Tracker},
+    catalogue::{App, AppNetwork, Catalogue, Entry, Network, Tracker},
     fraud::{FraudSettings, Scope},
+    policy::Windows,
 };
 use serde_json::Value;
 
@@ -14,12 +15,13 @@ use super::super::{fields::Fields, fraud, settings, trackers::overrides};
 use crate::{error::Error, vault::Vault};
 
 /// Settings that no decision depends on, or only when an input comes in.
-const WITHOUT_EFFECT: [&str; 10] = [
+const WITHOUT_EFFECT: [&str; 11] = [
     "attribution.event_association",
     "attribution.install_reprocessing",
     "attribution.minimum_time_to_reengagement",
     "attribution.referrer_click_id_key",
     "attribution.referrer_campaign_id_key",
+    "attribution.referrer_begin_time",
     "tracking.accept_click_time",
     "ingest.hold",
     "postbacks.hold_install",
@@ -65,7 +67,7 @@ pub fn plan(
         })))
     };
     changes.extend(rules(&mut begin, Scope::App(app), fraud::take(&mut fields)?)?);
-    if let Some(sent) = effective(&mut fields)? {
+    if let Some(sent) = effective(&mut fields, "settings")? {
         let owner = catalogue.app(app).ok_or(Error::NotFound("app"))?;
         settings::change_app(&mut App::clone(owner), sent.clone())?;
         changes.push(Box::new(move |entry| match entry {
@@ -77,7 +79,7 @@ pub fn plan(
         let id: NetworkId = id.parse().map_err(|_| unknown("networks", &id))?;
         let network = catalogue.network(id).ok_or_else(|| unknown("networks", &id.to_string()))?;
         changes.extend(rules(&mut begin, Scope::Network(id), fraud::take(&mut sent)?)?);
-        if let Some(settings) = effective(&mut sent)? {
+        if let Some(settings) = effective(&mut sent, "settings")? {
             settings::change_network(&mut Network::clone(network).windows, settings.clone())?;
             changes.push(Box::new(move |entry| match entry {
                 Entry::Network(network) if network.id == id => {
@@ -86,7 +88,17 @@ pub fn plan(
                 _ => Ok(()),
             }));
         }
-        nothing_else(sent, &format!("networks.{id}"), "settings")?;
+        if let Some(settings) = effective(&mut sent, "settings_in_app")? {
+            settings::change_network(&mut Windows::default(), settings.clone())?;
+            begin.push(Entry::AppNetwork(AppNetwork { app, network: id, windows: Windows::default() }));
+            changes.push(Box::new(move |entry| match entry {
+                Entry::AppNetwork(own) if (own.app, own.network) == (app, id) => {
+                    settings::change_network(&mut own.windows, settings.clone())
+                }
+                _ => Ok(()),
+            }));
+        }
+        nothing_else(sent, &format!("networks.{id}"), "settings, settings_in_app")?;
     }
     for (id, mut sent) in things(&mut fields, "trackers")? {
         let id: TrackerId = id.parse().map_err(|_| unknown("trackers", &id))?;
@@ -137,9 +149,9 @@ fn is_changed(entry: &Entry, changes: &[Change]) -> bool {
     altered != *entry
 }
 
-/// The `settings` of a request, if there are any; 400 when one of them decides nothing.
-fn effective(fields: &mut Fields) -> Result<Option<Fields>, Error> {
-    let Some(settings) = fields.object("settings")? else { return Ok(None) };
+/// The settings in a field of a request, if there are any; 400 when one of them decides nothing.
+fn effective(fields: &mut Fields, field: &str) -> Result<Option<Fields>, Error> {
+    let Some(settings) = fields.object(field)? else { return Ok(None) };
     all_matter(&settings)?;
     Ok(settings.clone().rest().next().is_some().then_some(settings))
 }

@@ -91,7 +91,7 @@ pub fn change(catalogue: &Catalogue, row: &Altered, lost_before: Option<LosingRe
             "ambiguous": row.was_ambiguous,
         },
         "after": {
-            "class": winner.map_or("organic", |winner| winner.basis.class()),
+            "class": row.class,
             "network_id": winner.map(|winner| winner.network.to_string()),
             "network": winner.map(|winner| network(catalogue, winner.network)),
             "campaign_id": winner.and_then(|winner| winner.campaign).map(|id| id.to_string()),
