@@ -74,6 +74,23 @@ async fn what_could_not_be_sent_is_sent_by_the_next_visit() {
 }
 
 #[tokio::test]
+async fn what_was_taken_though_the_answer_was_lost_counts_once() {
+    let app = Server::start().await.app("Web").await;
+    let lose =
+        "const real = window.fetch; window.fetch = (url, options) => real(url, options).then(answer => {
+        if (url.includes('/track/json')) throw new TypeError('the network is gone');
+        return answer; });";
+    let pages = [("/lost", page(&app, lose, "")), ("/", page(&app, "", ""))];
+    let Some(browser) = Browser::on("the snippet sends again what may be lost", &pages).await else { return };
+    browser.visit("/lost").await;
+    assert_eq!(kinds(&app).await, json!({ "install": 1 }), "it waits for the answer to the first");
+    browser.visit("/").await;
+    assert_eq!(kinds(&app).await, json!({ "event": 2, "install": 1 }));
+    let ledger = app.server.ledger().await;
+    assert!(ledger["inputs"]["repeated"].as_u64() >= Some(1), "it was sent again: {ledger}");
+}
+
+#[tokio::test]
 async fn global_privacy_control_means_no_until_the_person_says_yes() {
     let app = Server::start().await.app("Web").await;
     let control = "Object.defineProperty(navigator, 'globalPrivacyControl', { value: true }); sx('event', 'Early', {});";

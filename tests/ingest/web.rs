@@ -184,11 +184,35 @@ async fn the_same_nt_id_counts_once_and_a_resent_install_is_a_duplicate() {
 }
 
 #[tokio::test]
+async fn behind_a_trusted_proxy_the_address_is_the_forwarded_one() {
+    let server = Server::with(&[("SEXTANT_SERVER_TRUSTED_PROXIES", "127.0.0.0/8")]).await;
+    let app = server.app("Web").await;
+    let link = app.link("Example Network").await;
+    let from = |method: Method, path: &str, address: &str| {
+        let request = server.request(method, path).header("User-Agent", device::PIXEL);
+        request.header("X-Forwarded-For", address)
+    };
+    from(Method::GET, &link.path(""), "203.0.113.24").answer().await.is(302);
+    let install = async |device: &str, address: &str| {
+        let mut body: Value =
+            serde_json::from_str(&browser_body(&app, "install", device, json!({}))).unwrap();
+        body["kochava_device_id"] = json!(device);
+        from(Method::POST, "/track/json/", address).body(body.to_string()).answer().await.accepted();
+        app.class(device).await
+    };
+    assert_eq!(install("KB-other", "198.51.100.7").await, "organic");
+    assert_eq!(install("KB-same", "203.0.113.24").await, "modeled");
+}
+
+#[tokio::test]
 async fn the_snippet_is_small_and_may_be_kept() {
     let server = Server::start().await;
     let answer = server.request(Method::GET, "/sx.js").answer().await.is(200);
     assert_eq!(answer.header("content-type"), "text/javascript; charset=utf-8");
     assert!(answer.header("cache-control").contains("max-age"));
-    let bytes = answer.text().len();
-    assert!(bytes < 4_096, "{bytes} bytes");
+    let text = answer.text();
+    assert!(text.len() < 4_000, "{} bytes", text.len());
+    for word in ["import", "require", "createElement", "document.write", "://"] {
+        assert!(!text.contains(word), "it depends on nothing else: {word}");
+    }
 }

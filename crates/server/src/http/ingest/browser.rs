@@ -26,7 +26,8 @@ const SNIPPET_CACHE: &str = "public, max-age=3600";
 /// The snippet as it is written, and as it is sent: without comments and indentation.
 const SOURCE: &str = include_str!("sx.js");
 static SNIPPET: LazyLock<String> = LazyLock::new(|| {
-    let lines = SOURCE.lines().map(str::trim_start).filter(|line| !line.starts_with("//"));
+    let lines = SOURCE.lines().map(str::trim_start);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")
 });
 

@@ -12,10 +12,10 @@
   function save() { write(root, state); }
   function drop(key) { delete store[key]; }
   function waiting() {
-    return Object.keys(store).filter(function (key) { return !key.indexOf(root + "/"); }).sort();
+    return Object.keys(store).filter(key => !key.indexOf(root + "/")).sort();
   }
   function hex(length) {
-    return Array.from(w.crypto.getRandomValues(new Uint8Array(length)), function (b) { return (b & 15).toString(16); }).join("");
+    return Array.from(w.crypto.getRandomValues(new Uint8Array(length)), b => (b & 15).toString(16)).join("");
   }
   // Global Privacy Control says no until the page says that the person said yes.
   function allowed() { return state.consent == null ? !n.globalPrivacyControl : state.consent; }
