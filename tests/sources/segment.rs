@@ -56,6 +56,9 @@ async fn an_install_is_attributed_and_events_join_it() {
     assert_eq!(row["time"], "2025-10-09T08:53:20.000Z", "{row}");
     assert_eq!(row["outcomes"][0]["outcome"], "linked", "{row}");
     assert_eq!(row["outcomes"][1]["changed"], json!(["user_id"]), "{row}");
+    // An event is known from the first time on.
+    let known = server.get(&format!("/api/apps/{}/events", app.id)).await.is(200).json();
+    assert_eq!(known["data"][0]["name"], "Purchase", "{known}");
     server.balanced().await;
 }
 
@@ -210,6 +213,7 @@ async fn sizes_are_limited_as_documented_and_gzip_is_inflated() {
         encoder.write_all(body.as_bytes()).unwrap();
         encoder.finish().unwrap()
     };
+    send(&app, "/v1/batch", json!({ "batch": vec![json!({}); 20_001] })).await.is(400);
     for (calls, status) in [(16, 200), (18, 400)] {
         let request = server.request(Method::POST, "/v1/batch").header("Authorization", basic(&app.guid));
         request.body(batch(calls)).answer().await.is(status);

@@ -7,7 +7,7 @@ use super::{Call, Form, Kind};
 use crate::{
     json::{Json, get},
     refusal::Refusal,
-    s2s::BadElement,
+    s2s::{BadElement, ELEMENTS_MAX},
 };
 
 /// A call has at most this many bytes (32 kB).
@@ -76,6 +76,10 @@ pub fn calls(body: &[u8], form: Form) -> Result<Calls, Refusal> {
 fn many(items: &[&RawValue], shared: &Shared) -> Result<Calls, Refusal> {
     if items.is_empty() {
         return Err(Refusal::bad_request("the batch is empty: send at least one call"));
+    }
+    if items.len() > ELEMENTS_MAX {
+        let error = format!("the batch has more than {ELEMENTS_MAX} calls: send fewer at once");
+        return Err(Refusal::bad_request(error));
     }
     let one = |item: &&RawValue| {
         call(item.get(), None, shared)
