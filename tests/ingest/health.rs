@@ -165,6 +165,7 @@ async fn what_was_not_taken_is_counted_by_source_and_action() {
     ];
     assert_eq!(told, expected, "{health}");
     assert_eq!(health["quarantined"]["count"], 5, "{health}");
+    assert!(verdicts(&health).contains("`segment-prod` is switched off"), "{health}");
     server.balanced().await;
 }
 

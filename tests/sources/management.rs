@@ -157,7 +157,13 @@ async fn a_preview_shows_what_a_call_becomes_and_stores_nothing() {
     assert_eq!((&rows[0]["event_name"], &rows[0]["amount"]), (&json!("Level Complete"), &json!("14.97")));
 
     let s2s = app.body("event", "SX-1", json!({ "event_name": "View" }));
-    assert_eq!(preview("s2s", s2s).await[0]["event_name"], "View");
+    assert_eq!(preview("s2s", s2s.clone()).await[0]["event_name"], "View");
+    let off = source(&app, json!({ "kind": "s2s", "streams": { "events": false } })).await;
+    let answer = server.post(&format!("{}/preview", path(&app, &off)), s2s).await.is(200).json();
+    assert_eq!(
+        (&answer["data"][0]["becomes"], &answer["data"][0]["reason"]),
+        (&json!("ignored"), &json!("events_off"))
+    );
 
     let ledger = server.balanced().await;
     assert_eq!(ledger["inputs"]["received"], 0, "{ledger}");

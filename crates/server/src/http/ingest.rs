@@ -31,7 +31,7 @@ use finished::Finished;
 
 pub use limit::AppLimits;
 pub use pace::Paces;
-pub(super) use source::{Known, UNKNOWN, action};
+pub(super) use source::{Known, UNKNOWN, action, left_out};
 
 /// The address that a connection came from.
 type Peer = axum::extract::ConnectInfo<SocketAddr>;

@@ -11,9 +11,9 @@ use engine::{Answer, Submission};
 use measure::{
     AppId, Timestamp,
     catalogue::{App, AuthMode, Catalogue},
-    flag::{Flag, Flags},
-    input::{IdempotencyKey, Input, Payload, Quarantined},
-    source::{IgnoreReason, Ignored, SourceKind, Via},
+    flag::Flag,
+    input::{IdempotencyKey, Input, Quarantined},
+    source::{IgnoreReason, SourceKind, Via},
 };
 use wire::{
     auth::{AuthOutcome, authenticate},
@@ -189,10 +189,10 @@ impl Call<'_> {
         };
         let app = &sender.app;
         let parsed = if sender.is_enabled() {
-            self.read(edge, app, element).map(|parsed| left_out(parsed, sender))
+            self.read(edge, app, element).map(|parsed| source::left_out(parsed, sender.streams()))
         } else if is_browser(app, element) {
             // What is refused would block the browser's queue until the source is switched on again.
-            Ok(ignored(IgnoreReason::SourceOff, None))
+            Ok(source::ignored(IgnoreReason::SourceOff, None))
         } else {
             return source::refuse(Some(sender), self.action(element), 403, source::SWITCHED_OFF);
         };
@@ -303,25 +303,6 @@ impl Call<'_> {
 
 fn is_browser(app: &App, element: &Element) -> bool {
     app.is_web() && element.is_web_sdk()
-}
-
-/// What was parsed, or that the sender's source leaves it out.
-fn left_out(parsed: Parsed, sender: &Known) -> Parsed {
-    match sender.streams().leaves_out(&parsed.payload) {
-        None => parsed,
-        Some(reason) => {
-            let event = match parsed.payload {
-                Payload::Event(event) => Some(event.name),
-                _ => None,
-            };
-            ignored(reason, event)
-        }
-    }
-}
-
-fn ignored(reason: IgnoreReason, event: Option<String>) -> Parsed {
-    let payload = Payload::Ignored(Ignored { reason, event });
-    Parsed { payload, flags: Flags::new(), body: String::new() }
 }
 
 /// Puts what was prepared on record, in one commit, and says what became of each element.

@@ -10,8 +10,9 @@ use engine::Submission;
 use measure::{
     AppId, Timestamp,
     catalogue::{App, Catalogue, Sealed},
-    input::{IdempotencyKey, Input, Quarantined},
-    source::{Mapping, Source, SourceKind, Streams, Via},
+    flag::Flags,
+    input::{IdempotencyKey, Input, Payload, Quarantined},
+    source::{IgnoreReason, Ignored, Mapping, Source, SourceKind, Streams, Via},
 };
 use wire::{refusal::Refusal, s2s::Parsed};
 
@@ -166,6 +167,21 @@ impl Request<'_> {
             Step::Quarantine { submission, status: refused.status, error: refused.error, drained: false };
         Prepared { app, step }
     }
+}
+
+/// What was parsed of a call of our own format, or that its source's streams leave it out.
+pub fn left_out(parsed: Parsed, streams: Streams) -> Parsed {
+    match (streams.leaves_out(&parsed.payload), &parsed.payload) {
+        (None, _) => parsed,
+        (Some(reason), Payload::Event(event)) => ignored(reason, Some(event.name.clone())),
+        (Some(reason), _) => ignored(reason, None),
+    }
+}
+
+/// A call of which it is kept that it came.
+pub fn ignored(reason: IgnoreReason, event: Option<String>) -> Parsed {
+    let payload = Payload::Ignored(Ignored { reason, event });
+    Parsed { payload, flags: Flags::new(), body: String::new() }
 }
 
 /// The limit that does not let a call pass: that of every app of it has to, and it passes as a whole

@@ -1,10 +1,10 @@
 //! `GET /api/apps/{id}/health`: whether what the senders of an app send can be used (docs/health.md).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::{Json, extract::State};
 use measure::{
-    AppId, Timestamp,
+    AppId, SourceId, Timestamp,
     catalogue::Catalogue,
     health::{Health, Part, Row, Share, incomplete},
     input::{Fact, Outcome, Payload, Quarantined},
@@ -166,6 +166,9 @@ fn shown(
         .map(|((via, action), row)| row_shown(&name(*via), *via, action, row, hours))
         .collect();
     let mut verdicts = material.health.verdicts(name);
+    let sources: BTreeSet<SourceId> = material.health.rows.keys().filter_map(|(via, _)| via.source).collect();
+    let off = sources.iter().filter_map(|id| catalogue.source(*id)).filter(|source| !source.enabled);
+    verdicts.extend(off.map(|source| format!("`{}` is switched off: nothing is taken from it", source.name)));
     if let Some((reason, times)) = reasons.iter().max_by_key(|(_, times)| **times) {
         let all = material.quarantined.len();
         verdicts.insert(0, format!("{all} bodies could not be used; {times} of them because: {reason}"));

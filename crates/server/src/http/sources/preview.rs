@@ -26,7 +26,7 @@ use crate::{
     auth::Caller,
     clock, edge,
     error::Error,
-    http::{asked::Path, record::iso},
+    http::{asked::Path, ingest::left_out, record::iso},
     site::Site,
 };
 
@@ -88,7 +88,10 @@ fn rows(source: &Source, app: &App, body: &[u8], edge: &Edge<'_>) -> Result<Vec<
         }
         SourceKind::S2s | SourceKind::Web => {
             let elements = s2s::elements(body).map_err(|refusal| refusal.error)?.elements;
-            let parse = |element: s2s::Element| s2s::parse(s2s::Endpoint::TrackJson, &element, app, edge);
+            let parse = |element: s2s::Element| {
+                let parsed = s2s::parse(s2s::Endpoint::TrackJson, &element, app, edge)?;
+                Ok(left_out(parsed, source.streams))
+            };
             Ok(elements.into_iter().map(|element| element.map_err(Refusal::from).and_then(parse)).collect())
         }
     }
