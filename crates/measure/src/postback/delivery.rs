@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AppId, DeliveryId, InputId, InstallId, NetworkId, Timestamp, TriggerId};
+use crate::{AppId, DeliveryId, InputId, InstallId, NetworkId, Timestamp, TriggerId, id::ulid};
 
 /// Why nothing is sent for a pair of trigger and conversion (postbacks.md section 7, DECISIONS 6, 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -111,6 +111,25 @@ pub struct Request {
     /// Further headers, in order: names and values that HTTP allows.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
+}
+
+impl Request {
+    /// The same request under another identifier, wherever and in whatever form it names the old one.
+    #[must_use]
+    pub fn renamed(&self, old: DeliveryId, new: DeliveryId) -> Self {
+        let forms = |id: DeliveryId| [id.to_string(), id.0.to_string(), ulid(id.0)];
+        let renamed = |text: &str| {
+            let pairs = forms(old).into_iter().zip(forms(new));
+            pairs.fold(text.to_owned(), |text, (old, new)| text.replace(&old, &new))
+        };
+        let headers = self.headers.iter().map(|(name, value)| (name.clone(), renamed(value)));
+        Self {
+            url: renamed(&self.url),
+            body: renamed(&self.body),
+            headers: headers.collect(),
+            ..self.clone()
+        }
+    }
 }
 
 /// The state of a delivery (DECISIONS 7).

@@ -1,5 +1,7 @@
 //! The macros and what each one stands for (postbacks.md section 6). A new macro is one row of a table.
 
+use uuid::Uuid;
+
 use super::{
     TriggerKind,
     plan::Conversion,
@@ -10,6 +12,7 @@ use crate::{
     DeliveryId, Timestamp,
     attribution::Source,
     engagement::{Engagement, EngagementKind, LinkIdentifier},
+    id::ulid,
     identifier::IdKind,
     platform::Traits,
     time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS},
@@ -25,6 +28,7 @@ pub struct Subject<'a> {
 
 type Fill = for<'a> fn(&Subject<'a>) -> Option<Filling<'a>>;
 type FillTime = for<'a> fn(&Conversion<'a>) -> Option<Timestamp>;
+type FillId = for<'a> fn(&Subject<'a>) -> Option<Uuid>;
 
 /// A macro that a token names.
 #[derive(Clone, Copy)]
@@ -39,6 +43,10 @@ pub enum Macro<'t> {
     IsoTime(&'t str, FillTime),
     /// A point in time: epoch milliseconds.
     MilliTime(&'t str, FillTime),
+    /// One of our identifiers, as a UUID without its prefix.
+    Uuid(FillId),
+    /// One of our identifiers, as a ULID: the same 128 bits in 26 characters.
+    Ulid(FillId),
     /// A parameter of the link: `cp_0` to `cp_9`.
     LinkParam(&'t str),
     /// A key of `event_data`; dotted for nested objects.
@@ -121,6 +129,13 @@ const VALUES: &[(&str, Fill)] = &[
     ("delivery_id", |s| owned(Some(s.delivery.to_string()))),
 ];
 
+/// The identifiers that are also had in the forms that others ask for.
+const IDS: &[(&str, FillId)] = &[
+    ("install_id", |s| s.conversion.install.map(|install| install.0)),
+    ("conversion_id", |s| Some(s.conversion.input.0)),
+    ("delivery_id", |s| Some(s.delivery.0)),
+];
+
 const TIMES: &[(&str, FillTime)] = &[
     ("event_time", |c| match c.kind {
         TriggerKind::Install => c.installed,
@@ -145,6 +160,8 @@ impl<'t> Macro<'t> {
             (None, Some(time)) => return Some(Self::Time(token.name, time)),
             (Some("iso"), Some(time)) => return Some(Self::IsoTime(token.name, time)),
             (Some("ms"), Some(time)) => return Some(Self::MilliTime(token.name, time)),
+            (Some("uuid"), None) => return id_of(token.name).map(Self::Uuid),
+            (Some("ulid"), None) => return id_of(token.name).map(Self::Ulid),
             (Some("lower"), None) => return value_of(token.name).map(|(name, fill)| Self::Lower(name, fill)),
             (Some(_), _) => return None,
             (None, None) => {}
@@ -175,7 +192,9 @@ impl<'t> Macro<'t> {
             | Self::IsoTime(name, _)
             | Self::MilliTime(name, _) => ATTRIBUTION.contains(&name),
             Self::LinkParam(_) => true,
-            Self::EventData(_) | Self::Identity(_) | Self::Context(_) => false,
+            Self::Uuid(_) | Self::Ulid(_) | Self::EventData(_) | Self::Identity(_) | Self::Context(_) => {
+                false
+            }
         }
     }
 
@@ -191,6 +210,8 @@ impl<'t> Macro<'t> {
             Self::Time(_, time) => number_of(time(conversion)?.seconds()),
             Self::IsoTime(_, time) => owned(Some(iso(time(conversion)?))),
             Self::MilliTime(_, time) => number_of(time(conversion)?.millis()),
+            Self::Uuid(id) => owned(Some(id(subject)?.to_string())),
+            Self::Ulid(id) => owned(Some(ulid(id(subject)?))),
             Self::LinkParam(key) => {
                 let params = match (conversion.click, conversion.source) {
                     (Some((click, _)), _) => &click.params,
@@ -214,6 +235,10 @@ impl<'t> Macro<'t> {
 
 fn value_of(name: &str) -> Option<(&'static str, Fill)> {
     VALUES.iter().find(|(known, _)| *known == name).copied()
+}
+
+fn id_of(name: &str) -> Option<FillId> {
+    IDS.iter().find(|(known, _)| *known == name).map(|(_, id)| *id)
 }
 
 fn text(value: Option<&str>) -> Option<Filling<'_>> {

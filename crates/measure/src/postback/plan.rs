@@ -314,7 +314,9 @@ fn render(settings: &Settings<'_>, subject: &Subject<'_>) -> Result<Request, Sup
             let (_, query) = take_query(settings.destination);
             (Some(FORM), form(render_url(query.unwrap_or_default(), fill), settings, subject))
         }
-        Body::Fields(fields) => (Some(FORM), form(render_fields(fields, fill), settings, subject)),
+        Body::Fields(fields) => {
+            (Some(FORM), form(render_fields(fields, settings.omit_empty, fill), settings, subject))
+        }
         Body::Json(template) => (Some(JSON), json(render_json(template, fill), settings, subject)),
     };
     let mut headers = Vec::with_capacity(settings.headers.len() + 1);
@@ -348,7 +350,7 @@ fn url<'v>(
         Body::Form => take_query(settings.destination).0,
         _ => settings.destination,
     };
-    let mut added = render_pairs(settings.query, &mut fill)?;
+    let mut added = render_pairs(settings, &mut fill)?;
     if settings.body == Body::Url {
         push_data(&mut added, settings, subject);
     }
@@ -364,15 +366,19 @@ fn url<'v>(
     Some(url)
 }
 
-/// `name=value&…`. `None` when it is too long.
+/// The parameters of the template: `name=value&…`. `None` when they are too long.
 fn render_pairs<'v>(
-    pairs: &[(String, String)],
+    settings: &Settings<'_>,
     mut fill: impl FnMut(Token<'_>) -> Option<Filling<'v>>,
 ) -> Option<String> {
     let mut out = String::new();
-    for (name, value) in pairs {
+    for (name, value) in settings.query {
+        let value = render_url(value, &mut fill)?;
+        if settings.omit_empty && value.is_empty() {
+            continue;
+        }
         let first = out.is_empty();
-        push_pair(&mut out, first, name, &render_url(value, &mut fill)?);
+        push_pair(&mut out, first, name, &value);
         if out.len() > REQUEST_BYTES_MAX {
             return None;
         }
@@ -383,6 +389,7 @@ fn render_pairs<'v>(
 /// The fields of a form. `None` when they are too long.
 fn render_fields<'v>(
     fields: &[Field],
+    omit_empty: bool,
     mut fill: impl FnMut(Token<'_>) -> Option<Filling<'v>>,
 ) -> Option<String> {
     let mut out = String::new();
@@ -392,6 +399,9 @@ fn render_fields<'v>(
         } else {
             render_url(&field.value, &mut fill)?
         };
+        if omit_empty && value.is_empty() {
+            continue;
+        }
         let first = out.is_empty();
         push_pair(&mut out, first, &field.name, &value);
         if out.len() > REQUEST_BYTES_MAX {

@@ -80,6 +80,7 @@ pub struct Settings<'t> {
     pub required: Vec<Vec<Token<'t>>>,
     pub method: Method,
     pub query: &'t [(String, String)],
+    pub omit_empty: bool,
     pub headers: Vec<(String, String)>,
     pub basic: Option<(&'t str, &'t str)>,
     pub body: Body<'t>,
@@ -149,6 +150,7 @@ impl<'t> Settings<'t> {
             required: context.required()?,
             method: context.method(body)?,
             query: request.map(|request| request.query.as_slice()).unwrap_or_default(),
+            omit_empty: request.is_some_and(|request| request.omit_empty),
             headers: context.headers()?,
             basic: request
                 .and_then(|request| request.basic.as_ref())

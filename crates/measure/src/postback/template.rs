@@ -98,6 +98,9 @@ pub struct RequestTemplate {
     pub content_type: Option<String>,
     /// A text that the answer must contain besides a 2xx status.
     pub success_match: Option<String>,
+    /// Whether parameters of the query and fields of the form that come out empty are left out.
+    #[serde(default)]
+    pub omit_empty: bool,
 }
 
 /// A body with macros in it.

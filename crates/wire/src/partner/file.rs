@@ -195,6 +195,8 @@ struct Request {
     content_type: Option<String>,
     #[serde(default)]
     success_match: Option<String>,
+    #[serde(default)]
+    omit_empty: bool,
 }
 
 /// A field of a form: a text, or a JSON text.
@@ -446,6 +448,7 @@ impl Texts<'_> {
             body,
             content_type: request.content_type,
             success_match: request.success_match,
+            omit_empty: request.omit_empty,
         })
     }
 

@@ -91,6 +91,44 @@ fn our_additions_and_aliases() {
 }
 
 #[test]
+fn our_identifiers_in_the_forms_that_others_ask_for() {
+    let id = |token: &str| render(&World::new(), TriggerKind::Install, token);
+    for name in ["install_id", "conversion_id", "delivery_id"] {
+        let hex = id(name).split_once('_').unwrap().1.to_owned();
+        let uuid = id(&format!("{name}:uuid"));
+        assert_eq!((uuid.len(), uuid.replace('-', "")), (36, hex.clone()), "{name}");
+        let ulid = id(&format!("{name}:ulid"));
+        assert_eq!(ulid.len(), 26, "{name}: {ulid}");
+        let digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+        let bits = ulid.chars().fold(0_u128, |bits, digit| bits << 5 | digits.find(digit).unwrap() as u128);
+        assert_eq!(format!("{bits:032x}"), hex, "{name}");
+    }
+    check("event_name:uuid", "-", "-", "-");
+    check("event_time:ulid", "-", "-", "-");
+}
+
+#[test]
+fn a_ulid_of_the_specification() {
+    // The largest one that there is, and the time of its first ten digits.
+    assert_eq!(crate::id::ulid(Uuid::from_u128(u128::MAX)), "7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
+    let time = Uuid::from_u128(1_469_918_176_385 << 80);
+    assert_eq!(crate::id::ulid(time), "01ARYZ6S410000000000000000");
+}
+
+#[test]
+fn a_request_is_renamed_in_every_form_of_its_identifier() {
+    let id = |n: u128| crate::DeliveryId(Uuid::from_u128(n));
+    let naming = |id: crate::DeliveryId| super::super::Request {
+        url: format!("https://partner.example/?a={id}&b={}", id.0),
+        body: format!("{{\"ulid\":\"{}\"}}", crate::id::ulid(id.0)),
+        headers: vec![("idempotency-key".to_owned(), id.to_string())],
+        ..Default::default()
+    };
+    assert_eq!(naming(id(1)).renamed(id(1), id(2)), naming(id(2)));
+    assert_eq!(naming(id(1)).renamed(id(3), id(2)), naming(id(1)));
+}
+
+#[test]
 fn what_is_no_macro_is_missing() {
     for token in
         ["nonsense", "Click_Id", "click_id:iso", "event_time:date", "cp_10", "cp_x", "event_data.", "cp_"]

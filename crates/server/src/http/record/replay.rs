@@ -96,13 +96,7 @@ fn again(catalogue: &Catalogue, delivery: &Delivery, force: bool, now: Timestamp
         due: now,
         attempts: allowed.unwrap_or(ATTEMPTS),
         sent_as: force.then_some(DeliveryId(another)),
-        request: force.then(|| {
-            let mut request = delivery.request.clone();
-            let (old, new) = (delivery.public_id().to_string(), DeliveryId(another).to_string());
-            request.url = request.url.replace(&old, &new);
-            request.body = request.body.replace(&old, &new);
-            request
-        }),
+        request: force.then(|| delivery.request.renamed(delivery.public_id(), DeliveryId(another))),
     }
 }
 
