@@ -1,6 +1,6 @@
 //! Triggers tried out: rendered without sending, and sent once beside the record (docs/delivery.md).
 
-use crate::harness::{Reply, Server, Sink, device, json};
+use crate::harness::{Reply, Server, Sink, Value, device, json};
 
 #[tokio::test]
 async fn a_request_is_rendered_and_nothing_is_sent() {
@@ -40,6 +40,61 @@ async fn a_request_is_rendered_and_nothing_is_sent() {
     server.post(&path, json!({ "input": format!("{}0", &input[..input.len() - 1]) })).await.is(404);
     server.post("/api/triggers/99/render", json!({})).await.is(404);
     server.balanced().await;
+}
+
+#[tokio::test]
+async fn every_reason_is_told_and_the_request_is_shown_all_the_same() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    let app = server.app("Android").await;
+    let (winner, loser) = (app.link("Winner").await, app.link("Loser").await);
+    let adid = device::advertising_id(1);
+    loser.click(&format!("adid={adid}")).await;
+    winner.click(&format!("adid={adid}")).await;
+    let input = app.install("SX-1", json!({ "device_ids": { "adid": adid } })).await;
+    let render = async |trigger: u64, body: Value| {
+        server.post(&format!("/api/triggers/{trigger}/render"), body).await.is(200).json()
+    };
+
+    // Two events a day, and the third is to wait: the name is off, the cap is used up, the session is capped.
+    let context = json!({ "cpi_network_mostback_url": sink.url("/session"), "sx_network_id": loser.network,
+                          "sx_rate_cap": "2/day", "sx_delivery": "all", "sx_session_cap": false });
+    let sessions =
+        json!({ "type": "event", "template_id": 9027, "filter_str": "_SessionBegin", "context": context });
+    let sessions = app.trigger_with(sessions).await;
+    app.event("SX-1", "_SessionBegin", json!({})).await;
+    let last = app.event("SX-1", "_SessionBegin", json!({})).await;
+    server.settled(&format!("trigger={sessions}"), "delivered", 2).await;
+    let capped = json!({ "context": { "sx_delivery": null, "sx_session_cap": null }, "active": false });
+    server.patch(&format!("/postbacks/{sessions}"), capped).await.is(200);
+    let off = json!({ "name": "_SessionBegin", "active": false });
+    server.patch(&format!("/api/apps/{}/events", app.id), off).await.is(200);
+    let real = render(sessions, json!({ "input": last })).await;
+    let expected = ["inactive", "event_inactive", "other_network", "session_cap", "rate_cap"];
+    assert_eq!(real["suppressed"], json!(expected), "{real}");
+    assert!(real["request"]["url"].as_str().unwrap().starts_with(&sink.url("/session")), "{real}");
+
+    // Who lost is told apart from who had no part in it.
+    let context = json!({ "cpi_network_mostback_url": sink.url("/loser"), "sx_network_id": loser.network });
+    let to_loser =
+        app.trigger_with(json!({ "type": "install", "template_id": 9026, "context": context })).await;
+    let real = render(to_loser, json!({ "input": input })).await;
+    assert_eq!(real["suppressed"], json!(["influencer_only"]), "{real}");
+
+    // What the template itself asks for is taken away as well.
+    let context = json!({ "cpi_segment_write_key": "k", "cpi_segment_mostback_url": sink.url("/segment") });
+    let segment =
+        app.trigger_with(json!({ "type": "install", "template_id": 9001, "context": context })).await;
+    let sample = render(segment, json!({})).await;
+    assert_eq!(sample["suppressed"], json!(["filtered"]), "{sample}");
+    assert_eq!(sample["request"]["url"], sink.url("/segment"), "{sample}");
+    let context = json!({ "cpi_braze_api_key": "k", "cpi_braze_mostback_url": sink.url("/braze") });
+    let braze = app.trigger_with(json!({ "type": "install", "template_id": 9006, "context": context })).await;
+    let sample = render(braze, json!({})).await;
+    assert_eq!(sample["suppressed"], json!(["missing_macro"]), "{sample}");
+    assert_eq!(sample["request"]["method"], "POST", "{sample}");
+    assert_eq!(sample["request"]["headers"]["Authorization"], "***", "{sample}");
+    assert_eq!(sink.all().len(), 2, "nothing is sent by rendering");
 }
 
 #[tokio::test]

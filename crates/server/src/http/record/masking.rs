@@ -7,8 +7,19 @@ use serde_json::Value;
 const MASK: &str = "***";
 
 /// What the name of a field says that holds a secret, as one of its words or its end.
-const SECRET: [&str; 10] =
-    ["key", "apikey", "token", "secret", "password", "passwd", "pwd", "signature", "sig", "credential"];
+const SECRET: [&str; 11] = [
+    "key",
+    "apikey",
+    "token",
+    "secret",
+    "password",
+    "passcode",
+    "passwd",
+    "pwd",
+    "signature",
+    "sig",
+    "credential",
+];
 
 /// Whether a field of this name holds a secret.
 fn is_secret(name: &str) -> bool {
@@ -66,6 +77,11 @@ pub fn body(request: &Request) -> String {
     }
 }
 
+/// A header of a request without its secret.
+pub fn header<'v>(name: &str, value: &'v str) -> &'v str {
+    if is_secret(name) { MASK } else { value }
+}
+
 /// Masks what is under a secret's name; whether there was anything.
 fn mask(value: &mut Value) -> bool {
     match value {
@@ -92,7 +108,7 @@ fn mask(value: &mut Value) -> bool {
 mod tests {
     use measure::postback::Request;
 
-    use super::{body, url};
+    use super::{body, header, url};
 
     #[test]
     fn secrets_in_urls_are_masked() {
@@ -112,6 +128,19 @@ mod tests {
             ("not a url", "not a url"),
         ] {
             assert_eq!(url(shown), expected);
+        }
+    }
+
+    #[test]
+    fn secrets_in_headers_are_masked() {
+        for (name, expected) in [
+            ("authorization", "***"),
+            ("Api-Key", "***"),
+            ("X-CleverTap-Passcode", "***"),
+            ("X-CleverTap-Account-Id", "v"),
+            ("X-House", "v"),
+        ] {
+            assert_eq!(header(name, "v"), expected, "{name}");
         }
     }
 

@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use measure::{
-    AppId, InputId, InstallId, Timestamp,
-    attribution::Source,
-    catalogue::{App, Catalogue, Change, Entry},
+    AppId, InputId, InstallId, NetworkId, Timestamp, TriggerId,
+    attribution::{LosingReason, Source},
+    catalogue::{App, Catalogue, Change, Entry, EventSwitches},
     device::{Device, Origin},
     engagement::{Engagement, EngagementKind},
     event::{Event, Value as EventValue},
     identifier::{IdKind, Identifier},
     input::{Fact, Payload},
-    postback::{Conversion, Delivery, Method, Past, Suppression, Trigger, TriggerKind, plan},
+    postback::{
+        Cap, Conversion, Delivery, Method, Past, Suppression, Template, Trigger, TriggerKind, cap, plan,
+    },
 };
-use serde_json::{Value, json};
-use store::{Store, StoreError};
+use serde_json::{Map, Value, json};
+use store::{DeliveryQuery, Store, StoreError};
 
 use super::super::{
     asked::Path,
@@ -26,6 +28,9 @@ use super::super::{
     record::{deliveries, masking},
 };
 use crate::{auth::Caller, clock, error::Error, site::Site};
+
+/// Deliveries looked through to find whether a trigger has sent what it may, the newest first.
+const LOOKED_THROUGH_MAX: usize = 20_000;
 
 /// A conversion to render with.
 struct Case {
@@ -37,6 +42,7 @@ struct Case {
     event: Option<Event>,
     click: Option<(Engagement, InputId)>,
     source: Option<Source>,
+    influencers: Vec<NetworkId>,
 }
 
 impl Case {
@@ -51,7 +57,14 @@ impl Case {
             event: None,
             click: None,
             source: None,
+            influencers: Vec::new(),
         }
+    }
+
+    /// When the last session began that was told of before this event.
+    fn last_session(&self) -> Option<Timestamp> {
+        let (device, event) = (self.device.as_ref()?, self.event.as_ref()?);
+        device.last_session.filter(|last| *last < event.time)
     }
 }
 
@@ -119,13 +132,17 @@ fn method(delivery: &Delivery) -> &'static str {
 fn shown(trigger: &Trigger, reasons: &[Suppression], delivery: Option<&Delivery>) -> Value {
     let names: Vec<&str> = reasons.iter().map(|reason| reason.name()).collect();
     let request = delivery.map(|delivery| {
+        let own = delivery.request.headers.iter();
+        let mut headers: Map<String, Value> =
+            own.map(|(name, value)| (name.clone(), masking::header(name, value).into())).collect();
+        headers.insert("x-sextant-delivery".to_owned(), delivery.id.to_string().into());
         json!({
             "method": method(delivery),
             "url": masking::url(&delivery.request.url),
             "content_type": delivery.request.content_type,
             "body": masking::body(&delivery.request),
             "success_match": delivery.request.success_match,
-            "headers": { "x-sextant-delivery": delivery.id.to_string() },
+            "headers": headers,
             "signed": !trigger.sending.secrets.is_empty(),
             "attempts_allowed": delivery.attempts_allowed,
             "delay_ms": delivery.due.since(delivery.created),
@@ -169,7 +186,121 @@ async fn rendered(
             kind.name()
         )));
     }
-    Ok(reasons(catalogue, &app, trigger, &case, clock::now()))
+    let now = clock::now();
+    let template = catalogue.template(trigger.template).map(AsRef::as_ref);
+    let spent = match cap(trigger, template) {
+        Some(cap) => {
+            let trigger = trigger.id;
+            site.ask(move |store| is_spent(store, trigger, cap, now)).await?
+        }
+        None => false,
+    };
+    let setup = Setup {
+        trigger: trigger.clone(),
+        template: template.cloned(),
+        switched_on: false,
+        spent: if spent { vec![trigger.id] } else { Vec::new() },
+    };
+    Ok(reasons(catalogue, &app, setup, &case, now))
+}
+
+/// Whether a trigger has sent as much as it may in the hour or day of `now`, as far as the newest deliveries
+/// tell.
+fn is_spent(store: &dyn Store, trigger: TriggerId, cap: Cap, now: Timestamp) -> Result<bool, StoreError> {
+    let begin = Timestamp(now.millis() - now.millis().rem_euclid(cap.within_ms));
+    let mut query = DeliveryQuery { limit: 1_000, ..DeliveryQuery::default() };
+    let mut sent = 0;
+    for _ in 0..LOOKED_THROUGH_MAX / query.limit {
+        let page = store.deliveries(&query)?;
+        let own = page.iter().filter(|delivery| delivery.trigger == trigger && delivery.created >= begin);
+        sent += own.count();
+        let Some(last) = page.last().filter(|last| last.created >= begin) else { break };
+        query.after = Some(last.id);
+    }
+    Ok(sent >= cap.most as usize)
+}
+
+/// What a conversion is planned with, as far as reasons come from it.
+struct Setup {
+    trigger: Trigger,
+    template: Option<Template>,
+    /// Whether the event's name is taken for active whatever its switch says.
+    switched_on: bool,
+    spent: Vec<TriggerId>,
+}
+
+impl Setup {
+    /// The catalogue with this trigger and template.
+    fn catalogue(&self, catalogue: &Catalogue, case: &Case, now: Timestamp) -> Catalogue {
+        let mut catalogue = catalogue.clone();
+        let mut entries = vec![Entry::Trigger(self.trigger.clone())];
+        entries.extend(self.template.clone().map(|template| Entry::Templates(vec![template])));
+        if let (true, Some(event)) = (self.switched_on, &case.event) {
+            let switches = catalogue.event_switches(self.trigger.app, &event.name);
+            let switches = EventSwitches { active: Some(true), ..switches };
+            entries.push(Entry::Event(self.trigger.app, event.name.clone(), switches));
+        }
+        for entry in entries {
+            let version = catalogue.version + 1;
+            catalogue.apply(Change { version, at: now, by: None, entry });
+        }
+        catalogue
+    }
+
+    fn sets(&self, key: &str) -> bool {
+        self.trigger.setting(key).is_some()
+            || self.template.as_ref().is_some_and(|template| template.default_of(key).is_some())
+    }
+
+    fn set(&mut self, key: &str, value: &str) {
+        self.without(key);
+        self.trigger.context.push((key.to_owned(), EventValue::Text(value.to_owned())));
+    }
+
+    /// Takes a setting out of the context, and out of what the template has for it.
+    fn without(&mut self, key: &str) {
+        self.trigger.context.retain(|(known, _)| known != key);
+        if let Some(template) = &mut self.template {
+            template.defaults.retain(|(known, _)| known != key);
+        }
+    }
+
+    /// Tells everybody, but for what only those who tell everybody would tell.
+    fn tell_all(&mut self) {
+        if !self.sets("sx_session_cap") {
+            self.set("sx_session_cap", "true");
+        }
+        self.set("sx_delivery", "all");
+    }
+
+    /// Takes away what `reason` comes from; whether that can be done.
+    fn relax(&mut self, reason: Suppression) -> bool {
+        match reason {
+            Suppression::Inactive => self.trigger.active = true,
+            Suppression::EventInactive => self.switched_on = true,
+            Suppression::NotAttributed | Suppression::OtherNetwork | Suppression::InfluencerOnly => {
+                self.tell_all();
+            }
+            Suppression::SessionCap => self.set("sx_session_cap", "false"),
+            // Look-back windows bind only what goes to one network.
+            Suppression::Filtered => {
+                self.without("sx_filter");
+                self.tell_all();
+            }
+            Suppression::CountryBlocked => self.without("sx_countries"),
+            Suppression::DataControlled => self.without("sx_data_controlled"),
+            Suppression::Consent => self.without("sx_consent"),
+            Suppression::RateCap => self.spent.clear(),
+            Suppression::MissingMacro => {
+                self.without("sx_required");
+                if let Some(template) = &mut self.template {
+                    template.required.clear();
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
 }
 
 /// Every reason why nothing would be sent, found by taking away what gave the one before; and the request once
@@ -177,23 +308,20 @@ async fn rendered(
 fn reasons(
     catalogue: &Catalogue,
     app: &App,
-    trigger: &Trigger,
+    mut setup: Setup,
     case: &Case,
     now: Timestamp,
 ) -> (Vec<Suppression>, Option<Delivery>) {
-    let mut trigger = trigger.clone();
+    let trigger = setup.trigger.id;
     let mut reasons: Vec<Suppression> = Vec::new();
     loop {
-        let mut catalogue = catalogue.clone();
-        let version = catalogue.version + 1;
-        catalogue.apply(Change { version, at: now, by: None, entry: Entry::Trigger(trigger.clone()) });
-        let conversion = Conversion {
-            kind: trigger.kind,
+        let plan = plan(&Conversion {
+            kind: setup.trigger.kind,
             input: case.input,
             decided: now,
             revision: 0,
             app,
-            catalogue: &catalogue,
+            catalogue: &setup.catalogue(catalogue, case, now),
             install: case.install,
             installed: case.installed,
             origin: case.origin.as_ref(),
@@ -201,47 +329,30 @@ fn reasons(
             event: case.event.as_ref(),
             click: case.click.as_ref().map(|(click, input)| (click, (*input).into())),
             source: case.source.as_ref(),
-            influencers: &[],
+            influencers: &case.influencers,
             duplicate: false,
             unsent: &[],
-            past: Past::default(),
-        };
-        let plan = plan(&conversion);
-        if let Some(delivery) = plan.deliveries.into_iter().find(|delivery| delivery.trigger == trigger.id) {
+            past: Past { repeated: false, last_session: case.last_session(), spent: &setup.spent },
+        });
+        if let Some(delivery) = plan.deliveries.into_iter().find(|delivery| delivery.trigger == trigger) {
             return (reasons, Some(delivery));
         }
-        let reason = plan.suppressed.iter().find(|pair| pair.trigger == trigger.id).map(|pair| pair.reason);
+        let reason = plan.suppressed.iter().find(|pair| pair.trigger == trigger).map(|pair| pair.reason);
         let Some(reason) = reason.filter(|reason| !reasons.contains(reason)) else { return (reasons, None) };
         reasons.push(reason);
-        if !relax(&mut trigger, reason) {
+        if !setup.relax(reason) {
             return (reasons, None);
         }
     }
 }
 
-/// Takes away what `reason` comes from; whether that can be done.
-fn relax(trigger: &mut Trigger, reason: Suppression) -> bool {
-    let mut without = |key: &str| trigger.context.retain(|(known, _)| known != key);
-    match reason {
-        Suppression::Inactive => trigger.active = true,
-        Suppression::NotAttributed | Suppression::OtherNetwork | Suppression::InfluencerOnly => {
-            without("sx_delivery");
-            trigger.context.push(("sx_delivery".to_owned(), EventValue::Text("all".to_owned())));
-        }
-        Suppression::CountryBlocked => without("sx_countries"),
-        Suppression::MissingMacro => without("sx_required"),
-        Suppression::Filtered => without("sx_filter"),
-        Suppression::DataControlled => without("sx_data_controlled"),
-        Suppression::Consent => without("sx_consent"),
-        _ => return false,
-    }
-    true
-}
-
 fn of_install(store: &dyn Store, app: AppId, id: InstallId) -> Result<Option<Case>, StoreError> {
-    let Some((record, _)) = store.install(app, id)? else { return Ok(None) };
+    let Some((record, decisions)) = store.install(app, id)? else { return Ok(None) };
     let device = device_of(store, app, &record.install.origin)?;
+    let candidates = decisions.last().map(|decision| decision.candidates.as_slice()).unwrap_or_default();
+    let beaten = candidates.iter().filter(|candidate| candidate.lost.is_some_and(LosingReason::was_beaten));
     Ok(Some(Case {
+        influencers: beaten.map(|candidate| candidate.network).collect(),
         install: Some(record.id),
         installed: Some(record.install.time),
         source: device.as_ref().and_then(|device| device.source.clone()),
