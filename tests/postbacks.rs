@@ -2,6 +2,7 @@
 
 mod delivery;
 mod knobs;
+mod ledger;
 mod partners;
 mod rendering;
 mod replay;

@@ -1,6 +1,7 @@
 //! A server that a test can start, stop, kill and start again on the same data.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, Once},
@@ -198,7 +199,40 @@ impl Server {
             postbacks["suppressed"].as_object().into_iter().flatten().filter_map(|(_, n)| n.as_i64()).sum();
         let accounted = count("delivered") + count("pending") + count("dead") + suppressed;
         assert_eq!(count("due"), accounted, "{ledger}");
+        self.balanced_by_trigger(&ledger).await;
         ledger
+    }
+
+    /// The ledger of every trigger balances, and while nothing moves they add up to the whole.
+    async fn balanced_by_trigger(&self, ledger: &Value) {
+        let mut sums = BTreeMap::new();
+        for trigger in 1.. {
+            let answer = self.get(&format!("/api/triggers/{trigger}/ledger")).await;
+            if answer.status == 404 {
+                break;
+            }
+            let row = answer.is(200).json();
+            assert_eq!(row["balanced"], true, "{row}");
+            assert_eq!(row["counted_since"], Value::Null, "{row}");
+            let suppressed = row["suppressed"].as_object().into_iter().flatten();
+            let suppressed = suppressed.map(|(reason, n)| (format!("suppressed {reason}"), n));
+            let whole =
+                [("due", "matching"), ("delivered", "delivered"), ("pending", "pending"), ("dead", "dead")];
+            let whole = whole.map(|(name, own)| (name.to_owned(), &row[own]));
+            for (name, n) in whole.into_iter().chain(suppressed) {
+                *sums.entry(name).or_insert(0) += n.as_i64().unwrap_or_else(|| panic!("no count in {row}"));
+            }
+        }
+        if self.ledger().await["postbacks"] != ledger["postbacks"] {
+            return;
+        }
+        let postbacks = &ledger["postbacks"];
+        let suppressed = postbacks["suppressed"].as_object().into_iter().flatten();
+        let suppressed = suppressed.map(|(reason, n)| (format!("suppressed {reason}"), n));
+        let whole = ["due", "delivered", "pending", "dead"].map(|name| (name.to_owned(), &postbacks[name]));
+        for (name, n) in whole.into_iter().chain(suppressed) {
+            assert_eq!(sums.get(&name).copied().unwrap_or_default(), n.as_i64().unwrap(), "{name}: {ledger}");
+        }
     }
 
     /// Every delivery that a query finds, over all pages.

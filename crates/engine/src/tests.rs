@@ -10,11 +10,13 @@ pub(crate) mod world;
 use std::sync::Arc;
 
 use measure::{
+    TriggerId,
     attribution::LosingReason,
     consent::Att,
     flag::Flag,
     identifier::{DigestLength, IdKind, Identifier, forms},
     input::{IdempotencyKey, Input, Outcome, Payload},
+    ledger::TriggerSums,
     policy::AppPolicy,
     postback::{DeliveryState, TriggerKind},
 };
@@ -365,6 +367,20 @@ fn assert_balanced(world: &World) {
     let pending = n("Created") - n("Delivered") - n("Dead") - n("Withdrawn");
     assert_eq!(pending, i64::try_from(live).unwrap(), "pending as counted and as stored");
     assert_eq!(n("Due"), n("Delivered") + n("Dead") + pending + suppressed);
+    // Each trigger for itself, and together they are all there is.
+    let tally = world.store.tally().unwrap();
+    let (mut due, mut held_back) = (0, 0);
+    for trigger in (1..=20).map(TriggerId) {
+        let sums = TriggerSums::of(&tally, APP, trigger);
+        let of_trigger = || all.iter().filter(|delivery| delivery.trigger == trigger);
+        let live = of_trigger().filter(|delivery| delivery.state == DeliveryState::Pending).count();
+        assert_eq!(sums.created, i64::try_from(of_trigger().count()).unwrap(), "created of {trigger}");
+        assert_eq!(sums.pending(), i64::try_from(live).unwrap(), "pending of {trigger}");
+        assert!(sums.is_balanced(), "{trigger}: {sums:?}");
+        due += sums.due;
+        held_back += sums.suppressed.values().sum::<i64>();
+    }
+    assert_eq!((due, held_back), (n("Due"), suppressed));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use measure::{
     identifier::JoinKey,
     input::{Fact, IdempotencyKey, Input, Outcome, Payload, Suppressed},
     install::InstallRecord,
-    ledger::{Counter, count},
+    ledger::{Counter, Share, count, count_pairs},
     policy::{IDEMPOTENCY_MS, TOUCHES_PER_KEY_MAX},
     postback::{Delivery, DeliveryState, Plan, Suppression},
     skad::AggregateKey,
@@ -510,16 +510,13 @@ impl<'s> View<'s> {
     /// Puts a plan in the outbox and on the ledger; the answer is its suppressed pairs.
     pub(crate) fn post(&mut self, app: AppId, plan: Plan) -> Vec<Suppressed> {
         let tally = &mut self.batch.tally;
-        let created = i64::try_from(plan.deliveries.len()).unwrap_or(i64::MAX);
-        let suppressed = i64::try_from(plan.suppressed.len()).unwrap_or(i64::MAX);
-        if created + suppressed > 0 {
-            count(tally, Some(app), Counter::Due, created + suppressed);
+        for delivery in &plan.deliveries {
+            count_pairs(tally, app, delivery.trigger, Share::Due, 1);
+            count_pairs(tally, app, delivery.trigger, Share::Created, 1);
         }
-        if created > 0 {
-            count(tally, Some(app), Counter::Created, created);
-        }
-        for pair in &plan.suppressed {
-            count(tally, Some(app), Counter::Suppressed(pair.reason.name().to_owned()), 1);
+        for Suppressed { trigger, reason } in &plan.suppressed {
+            count_pairs(tally, app, *trigger, Share::Due, 1);
+            count_pairs(tally, app, *trigger, Share::Suppressed(reason.name().to_owned()), 1);
         }
         self.batch.deliveries.extend(plan.deliveries);
         plan.suppressed
@@ -556,8 +553,9 @@ impl<'s> View<'s> {
             let reason = Suppression::Superseded.name().to_owned();
             delivery.state = DeliveryState::Suppressed;
             delivery.reason = Some(reason.clone());
-            count(&mut self.batch.tally, Some(delivery.app), Counter::Withdrawn, 1);
-            count(&mut self.batch.tally, Some(delivery.app), Counter::Suppressed(reason), 1);
+            for share in [Share::Withdrawn, Share::Suppressed(reason)] {
+                count_pairs(&mut self.batch.tally, delivery.app, delivery.trigger, share, 1);
+            }
         }
         let stored = self.deliveries_of(install)?;
         let stored = stored.iter().filter(|delivery| replaced(delivery));

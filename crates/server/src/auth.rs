@@ -31,7 +31,7 @@ fn area(path: &str) -> Area {
     let mut part = || parts.next().unwrap_or_default();
     match (part(), part(), part()) {
         ("campaign" | "tier" | "tracker", ..) | ("api", "trackers" | "costs", _) => Area::Campaigns,
-        ("postbacks", ..) | ("apps", _, "postbacks") | ("api", "triggers" | "deliveries", _) => {
+        ("postbacks", ..) | ("apps", _, "postbacks") | ("api", "triggers" | "deliveries" | "replays", _) => {
             Area::Postbacks
         }
         ("api", "members" | "keys" | "audit", _) => Area::Team,
@@ -170,6 +170,8 @@ mod tests {
             ("/apps/1/postbacks", Area::Postbacks),
             ("/postbacks/1", Area::Postbacks),
             ("/api/deliveries", Area::Postbacks),
+            ("/api/replays", Area::Postbacks),
+            ("/api/replays/1", Area::Postbacks),
             ("/v1/apps/koshop-1/attribution/SX-1", Area::Conversions),
             ("/api/inputs/in_1", Area::Conversions),
             ("/api/apps/1/claims", Area::Conversions),

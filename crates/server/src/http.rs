@@ -247,6 +247,7 @@ fn delivering() -> OpenApiRouter<Site> {
     OpenApiRouter::new()
         .routes(routes!(triggers::health::list))
         .routes(routes!(triggers::health::one))
+        .routes(routes!(triggers::ledger::one))
         .routes(routes!(triggers::running::pause))
         .routes(routes!(triggers::running::resume))
         .routes(routes!(triggers::secrets::list, triggers::secrets::create))

@@ -38,14 +38,14 @@ use measure::{
     identifier::{DigestLength, JoinKey},
     input::{Fact, Quarantined},
     install::InstallRecord,
-    ledger::{Counter, Tally},
+    ledger::{Counter, Tally, count},
     postback::{Delivery, Suppression},
 };
 
 use crate::{
     Ask, Batch, Context, DeliveryQuery, DigestIndex, EventName, Lease, LeaseAsk, Leased, Resend, Settlement,
     Store, StoreError, key,
-    outbox::{Chosen, Outbox, Queue, Silent, Spot},
+    outbox::{Chosen, Outbox, Queue, Silent, Spot, count_for_trigger},
     quarantine::Shelves,
     record::{Counted, Record as _, SentLength, Shelved},
 };
@@ -175,6 +175,8 @@ impl Fjall {
             shelves.put(app, id, entry);
         }
         drop(shelves);
+        let uncounted = known.tally.iter().any(|((_, counter), n)| *counter == Counter::Due && *n > 0)
+            && !known.tally.keys().any(|(_, counter)| is_of_triggers(counter));
         let pending: i64 = known.tally.iter().map(|((_, counter), n)| n * pending_in(counter)).sum();
         *self.known_mut() = known;
         let heads = view.heads()?;
@@ -182,7 +184,22 @@ impl Fjall {
         // pile up at the front of any queue in an LSM tree.
         let lost = heads.is_empty() && pending > 0;
         *self.outbox() = Outbox::new(heads);
+        if uncounted {
+            self.count_for_triggers(&view)?;
+        }
         if lost { self.queue_again(&view) } else { Ok(()) }
+    }
+
+    /// Counts by trigger what was counted by app alone: a store of the time before there were such counters has
+    /// none. What was suppressed when it was planned is in no delivery, and stays counted by app alone.
+    fn count_for_triggers(&self, view: &View<'_>) -> Result<(), StoreError> {
+        let _turn = self.writing();
+        let mut tally = Tally::new();
+        for delivery in view.all::<Delivery>(Space::Deliveries) {
+            count_for_trigger(&delivery?, &mut tally);
+        }
+        count(&mut tally, None, Counter::TriggersCountedSince, self.horizon.load(Ordering::Relaxed).max(0));
+        self.put(Draft::counting(tally), PersistMode::SyncAll)
     }
 
     /// Makes the queues afresh: a store of the time before there were any has none.
@@ -535,6 +552,11 @@ fn pending_in(counter: &Counter) -> i64 {
         Counter::Delivered | Counter::Dead | Counter::Withdrawn => -1,
         _ => 0,
     }
+}
+
+/// Whether a counter belongs to the counters of triggers.
+const fn is_of_triggers(counter: &Counter) -> bool {
+    matches!(counter, Counter::OfTrigger(..) | Counter::TriggersCountedSince)
 }
 
 /// Refuses a directory of another layout; marks a new one.

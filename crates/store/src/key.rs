@@ -12,7 +12,7 @@ use measure::{
     engagement::MatchKey,
     identifier::{Digest, DigestLength, JoinKey},
     input::IdempotencyKey,
-    ledger::Counter,
+    ledger::{Counter, Share},
     platform::Os,
     skad::{AggregateCell, AggregateKey},
 };
@@ -286,8 +286,24 @@ pub(crate) fn counter(of: Option<AppId>, counter: &Counter) -> Key {
         Counter::Aggregates(cell) => return with(tagged(shelf(of), 10), &aggregate_cell(cell)),
         Counter::AggregatesRepeated => (11, ""),
         Counter::Duplicates(kind) => (12, kind.as_str()),
+        Counter::OfTrigger(trigger, share) => {
+            return with(with(tagged(shelf(of), 13), &trigger.0.to_be_bytes()), &share_label(share));
+        }
+        Counter::TriggersCountedSince => (14, ""),
     };
     with(tagged(shelf(of), tag), &hash(&[label.as_bytes()]))
+}
+
+fn share_label(share: &Share) -> [u8; 16] {
+    let (tag, reason) = match share {
+        Share::Due => ("due", ""),
+        Share::Created => ("created", ""),
+        Share::Delivered => ("delivered", ""),
+        Share::Dead => ("dead", ""),
+        Share::Suppressed(reason) => ("suppressed", reason.as_str()),
+        Share::Withdrawn => ("withdrawn", ""),
+    };
+    hash(&[tag.as_bytes(), reason.as_bytes()])
 }
 
 fn aggregate_cell(cell: &AggregateCell) -> [u8; 16] {

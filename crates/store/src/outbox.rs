@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use measure::{
     DeliveryId, Timestamp, TriggerId,
     catalogue::{Change, Entry},
-    ledger::{Counter, Tally, count},
+    ledger::{Counter, Share, Tally, count, count_pairs},
     postback::{Delivery, DeliveryState, Suppression},
 };
 
@@ -406,15 +406,25 @@ pub(crate) fn resend(delivery: &mut Delivery, resend: &Resend, tally: &mut Tally
 /// Counts `n` deliveries that have become final, like this one. Pending ones are not counted: there are as
 /// many as were created and have not become final.
 fn count_final(delivery: &Delivery, n: i64, tally: &mut Tally) {
-    let app = Some(delivery.app);
+    for share in finals(delivery) {
+        count_pairs(tally, delivery.app, delivery.trigger, share, n);
+    }
+}
+
+fn finals(delivery: &Delivery) -> Vec<Share> {
     match delivery.state {
-        DeliveryState::Pending => {}
-        DeliveryState::Delivered => count(tally, app, Counter::Delivered, n),
-        DeliveryState::Dead => count(tally, app, Counter::Dead, n),
+        DeliveryState::Pending => Vec::new(),
+        DeliveryState::Delivered => vec![Share::Delivered],
+        DeliveryState::Dead => vec![Share::Dead],
         DeliveryState::Suppressed => {
-            let reason = delivery.reason.clone().unwrap_or_default();
-            count(tally, app, Counter::Suppressed(reason), n);
-            count(tally, app, Counter::Withdrawn, n);
+            vec![Share::Suppressed(delivery.reason.clone().unwrap_or_default()), Share::Withdrawn]
         }
+    }
+}
+
+/// Counts a delivery for its trigger that was counted for its app alone, before there were counters of triggers.
+pub(crate) fn count_for_trigger(delivery: &Delivery, tally: &mut Tally) {
+    for share in [Share::Due, Share::Created].into_iter().chain(finals(delivery)) {
+        count(tally, Some(delivery.app), Counter::OfTrigger(delivery.trigger, share), 1);
     }
 }

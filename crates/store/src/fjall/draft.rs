@@ -51,6 +51,11 @@ impl Draft {
         Ok(draft)
     }
 
+    /// Nothing but counts to add.
+    pub fn counting(tally: Tally) -> Self {
+        Self { tally, ..Self::default() }
+    }
+
     fn put(&mut self, space: Space, key: Key, record: &impl Record) -> Result<(), StoreError> {
         self.writes.insert((space, key), Some(record.encode()?));
         Ok(())

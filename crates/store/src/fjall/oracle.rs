@@ -167,7 +167,7 @@ fn batch(writes: &[Write], now: i64, mut sequence: u64) -> Batch {
             }
             Write::Count(counter, n) => {
                 let counter =
-                    if counter == 0 { Counter::Due } else { Counter::Accepted(counter.to_string()) };
+                    if counter == 0 { Counter::EventsLinked } else { Counter::Accepted(counter.to_string()) };
                 count(&mut batch.tally, Some(APP), counter, n);
             }
         }

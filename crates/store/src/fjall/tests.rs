@@ -1,6 +1,8 @@
 use std::path::Path;
 
 use measure::{
+    TriggerId,
+    ledger::TriggerSums,
     policy::{IDEMPOTENCY_MS, TOUCH_RETENTION_MS},
     postback::DeliveryState,
 };
@@ -187,6 +189,55 @@ fn everything_is_there_after_flushes_and_compactions() {
     assert_eq!(store.device(APP, &join_key(1)).unwrap(), Some(device(APP, 1)));
     let ask = Ask { touches: vec![(APP, match_key(2), day(1))], ..Ask::default() };
     assert_eq!(store.context(&ask).unwrap().touches[&(APP, match_key(2))].0, [touch(2, day(1))]);
+}
+
+/// A store of the time before triggers had counters: what it holds is counted when it is opened, once, and the
+/// ledger of a trigger balances from then on.
+#[test]
+fn triggers_are_counted_in_a_store_that_is_older_than_their_counters() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let deliveries = (1..=6).map(|n| delivery(n, day(1))).collect();
+    let mut tally = Tally::new();
+    // Two pairs were suppressed when they were planned: nothing says of which trigger.
+    for (counter, n) in
+        [(Counter::Due, 8), (Counter::Created, 6), (Counter::Suppressed("filtered".to_owned()), 2)]
+    {
+        super::count(&mut tally, Some(APP), counter, n);
+    }
+    store.commit(&Batch { now: day(2), deliveries, tally, ..Batch::default() }).unwrap();
+    store.commit(&Batch { superseded: vec![delivery_id(6)], ..Batch::default() }).unwrap();
+    let of_triggers = |store: &Fjall| {
+        let tally = store.tally().unwrap();
+        tally.into_iter().filter(|((_, counter), _)| is_of_triggers(counter)).collect::<Vec<_>>()
+    };
+    // As the former version left it.
+    let counted = of_triggers(&store);
+    for ((app, counter), _) in &counted {
+        store.spaces.at(Space::Tally).remove(key::counter(*app, counter)).unwrap();
+    }
+    drop(store);
+
+    let store = open(folder.path());
+    let sums = TriggerSums::of(&store.tally().unwrap(), APP, TriggerId(8));
+    assert_eq!((sums.due, sums.created, sums.withdrawn, sums.pending()), (6, 6, 1, 5));
+    assert_eq!(sums.suppressed, [("superseded".to_owned(), 1)].into());
+    assert_eq!(sums.since, Some(day(2).0));
+    assert!(sums.is_balanced());
+    let leases = store.lease(day(2), day(3), 10).unwrap();
+    let delivered = |lease: &Lease| Settlement {
+        delivery: lease.delivery.id,
+        ..settlement(1, lease.fence, DeliveryState::Delivered, None)
+    };
+    let settlements: Vec<_> = leases.iter().map(delivered).collect();
+    store.settle(&settlements).unwrap();
+    let after = of_triggers(&store);
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(of_triggers(&store), after, "it is counted once");
+    let sums = TriggerSums::of(&store.tally().unwrap(), APP, TriggerId(8));
+    assert_eq!((sums.due, sums.delivered, sums.pending()), (6, 5, 0));
+    assert!(sums.is_balanced());
 }
 
 /// However much is pending, a restart reads one place of each queue, and what is due comes in its order. Ten

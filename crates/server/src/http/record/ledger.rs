@@ -123,6 +123,7 @@ impl Sums {
                 Counter::EventsLinked => sums.events_linked += n,
                 Counter::Aggregates(_) => sums.aggregates += n,
                 Counter::AggregatesRepeated => sums.aggregates_repeated += n,
+                Counter::OfTrigger(..) | Counter::TriggersCountedSince => {}
             }
         }
         sums.installs.retain(|_, n| *n != 0);
