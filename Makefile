@@ -17,8 +17,9 @@ bench: ## throughput against baselines of the same run
 bench-full: ## the same, and installs with 10 million touches stored, which takes long and much disk
 	SEXTANT_BENCH_TOUCHES=100000,1000000,10000000 cargo bench --locked -p server --bench throughput
 
-bench-delivery: ## postbacks a second against the bare HTTP client of the same run
+bench-delivery: ## postbacks a second against the bare HTTP client of the same run; the time from a click to its postback
 	cargo bench --locked -p courier --bench postbacks
+	cargo bench --locked -p server --bench throughput -- journey
 
 bless: ## write missing golden records
 	STORE_BLESS=1 cargo test -p store --locked

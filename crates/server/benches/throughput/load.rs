@@ -95,20 +95,22 @@ pub async fn load(
     Ok(Measured { requests: answers.len(), took, answers })
 }
 
-struct Connection {
+/// A connection that stays open.
+pub struct Connection {
     stream: TcpStream,
     read: Vec<u8>,
 }
 
 impl Connection {
-    async fn open(address: SocketAddr) -> anyhow::Result<Self> {
+    /// Connects.
+    pub async fn open(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, read: Vec::with_capacity(4_096) })
     }
 
     /// Sends a request and reads the whole answer; gives its status.
-    async fn ask(&mut self, request: &[u8]) -> anyhow::Result<u16> {
+    pub async fn ask(&mut self, request: &[u8]) -> anyhow::Result<u16> {
         self.stream.write_all(request).await?;
         self.read.clear();
         let head = loop {

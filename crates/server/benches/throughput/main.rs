@@ -8,8 +8,12 @@
 //! `SEXTANT_BENCH_PROGRAM` the program to measure, to compare with an older one. The baselines are
 //! measured before and after every row, and a row is held against the ones next to it: on a machine that
 //! others use as well, speed drifts within minutes. Processor time per request drifts less.
+//!
+//! `cargo bench -p server --bench throughput -- journey` measures something else instead: how long it takes from a
+//! click over its install to the postback at the partner (`journey.rs`).
 
 mod baselines;
+mod journey;
 mod load;
 mod program;
 mod table;
@@ -56,6 +60,8 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if std::env::args().any(|argument| argument == baselines::ARGUMENT) {
         runtime.block_on(baselines::serve())
+    } else if std::env::args().any(|argument| argument == journey::ARGUMENT) {
+        runtime.block_on(journey::bench())
     } else {
         runtime.block_on(bench())
     }
@@ -118,6 +124,7 @@ fn serve(data: &Path) -> anyhow::Result<Program> {
         command.env_remove(name);
     }
     command.env("SEXTANT_BOOTSTRAP_KEY", KEY).env("SEXTANT_LOG_LEVEL", "warn");
+    command.env("SEXTANT_COURIER_ALLOW_TARGETS", "127.0.0.0/8");
     Program::start(&mut command)
 }
 
@@ -296,12 +303,21 @@ fn segment_batch(account: &Account) -> Body {
 /// A new install. With `clicks`, how many are stored, every other install carries the identifier of one of
 /// them, taken from all over them.
 fn install(account: &Account, name: &'static str, clicks: Option<u64>) -> Maker {
+    install_of(account, name, move |number| match clicks {
+        Some(stored) if number.is_multiple_of(2) => STORED + (number / 2).wrapping_mul(SPREAD) % stored,
+        _ => NOBODY + number,
+    })
+}
+
+/// The install of a device, by somebody whose number `who` knows.
+fn install_of(
+    account: &Account,
+    name: &'static str,
+    who: impl Fn(u64) -> u64 + Send + Sync + 'static,
+) -> Maker {
     let app = account.app(Platform::Android).guid.clone();
     Arc::new(move |number| {
-        let who = match clicks {
-            Some(stored) if number.is_multiple_of(2) => STORED + (number / 2).wrapping_mul(SPREAD) % stored,
-            _ => NOBODY + number,
-        };
+        let who = who(number);
         let body = format!(
             r#"{{"action":"install","kochava_app_id":"{app}","kochava_device_id":"{name}-{number}","data":{{"app_version":"3.4.1","origination_ip":"{}","device_ua":"{USER_AGENT}","device_ver":"","device_ids":{{"adid":"{}"}}}}}}"#,
             address(who),
