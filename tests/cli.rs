@@ -73,6 +73,8 @@ fn wrong_settings_are_named_and_refused() {
     check("SEXTANT_INGEST_HOLD", "soon", "ingest.hold");
     check("SEXTANT_POSTBACKS_HOLD_INSTALL", "601s", "postbacks.hold_install");
     check("SEXTANT_COURIER_ALLOW_TARGETS", "everywhere", "courier.allow_targets");
+    check("SEXTANT_COURIER_CA_FILE", "/nowhere/ca.pem", "courier.ca_file: /nowhere/ca.pem");
+    check("SEXTANT_COURIER_CA_FILE", "/dev/null", "courier.ca_file: /dev/null: holds no certificate");
     check("SEXTANT_TRACKING_ACCEPT_CLICK_TIME", "perhaps", "tracking.accept_click_time");
     check("SEXTANT_LIMITS_APP_REQUESTS_PER_SECOND", "-1", "limits.app_requests_per_second");
 

@@ -9,3 +9,4 @@ mod replay;
 mod running;
 mod suppression;
 mod trial;
+mod webhooks;

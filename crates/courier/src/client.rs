@@ -14,7 +14,7 @@ use measure::{
     postback::{Attempt, Delivery, Failure, Method, Outcome, Suppression},
     time::SECOND_MS,
 };
-use reqwest::{Client, RequestBuilder, Response, header, redirect, retry};
+use reqwest::{Certificate, Client, RequestBuilder, Response, header, redirect, retry};
 use tokio::time::Instant;
 use tower::{Layer, Service};
 use url::Url;
@@ -212,6 +212,7 @@ fn client(guard: Arc<Guard>, options: &Options) -> Result<Client, reqwest::Error
         .pool_max_idle_per_host(options.host_concurrency)
         .dns_resolver(VettingResolver::new(guard))
         .connector_layer(TimeConnects)
+        .tls_certs_merge(Certificate::from_pem_bundle(&options.authorities)?)
         .build()
 }
 

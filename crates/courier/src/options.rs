@@ -9,6 +9,8 @@ use ipnet::IpNet;
 pub struct Options {
     /// Ranges that are reached although they are private, loopback or the like. Default: none.
     pub allow_targets: Vec<IpNet>,
+    /// Certificates (PEM) of authorities that targets are trusted by besides those of the system. Default: none.
+    pub authorities: Vec<u8>,
     /// How long a connection may take, name look-up and TLS included. Default: 3 s.
     pub connect_timeout: Duration,
     /// How long an attempt may take as a whole. Default: 10 s.
@@ -39,6 +41,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             allow_targets: Vec::new(),
+            authorities: Vec::new(),
             connect_timeout: Duration::from_secs(3),
             total_timeout: Duration::from_secs(10),
             lease: Duration::from_secs(30),

@@ -8,6 +8,7 @@ mod rounds;
 mod signing;
 mod sink;
 mod target;
+mod tls;
 
 use std::{
     sync::{

@@ -173,6 +173,9 @@ pub struct Postbacks {
 pub struct Courier {
     /// Private networks that may be targets.
     pub allow_targets: Vec<IpNet>,
+    /// A file of certificates that targets are trusted by besides those of the system.
+    #[serde(deserialize_with = "optional")]
+    pub ca_file: Option<PathBuf>,
     /// Attempts under way at a time.
     pub concurrency: u32,
     /// Attempts under way at a time to one host and port.

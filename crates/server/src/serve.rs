@@ -69,6 +69,14 @@ pub enum ServeError {
     /// The certificate or its key cannot be used.
     #[error("server.tls_cert, server.tls_key: {0}")]
     Certificate(io::Error),
+    /// The certificates of further authorities cannot be used.
+    #[error("courier.ca_file: {path}: {reason}")]
+    Authorities {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The courier cannot be made.
     #[error(transparent)]
     Courier(#[from] CourierError),
@@ -176,6 +184,7 @@ fn courier(config: &Config, store: Arc<dyn Store>, secrets: Secrets) -> Result<C
     // A delivery is taken on for longer than an attempt takes, and more of them than are sent at a time.
     let options = courier::Options {
         allow_targets: settings.allow_targets.clone(),
+        authorities: settings.ca_file.as_deref().map(authorities).transpose()?.unwrap_or_default(),
         connect_timeout: settings.connect_timeout,
         total_timeout: settings.total_timeout,
         concurrency: to_usize(settings.concurrency),
@@ -189,6 +198,17 @@ fn courier(config: &Config, store: Arc<dyn Store>, secrets: Secrets) -> Result<C
         ..standard
     };
     Ok(Courier::new(store, options, Arc::new(clock::now), Arc::new(clock::random_bits), secrets)?)
+}
+
+/// The certificates of a file: at least one, and none that cannot be read.
+fn authorities(file: &Path) -> Result<Vec<u8>, ServeError> {
+    let failed = |reason: String| ServeError::Authorities { path: file.display().to_string(), reason };
+    let pem = std::fs::read(file).map_err(|error| failed(error.to_string()))?;
+    match reqwest::Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(pem),
+        Ok(_) => Err(failed("holds no certificate in PEM form".to_owned())),
+        Err(error) => Err(failed(error.to_string())),
+    }
 }
 
 fn to_usize(number: u32) -> usize {

@@ -9,9 +9,10 @@ use std::{
 use axum::{
     Router,
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, Version},
     response::{IntoResponse, Response},
 };
+use axum_server::tls_rustls::RustlsConfig;
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpStream},
@@ -21,6 +22,7 @@ use tokio::{
 /// What a sink received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
+    pub version: Version,
     pub method: String,
     pub target: String,
     pub headers: Vec<(String, String)>,
@@ -61,6 +63,30 @@ impl Sink {
         sink
     }
 
+    /// A sink that is content with everything and speaks TLS, with these protocols to choose from, with the
+    /// certificate of `localhost` and 127.0.0.1.
+    pub async fn secure(host: &str, protocols: &[&[u8]]) -> Self {
+        let fixture = |name: &str| format!("{}/../../tests/fixtures/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+        let read = |name: &str| std::fs::read(fixture(name)).unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = RustlsConfig::from_pem(read("cert.pem"), read("key.pem")).await.unwrap();
+        let mut offered = rustls::ServerConfig::clone(&config.get_inner());
+        offered.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        config.reload_from_config(Arc::new(offered));
+        let listener = std::net::TcpListener::bind((host, 0)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let sink = Self {
+            address: listener.local_addr().unwrap(),
+            received: Arc::default(),
+            script: Arc::new(|_, _| StatusCode::OK.into_response()),
+            gate: Arc::new(Semaphore::new(0)),
+        };
+        let app = Router::new().fallback(answer).with_state(sink.clone());
+        let server = axum_server::from_tcp_rustls(listener, config).unwrap();
+        tokio::spawn(server.serve(app.into_make_service()));
+        sink
+    }
+
     /// A sink that is content with everything.
     pub async fn content() -> Self {
         Self::start(|_, _| StatusCode::OK).await
@@ -86,6 +112,7 @@ async fn answer(State(sink): State<Sink>, request: Request) -> Response {
     let headers = parts.headers.iter();
     let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
     let received = Received {
+        version: parts.version,
         method: parts.method.to_string(),
         target: parts.uri.to_string(),
         headers: headers.collect(),
