@@ -73,6 +73,30 @@ async fn triggers_that_fail_ask_to_be_looked_at() {
 }
 
 #[tokio::test]
+async fn a_trigger_whose_oldest_postback_waits_too_long_asks_to_be_looked_at() {
+    let server = Server::with(&[("SEXTANT_COURIER_ALERT_PENDING_AGE", "1s")]).await;
+    let sink = Sink::start().await;
+    let app = server.app("Android").await;
+    let context = json!({ "cpi_mostback_url": sink.url("/late"), "deferred_for": 600_000 });
+    let late = app.trigger("install", context).await;
+    let idle = app.trigger("event", json!({ "cpi_mostback_url": sink.url("/event") })).await;
+    app.install("SX-1", json!({})).await;
+    let health =
+        async |trigger: u64| server.get(&format!("/api/triggers/{trigger}/health")).await.is(200).json();
+    let row = eventually("the postback is old", async || {
+        let row = health(late).await;
+        (row["state"] == "alert").then_some(row)
+    })
+    .await;
+    assert_eq!(row["alerts"], json!(["pending_age"]), "{row}");
+    assert!(row["oldest_pending"]["age_s"].as_i64() >= Some(1), "{row}");
+    let pending = server.deliveries("state=pending").await;
+    assert_eq!(row["oldest_pending"]["delivery_id"], pending[0]["delivery_id"], "{row}");
+    let row = health(idle).await;
+    assert_eq!((&row["state"], &row["alerts"]), (&json!("idle"), &json!([])), "{row}");
+}
+
+#[tokio::test]
 async fn requests_are_signed_with_every_secret_there_is() {
     let server = Server::start().await;
     let sink = Sink::start().await;
