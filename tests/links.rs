@@ -79,6 +79,20 @@ async fn deep_link_placeholders_are_filled_and_encoded() {
 }
 
 #[tokio::test]
+async fn links_lead_into_an_app_by_its_own_schemes_only() {
+    let server = Server::start().await;
+    let settings = json!({ "schemes": ["skyboots"] });
+    let app = server.app_with(json!({ "name": "Shop", "platform": "iOS", "settings": settings })).await;
+    let link = link_to(&app, "skyboots://{screen}/{item}?from=ad").await;
+    let answer = link.browse("screen=shop&item=a%2Fb%20c", device::IPHONE).await.is(302);
+    assert_eq!(answer.header("location"), "skyboots://shop/a%2Fb%20c?from=ad");
+    // An app that gives a scheme up leads nowhere by it; the click counts.
+    let none = json!({ "settings": { "schemes": null } });
+    server.patch(&format!("/apps/{}", app.id), none).await.is(200);
+    assert_eq!(link.browse("screen=shop", device::IPHONE).await.is(200).inputs().len(), 1);
+}
+
+#[tokio::test]
 async fn nothing_of_the_query_chooses_where_people_go() {
     let server = Server::start().await;
     let app = server.app("iOS").await;

@@ -2,16 +2,13 @@
 
 use crate::harness::{Server, device, json, socket::pipelined};
 
-/// Clicks of strangers between a click and its install. A hundred thousand take an unoptimised program more
-/// than a minute: `BLACKBOX_FOREIGN_CLICKS=100000` asks for them.
-const FOREIGN_CLICKS: u64 = 20_000;
+/// Clicks of strangers between a click and its install.
+const FOREIGN_CLICKS: u64 = 100_000;
 const CONNECTIONS: usize = 64;
 const DEPTH: usize = 16;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn masses_of_foreign_clicks_do_not_hide_the_right_one() {
-    let wanted = std::env::var("BLACKBOX_FOREIGN_CLICKS").ok().and_then(|text| text.parse().ok());
-    let foreign: u64 = wanted.unwrap_or(FOREIGN_CLICKS);
     let server = Server::start().await;
     let app = server.app("Android").await;
     let link = app.link("Example Network").await;
@@ -20,7 +17,7 @@ async fn masses_of_foreign_clicks_do_not_hide_the_right_one() {
     let by_id = link.click(&format!("adid={}", device::advertising_id(1))).await;
     let by_address = link.click(&format!("ip_address=203.0.113.24&device_ua={ua}")).await;
 
-    let paths = (0..foreign).map(|n| {
+    let paths = (0..FOREIGN_CLICKS).map(|n| {
         let ip = format!("198.{}.{}.{}", 18 + (n >> 16), (n >> 8) & 255, n & 255);
         stranger.path(&format!("pbr=1&adid={}&ip_address={ip}", device::advertising_id(1_000_000 + n)))
     });
@@ -32,7 +29,7 @@ async fn masses_of_foreign_clicks_do_not_hide_the_right_one() {
     app.install("SX-2", json!({ "origination_ip": "203.0.113.24", "device_ua": device::PIXEL })).await;
     assert_eq!((app.class("SX-2").await, app.winner("SX-2").await), ("modeled".to_owned(), by_address));
     let ledger = server.balanced().await;
-    assert_eq!(ledger["inputs"]["by_kind"]["click"], foreign + 2, "{ledger}");
+    assert_eq!(ledger["inputs"]["by_kind"]["click"], FOREIGN_CLICKS + 2, "{ledger}");
 }
 
 #[tokio::test]

@@ -265,6 +265,7 @@ fn changes() -> Vec<Change> {
         minimum_times: std::collections::BTreeMap::new(),
         browser: BrowserSettings::default(),
         referrer: Default::default(),
+        schemes: Vec::new(),
         created: at,
         updated: at,
         deleted: false,

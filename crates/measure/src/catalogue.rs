@@ -124,6 +124,10 @@ pub struct App {
     /// Where its install referrers hold what its links put there.
     #[serde(default)]
     pub referrer: ReferrerKeys,
+    /// The URL schemes of its own deep links, in lower case: its links may lead there
+    /// (tracking-and-attribution.md section 4).
+    #[serde(default)]
+    pub schemes: Vec<String>,
 }
 
 impl App {

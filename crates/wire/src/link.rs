@@ -12,6 +12,7 @@ use measure::{
     platform::{Os, Traits},
 };
 
+pub use self::destination::{check_destination, own_scheme};
 pub(crate) use self::identifiers::{can_be_plain, forms as identifier_forms};
 use crate::{json::truth, moment, redaction::Needles, s2s, user_agent::decoded};
 

@@ -46,6 +46,7 @@ pub fn app(policy: AppPolicy) -> App {
         name: "Demo".to_owned(),
         platform: "Android".to_owned(),
         referrer: measure::referrer::ReferrerKeys::default(),
+        schemes: Vec::new(),
         auth: measure::catalogue::InstallAuth::default(),
         policy,
         created: at(-1_000),

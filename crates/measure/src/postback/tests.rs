@@ -152,6 +152,7 @@ fn app() -> App {
         name: "Demo".into(),
         platform: "iOS".into(),
         referrer: crate::referrer::ReferrerKeys::default(),
+        schemes: Vec::new(),
         auth: InstallAuth::default(),
         policy: AppPolicy::default(),
         created: Timestamp(0),

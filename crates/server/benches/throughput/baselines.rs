@@ -47,6 +47,7 @@ fn app() -> App {
         name: "Bench".to_owned(),
         platform: "Android".to_owned(),
         referrer: measure::referrer::ReferrerKeys::default(),
+        schemes: Vec::new(),
         auth: InstallAuth::default(),
         policy: AppPolicy::default(),
         created: Timestamp::default(),

@@ -210,6 +210,7 @@ fn catalogue(policy: AppPolicy, rules: &FraudSettings) -> Catalogue {
             name: platform.name().to_owned(),
             platform: platform.name().to_owned(),
             referrer: measure::referrer::ReferrerKeys::default(),
+            schemes: Vec::new(),
             auth: InstallAuth::default(),
             policy,
             created: FROM,

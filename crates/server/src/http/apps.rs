@@ -141,6 +141,7 @@ pub async fn create(
         name,
         platform,
         referrer: measure::referrer::ReferrerKeys::default(),
+        schemes: Vec::new(),
         auth: InstallAuth::default(),
         policy: AppPolicy::default(),
         created: now,

@@ -8,6 +8,7 @@ use measure::{
     referrer::ReferrerKeys,
 };
 use serde_json::{Map, Value, json};
+use wire::link::own_scheme;
 
 pub use self::reengagement::{association, show_minimum_times, take_minimum_times};
 
@@ -86,10 +87,19 @@ const REFERRER_KEY_CHARS_MAX: usize = 64;
 
 const REQUESTS: &str = "limits.app_requests_per_second";
 
+/// The URL schemes of an app's own deep links.
+const SCHEMES: &str = "schemes";
+/// Schemes of one app at most.
+const SCHEMES_MAX: usize = 16;
+
 /// Changes the settings of an app. `null` gives a setting back to the server; an unknown one is refused.
 pub fn change_app(app: &mut App, settings: Fields) -> Result<(), Error> {
     for (name, value) in settings.rest() {
         if change_referrer_key(&mut app.referrer, &name, &value)? {
+            continue;
+        }
+        if name == SCHEMES {
+            app.schemes = schemes(&value)?;
             continue;
         }
         let policy = &mut app.policy;
@@ -120,6 +130,18 @@ pub fn change_app(app: &mut App, settings: Fields) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The URL schemes of an app's deep links; `null` is none.
+fn schemes(value: &Value) -> Result<Vec<String>, Error> {
+    let refuse = |text: &str| Error::BadRequest(format!("{SCHEMES}: {text}"));
+    let names = match value {
+        Value::Null => return Ok(Vec::new()),
+        Value::Array(names) if names.len() <= SCHEMES_MAX => names,
+        _ => return Err(refuse(&format!("must be a list of at most {SCHEMES_MAX} URL schemes"))),
+    };
+    let scheme = |name: &Value| own_scheme(name.as_str().unwrap_or_default()).map_err(refuse);
+    names.iter().map(scheme).collect()
 }
 
 /// Whether `name` is a key of install referrers, which then has the value; `null` is the default.
@@ -170,6 +192,7 @@ pub fn of_app(app: &App) -> Value {
     for (name, _, place) in SPANS {
         settings.extend(place(&mut policy).map(|ms| (name.to_owned(), seconds(ms))));
     }
+    settings.extend((!app.schemes.is_empty()).then(|| (SCHEMES.to_owned(), json!(app.schemes))));
     settings.extend(policy.requests_per_second.map(|number| (REQUESTS.to_owned(), json!(number))));
     settings.extend(policy.ladder.equalizer.map(|window| (EQUALIZER.to_owned(), window_text(window))));
     settings.extend(

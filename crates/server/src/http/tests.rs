@@ -402,6 +402,11 @@ async fn settings_of_apps_have_ranges() {
             None => assert_eq!(answer.status, 400, "{name} {value}"),
         }
     };
+    check("schemes", json!(["Demo", "com.example.shop://"]), Some(json!(["demo", "com.example.shop"]))).await;
+    check("schemes", Value::Null, Some(Value::Null)).await;
+    check("schemes", json!("demo"), None).await;
+    check("schemes", json!(["javascript"]), None).await;
+    check("schemes", json!(vec!["a"; 17]), None).await;
     check("attribution.windows.click_device", json!("30d"), Some(json!(2_592_000))).await;
     check("attribution.windows.click_device", json!(60), Some(json!(60))).await;
     check("attribution.windows.click_device", json!("disabled"), Some(json!("disabled"))).await;
@@ -693,7 +698,13 @@ async fn trackers_that_make_no_sense_are_refused() {
     check("destination_url", json!("https://a b/"), 400).await;
     check("destination_url", json!("https://good@evil.example/"), 400).await;
     check("destination_url", json!("market://details?id=com.example"), 201).await;
+    check("destination_url", json!("market:details?id=com.example"), 400).await;
+    check("destination_url", json!("demo://shop/{item}"), 400).await;
+    check("destination_url_reengagement", json!("javascript:1"), 400).await;
+    let schemes = json!({ "settings": { "schemes": ["demo://"] } });
+    assert_eq!(server.send("PATCH /apps/1", schemes).await.body["settings"]["schemes"], json!(["demo"]));
     check("destination_url", json!("demo://shop/{item}"), 201).await;
+    check("destination_url_reengagement", json!("demo://shop"), 201).await;
     let rows = [
         (404, "GET /tracker/9", ""),
         (404, "GET /tracker/1/99", ""),

@@ -21,6 +21,8 @@ use super::{
 use crate::http::openapi::{Refusals, bodies::TrackerBody};
 use crate::{auth::Caller, clock, error::Error, site::Site};
 
+/// Where a click leads instead when the app is installed already.
+const REENGAGED: &str = "destination_url_reengagement";
 /// Where overrides are kept among the fields; not shown as one of them.
 const OVERRIDES: &str = "sx_overrides";
 
@@ -215,8 +217,10 @@ fn change(catalogue: &Catalogue, app: &App, tracker: &mut Tracker, mut fields: F
     if catalogue.network(tracker.network).is_none_or(|network| network.deleted) {
         return refuse("network_id: there is no such network");
     }
-    destination::check(&tracker.destination_url)
-        .map_err(|text| Error::BadRequest(format!("destination_url: {text}")))?;
+    destination::check("destination_url", &tracker.destination_url, &app.schemes)?;
+    if let Some(url) = fields.peek(REENGAGED).and_then(Value::as_str).filter(|url| !url.is_empty()) {
+        destination::check(REENGAGED, url, &app.schemes)?;
+    }
     fields.without(&OWN);
     let mut kept = Fields::kept(&tracker.extra);
     kept.merge(fields);

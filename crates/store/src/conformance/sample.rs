@@ -441,6 +441,7 @@ pub fn change(version: u64) -> Change {
         name: format!("Sample {version}"),
         platform: "iOS".to_owned(),
         referrer: measure::referrer::ReferrerKeys::default(),
+        schemes: Vec::new(),
         auth: measure::catalogue::InstallAuth::default(),
         policy: AppPolicy::default(),
         created: day(1),

@@ -1,7 +1,8 @@
 //! Where a click leads (tracking-and-attribution.md section 4).
 //!
-//! Scheme and host are the tracker's, always: nothing of the query gets there, because a redirect that a
-//! stranger can steer is a gift to phishers.
+//! The scheme, and the host of the web, are the tracker's, always: nothing of the query gets there, because a
+//! redirect that a stranger can steer is a gift to phishers. Under a scheme of the app itself every place may be
+//! filled: whatever stands there, it is that app that opens.
 
 use measure::{
     TouchId,
@@ -29,6 +30,8 @@ const LOCATION: &AsciiSet = &CONTROLS
 /// Schemes that run or read something on the device: never, even if configured.
 const FORBIDDEN_SCHEMES: [&str; 8] =
     ["javascript", "data", "vbscript", "file", "blob", "about", "view-source", "filesystem"];
+/// Characters of a scheme at most.
+const SCHEME_CHARS_MAX: usize = 64;
 /// Hosts of app stores, which know no `ko_click_id`.
 const STORE_HOSTS: [&str; 4] =
     ["play.google.com", "apps.apple.com", "itunes.apple.com", "apps.microsoft.com"];
@@ -44,28 +47,15 @@ impl Link {
     /// Where the click leads: the tracker's URL with `{key}` placeholders filled from the query, with the
     /// install referrer for the Play store, with `ko_click_id` for pages on the web.
     ///
-    /// `None` when the URL cannot be used: no scheme out of http, https, market and the app's own
-    /// (`schemes` in the app's settings), or, on the web, no fixed host.
+    /// `None` when the URL cannot be used ([`check_destination`]), as it may be once the app has given up a scheme.
     #[must_use]
     pub fn destination(&self, tracker: &Tracker, app: &App, click: TouchId) -> Option<String> {
         let forbidden = self.forbidden(app.os().as_ref());
         let link = self.without(&forbidden);
-        let template = template(tracker.destination_url.trim())?;
+        let template = template(&tracker.destination_url, &app.schemes).ok()?;
         let is_web = matches!(template.scheme.as_str(), "http" | "https");
         let is_market = template.scheme == "market";
-        if !is_web && !is_market && !own_schemes(app).contains(&template.scheme) {
-            return None;
-        }
-        let has_gap = template.authority.contains(['{', '}']);
-        if has_gap && (is_web || is_market) || is_web && !has_host(template.authority) {
-            return None;
-        }
-        // In an app's own scheme a gap in the place of the host stays empty.
-        let authority = if has_gap {
-            filled(template.authority, |_| String::new())
-        } else {
-            template.authority.to_owned()
-        };
+        let authority = filled(template.authority, |key| link.value(key));
         let authority = utf8_percent_encode(&authority, LOCATION).to_string();
         let rest = filled(template.rest, |key| link.value(key));
         let rest = utf8_percent_encode(&rest, LOCATION).to_string();
@@ -91,18 +81,65 @@ impl Link {
     }
 }
 
-fn template(url: &str) -> Option<Template<'_>> {
-    let (scheme, rest) = url.split_once("://")?;
-    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
-    let scheme = scheme.to_ascii_lowercase();
-    if !is_scheme || FORBIDDEN_SCHEMES.contains(&scheme.as_str()) {
-        return None;
+/// Whether clicks may lead to a tracker's URL, in an app with these schemes of its own: to http, https, market and
+/// those. Scheme and host of the web stand as they are: no placeholder may choose where people are sent.
+///
+/// # Errors
+/// What to write instead.
+pub fn check_destination(url: &str, schemes: &[String]) -> Result<(), String> {
+    template(url, schemes).map(|_| ())
+}
+
+/// A scheme as an app may have one of its own, in lower case: `demo` from `demo` or `demo://`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn own_scheme(text: &str) -> Result<String, &'static str> {
+    let scheme = text.trim_end_matches("://").to_ascii_lowercase();
+    if !is_scheme(&scheme) || scheme.len() > SCHEME_CHARS_MAX {
+        return Err("a scheme has at most 64 letters, digits, `+`, `-` or `.` and begins with a letter");
     }
-    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if FORBIDDEN_SCHEMES.contains(&scheme.as_str()) {
+        return Err("this scheme runs or reads something on the device and is not allowed");
+    }
+    Ok(scheme)
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+}
+
+fn template<'u>(url: &'u str, schemes: &[String]) -> Result<Template<'u>, String> {
+    let url = url.trim();
+    let (scheme, rest) = url
+        .split_once(':')
+        .filter(|(scheme, _)| is_scheme(scheme))
+        .ok_or_else(|| "must begin with https://, http://, market:// or a scheme of the app".to_owned())?;
+    let scheme = scheme.to_ascii_lowercase();
+    let (is_web, is_market) = (matches!(scheme.as_str(), "http" | "https"), scheme == "market");
+    if FORBIDDEN_SCHEMES.contains(&scheme.as_str()) {
+        return Err(format!("{scheme}: is not allowed; use https, http, market or a scheme of the app"));
+    }
+    if !is_web && !is_market && !schemes.contains(&scheme) {
+        return Err(format!(
+            "{scheme}: is no scheme of this app; name it first in the app's settings: \
+             {{\"settings\":{{\"schemes\":[\"{scheme}\"]}}}}"
+        ));
+    }
     // Browsers read a backslash as a slash and skip line breaks: nobody knows which host that would be.
-    let is_odd = |c: char| c == '\\' || c.is_whitespace() || c.is_control();
-    (!authority.contains(is_odd)).then_some(Template { scheme, authority, rest })
+    if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("must not hold spaces or line breaks; write %20".to_owned());
+    }
+    let rest = rest.strip_prefix("//").ok_or_else(|| format!("write // after {scheme}:"))?;
+    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if (is_web || is_market) && authority.contains(['{', '}', '\\', '@']) {
+        return Err("the host must stand as it is, without placeholders or a user name".to_owned());
+    }
+    if is_web && host(authority).is_empty() {
+        return Err("a host must follow the scheme".to_owned());
+    }
+    Ok(Template { scheme, authority, rest })
 }
 
 /// The host of an authority, in lower case, without user and port.
@@ -113,19 +150,6 @@ fn host(authority: &str) -> String {
         _ => host,
     };
     host.to_ascii_lowercase()
-}
-
-fn has_host(authority: &str) -> bool {
-    !host(authority).is_empty()
-}
-
-/// The schemes that the app's own deep links use: `schemes` among its other fields or in their `settings`.
-fn own_schemes(app: &App) -> Vec<String> {
-    let extra: serde_json::Value = serde_json::from_str(&app.extra).unwrap_or_default();
-    let lists = [&extra["schemes"], &extra["settings"]["schemes"]];
-    let names =
-        lists.into_iter().filter_map(|list| list.as_array()).flatten().filter_map(|name| name.as_str());
-    names.map(|name| name.trim_end_matches("://").to_ascii_lowercase()).collect()
 }
 
 /// The template with each `{key}` replaced. A brace without its partner stays.

@@ -61,7 +61,9 @@ fn placeholders_are_filled_from_the_query() {
     check("sextantdemo://open/{page}", "page=a&page=b", "sextantdemo://open/b");
     check("sextantdemo://open/{page}", "page={page}", "sextantdemo://open/");
     check("sextantdemo://open/{page}x{page", "page=a", "sextantdemo://open/ax%7Bpage");
-    check("sextantdemo://{page}/x", "page=evil", "sextantdemo:///x");
+    check("sextantdemo://{page}/x", "page=shop", "sextantdemo://shop/x");
+    check("sextantdemo://{page}", "page=a%2F%40b%3A1", "sextantdemo://a%2F%40b%3A1");
+    check("sextantdemo://{page}/x", "", "sextantdemo:///x");
     check("sextantdemo://open/{v}", "v=é%0D%0Aa:b", "sextantdemo://open/%C3%A9%0D%0Aa%3Ab");
     check(
         "https://apps.apple.com/app/{id}",
@@ -90,4 +92,39 @@ fn unusable_destinations() {
     check("https://example.com{h}");
     check("{h}://example.com/");
     check("https://exa\nmple.com/");
+    check("market://{h}?id=a");
+    check("market:details?id=a");
+    check("sextantdemo:open");
+    check("sextantdemo://open/a b");
+}
+
+#[test]
+fn what_is_unusable_is_refused_in_words() {
+    let schemes = ["demo".to_owned()];
+    let check = |url: &str, expected: &str| {
+        let refused = wire::link::check_destination(url, &schemes).unwrap_err();
+        assert!(refused.contains(expected), "{url}: {refused}");
+    };
+    check("shop.example.com", "must begin with https://");
+    check("javascript:alert(1)", "not allowed");
+    check("ftp://example.com/", "no scheme of this app; name it first");
+    check("Other://open", r#"{"settings":{"schemes":["other"]}}"#);
+    check("demo:open", "write // after demo:");
+    check("market:details?id=a", "write // after market:");
+    check("https://{h}/", "placeholders");
+    check("https://a b/", "%20");
+    check("https://", "a host must follow");
+    for url in ["https://shop.example.com", "market://details?id=a", "DEMO://{x}/y", " demo://open "] {
+        assert_eq!(wire::link::check_destination(url, &schemes), Ok(()), "{url}");
+    }
+}
+
+#[test]
+fn schemes_of_an_app_run_nothing() {
+    for (text, scheme) in [("demo", "demo"), ("Demo://", "demo"), ("com.example.shop", "com.example.shop")] {
+        assert_eq!(wire::link::own_scheme(text).as_deref(), Ok(scheme));
+    }
+    for text in ["", "1a", "a b", "javascript", "DATA", "://", "a/b", &"a".repeat(65)] {
+        assert!(wire::link::own_scheme(text).is_err(), "{text}");
+    }
 }

@@ -35,7 +35,8 @@ pub fn app(platform: &str) -> App {
         created: Timestamp(0),
         updated: Timestamp(0),
         deleted: false,
-        extra: r#"{"schemes":["sextantdemo"]}"#.to_owned(),
+        extra: String::new(),
+        schemes: vec!["sextantdemo".to_owned()],
         minimum_times: std::collections::BTreeMap::new(),
         browser: measure::catalogue::BrowserSettings::default(),
     }

@@ -245,6 +245,7 @@ impl World {
             name: "Demo".to_owned(),
             platform: "Android".to_owned(),
             referrer: crate::referrer::ReferrerKeys::default(),
+            schemes: Vec::new(),
             auth: InstallAuth::default(),
             policy: self.app,
             created: INSTALLED,
