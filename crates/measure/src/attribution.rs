@@ -7,6 +7,7 @@ mod explain_event;
 mod keys;
 mod matching;
 mod misses;
+mod repeats;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -132,6 +133,10 @@ pub enum LosingReason {
     SanClaimBeaten,
     /// A claim that the network does not let anyone use for a single install (section 12, X).
     GranularDataSharing,
+    /// The same device engaged with the same ad again later: the later one stands for both (section 8).
+    DuplicateOnly,
+    /// The overrides of its tracker switch its class off (section 6).
+    OverridesDisabled,
 }
 
 impl LosingReason {
@@ -158,6 +163,8 @@ impl LosingReason {
             Self::MtrProtected => "mtr_protected",
             Self::SanClaimBeaten => "san_claim_beaten",
             Self::GranularDataSharing => "rejected:granular_data_sharing",
+            Self::DuplicateOnly => "duplicate_only",
+            Self::OverridesDisabled => "overrides_disabled",
         }
     }
 }
@@ -167,7 +174,7 @@ impl LosingReason {
     /// calls an influencer.
     #[must_use]
     pub const fn was_beaten(self) -> bool {
-        matches!(self, Self::LowerClass | Self::OlderClick | Self::SanClaimBeaten)
+        matches!(self, Self::LowerClass | Self::OlderClick | Self::SanClaimBeaten | Self::DuplicateOnly)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     CampaignId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
     engagement::{EngagementKind, LinkIdentifier, MatchKey, Touch},
     fraud::site_key,
+    place::Place,
     platform::Traits,
     policy::Window,
 };
@@ -74,6 +75,7 @@ impl Claim {
             site: self.site_id.as_deref().map(|site| site_key(self.network, site)),
             findings: Vec::new(),
             claim: Some(ClaimTerms { lookback: self.lookback, granular: self.granular }),
+            place: Place::default(),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::{
     attribution::Source,
     consent::Consent,
     identifier::{Identifier, JoinKey},
+    place::Place,
     platform::Traits,
     reengagement::Claim,
     user::{Applied, Operation, Property, UserProperties},
@@ -37,6 +38,9 @@ pub struct Origin {
     /// What the input says about the user, for senders that know users.
     #[serde(default)]
     pub user: Vec<Operation>,
+    /// What databases say of the address.
+    #[serde(default)]
+    pub place: Place,
 }
 
 impl Origin {

@@ -15,6 +15,7 @@ use crate::{
     consent::Att,
     fraud::{Finding, site_key},
     identifier::{Digest, Fingerprint, IdKind, Identifier},
+    place::Place,
     platform::{Os, Traits},
     policy::Addresses,
 };
@@ -104,6 +105,9 @@ pub struct Engagement {
     pub params: Vec<(String, String)>,
     /// The query as received, with values that consent forbids removed.
     pub query: String,
+    /// What databases say of the address.
+    #[serde(default)]
+    pub place: Place,
 }
 
 /// The address as modeled matching sees it: IPv4 whole, IPv6 by its /64.
@@ -202,6 +206,9 @@ pub struct Touch {
     /// Set for what a network claims instead of sending it when it happens.
     #[serde(default)]
     pub claim: Option<ClaimTerms>,
+    /// What databases say of the address.
+    #[serde(default)]
+    pub place: Place,
 }
 
 impl Engagement {
@@ -225,6 +232,7 @@ impl Engagement {
             site: self.site_id.as_deref().map(|site| site_key(self.network, site)),
             findings: Vec::new(),
             claim: None,
+            place: self.place,
         }
     }
 

@@ -97,6 +97,10 @@ flags! {
     ReferrerMismatch => "referrer_mismatch",
     /// The store's word for the beginning of the download stands for the time of the install.
     ReferrerBeginTime => "referrer_begin_time",
+    /// No flag of App Tracking Transparency was sent, and the app takes the IDFA for the user's consent.
+    AttFromIdfa => "att_from_idfa",
+    /// The sender named no country: it is that of the address, from the server's database.
+    CountryFromDatabase => "country_from_database",
 }
 
 impl fmt::Display for Flag {

@@ -23,7 +23,7 @@ pub use blocklist::{BLOCKLIST_ENTRIES_MAX, Blocked, Blocklist, Cidr, Listing};
 pub use engagement::{Seen, judge_engagement};
 pub use figures::{Counts, Figures, HourFigures, site_key};
 pub use install::{judge, judge_reengagement, wants_figures};
-pub use settings::{FraudSettings, Rules, Scope, THRESHOLDS, Threshold, ThresholdSetting};
+pub use settings::{FraudSettings, Rules, Scope, SigningHash, THRESHOLDS, Threshold, ThresholdSetting};
 pub use verification::{FailAction, Verification};
 
 macro_rules! rules {
@@ -151,7 +151,7 @@ pub enum Verdict {
     Passed,
     /// It caught the engagement.
     Caught,
-    /// It could not look: there is no geo or anonymous network database.
+    /// It could not look: when the address was resolved there was no database for it.
     NoDatabase,
     /// It could not look: too little is known.
     TooLittle,

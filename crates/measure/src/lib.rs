@@ -20,6 +20,7 @@ pub mod input;
 pub mod install;
 pub mod ledger;
 pub mod link;
+pub mod place;
 pub mod platform;
 pub mod policy;
 pub mod postback;

@@ -237,6 +237,9 @@ pub struct Ladder {
     pub impressions: bool,
     /// `attribution.refuse_ambiguous`: no likely match wins when several networks have an equal claim.
     pub refuse_ambiguous: bool,
+    /// `attribution.prioritize_clicked_impressions`: impressions of a network of which a click matches too
+    /// before other impressions of their class.
+    pub prioritize_clicked_impressions: bool,
 }
 
 impl Default for Ladder {
@@ -250,6 +253,7 @@ impl Default for Ladder {
             prioritize_completed_view: false,
             impressions: true,
             refuse_ambiguous: false,
+            prioritize_clicked_impressions: false,
         }
     }
 }
@@ -274,6 +278,8 @@ pub struct AppLadder {
     pub impressions: Option<bool>,
     /// See [`Ladder::refuse_ambiguous`].
     pub refuse_ambiguous: Option<bool>,
+    /// See [`Ladder::prioritize_clicked_impressions`].
+    pub prioritize_clicked_impressions: Option<bool>,
 }
 
 impl Ladder {
@@ -293,6 +299,9 @@ impl Ladder {
                 .unwrap_or(self.prioritize_completed_view),
             impressions: app.impressions.unwrap_or(self.impressions),
             refuse_ambiguous: app.refuse_ambiguous.unwrap_or(self.refuse_ambiguous),
+            prioritize_clicked_impressions: app
+                .prioritize_clicked_impressions
+                .unwrap_or(self.prioritize_clicked_impressions),
         }
     }
 }
@@ -346,6 +355,9 @@ pub struct AppPolicy {
     /// `attribution.referrer_begin_time`: the store's word for the beginning of the download is the time of
     /// the install.
     pub referrer_begin_time: Option<bool>,
+    /// `consent.att_from_idfa`: an IDFA that comes without the flag of App Tracking Transparency says that the
+    /// user allowed it; else it is dropped (tracking-and-attribution.md section 19).
+    pub att_from_idfa: Option<bool>,
 }
 
 impl AppPolicy {

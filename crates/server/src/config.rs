@@ -39,6 +39,8 @@ pub struct Config {
     pub tracking: Tracking,
     /// Matching.
     pub attribution: Attribution,
+    /// Databases of addresses.
+    pub geo: Geo,
     /// What comes in.
     pub ingest: Ingest,
     /// Clicks.
@@ -127,6 +129,46 @@ pub struct AttributionWindows {
     /// Of modeled impressions.
     #[serde(deserialize_with = "window::deserialize")]
     pub impression_modeled: Window,
+}
+
+/// `[geo]`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Geo {
+    /// A database of countries.
+    #[serde(deserialize_with = "optional")]
+    pub country_database: Option<PathBuf>,
+    /// A database of anonymous networks, or of AS numbers.
+    #[serde(deserialize_with = "optional")]
+    pub anonymous_database: Option<PathBuf>,
+    /// AS numbers whose addresses count as anonymous.
+    pub anonymous_asns: Vec<Asn>,
+}
+
+/// The number of an autonomous system: 64500, or `AS64500`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "WrittenAsn")]
+pub struct Asn(pub u32);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenAsn {
+    Number(u32),
+    Text(String),
+}
+
+impl TryFrom<WrittenAsn> for Asn {
+    type Error = &'static str;
+
+    fn try_from(written: WrittenAsn) -> Result<Self, Self::Error> {
+        match written {
+            WrittenAsn::Number(number) => Ok(Self(number)),
+            WrittenAsn::Text(text) => {
+                let digits = text.trim().trim_start_matches(['A', 'S', 'a', 's']);
+                digits.parse().map(Self).map_err(|_| "must be the number of an autonomous system")
+            }
+        }
+    }
 }
 
 /// `[ingest]`
@@ -406,6 +448,9 @@ impl Config {
         }
         if !matches!(self.attribution.adservices_url.scheme(), "http" | "https") {
             return refuse("attribution.adservices_url: must be an http or https URL");
+        }
+        if !self.geo.anonymous_asns.is_empty() && self.geo.anonymous_database.is_none() {
+            return refuse("geo.anonymous_asns: needs a database of AS numbers as geo.anonymous_database");
         }
         if self.limits.bodies_in_flight < 4 * 1024 * 1024 {
             return refuse("limits.bodies_in_flight: must be at least 4194304 (4 MB)");

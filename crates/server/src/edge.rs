@@ -3,6 +3,7 @@
 
 mod address;
 mod body;
+mod databases;
 #[cfg(test)]
 mod tests;
 mod user_agent;
@@ -11,18 +12,26 @@ use std::{net::IpAddr, sync::Arc};
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
-use measure::platform::Traits;
+use measure::{
+    device::Origin,
+    flag::{Flag, Flags},
+    fraud::Rule,
+    input::{Input, Payload},
+    platform::Traits,
+};
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
 
 pub use body::{read_body, read_body_under};
+pub use databases::{DatabaseError, Databases};
 pub use user_agent::UserAgents;
 
 /// Resolves requests.
 pub struct Edge {
     trusted_proxies: Vec<IpNet>,
     user_agents: UserAgents,
+    databases: Databases,
     /// One permit for each byte of a body under way.
     bodies: Arc<Semaphore>,
 }
@@ -30,10 +39,11 @@ pub struct Edge {
 impl Edge {
     /// An edge as the settings want it.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, databases: Databases) -> Self {
         Self {
             trusted_proxies: config.server.trusted_proxies.clone(),
             user_agents: UserAgents::default(),
+            databases,
             bodies: Arc::new(Semaphore::new(config.limits.bodies_in_flight as usize)),
         }
     }
@@ -55,6 +65,39 @@ impl Edge {
     #[must_use]
     pub fn traits_of(&self, user_agent: &str) -> Traits {
         self.user_agents.traits_of(user_agent)
+    }
+
+    /// Writes down what the databases say of the address of an input. The country is that of the address where
+    /// the sender names none.
+    pub fn locate(&self, input: &mut Input) {
+        match &mut input.payload {
+            Payload::Engagement(engagement) => engagement.place = self.databases.place_of(engagement.ip),
+            Payload::Install(install) => self.settle(&mut install.origin, &mut input.flags),
+            Payload::Event(event) => self.settle(&mut event.origin, &mut input.flags),
+            Payload::Update(_)
+            | Payload::Link(_)
+            | Payload::Aggregate(_)
+            | Payload::Ignored(_)
+            | Payload::Claim(_) => {}
+        }
+    }
+
+    fn settle(&self, origin: &mut Origin, flags: &mut Flags) {
+        origin.place = self.databases.place_of(origin.ip);
+        if let (None, Some(country)) = (&origin.country, origin.place.country) {
+            origin.country = Some(country.to_string());
+            flags.insert(Flag::CountryFromDatabase);
+        }
+    }
+
+    /// Whether a fraud rule needs a database that there is not.
+    #[must_use]
+    pub const fn lacks_database(&self, rule: Rule) -> bool {
+        match rule {
+            Rule::GeoMismatch => !self.databases.has_countries(),
+            Rule::AnonymousNetwork => !self.databases.has_anonymous(),
+            _ => false,
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     catalogue::{CatalogueService, Opened},
     clock,
     config::Config,
-    edge::Edge,
+    edge::{DatabaseError, Databases, Edge},
     http,
     ledger::Ledger,
     lifecycle::{Lifecycle, LifecycleError, stopped},
@@ -86,6 +86,9 @@ pub enum ServeError {
     /// A template cannot be used.
     #[error(transparent)]
     Partners(#[from] PartnersError),
+    /// A database of addresses cannot be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// It ended otherwise than asked.
     #[error(transparent)]
     Lifecycle(#[from] LifecycleError),
@@ -113,6 +116,7 @@ pub async fn serve_until(
     let store = open_store(&config.server.data_dir)?;
     let catalogue = open_catalogue(&config, store.clone(), first_key).await?;
     let tls = certificate(&config).await?;
+    let databases = Databases::open(&config.geo)?;
 
     let public = listen(config.server.listen)?;
     let admin = config.server.admin_listen.map(listen).transpose()?;
@@ -130,7 +134,7 @@ pub async fn serve_until(
     lifecycle.spawn("the write path", run_writer(writer));
     let site = Site::from(Parts {
         listening: address(&public, config.server.listen)?,
-        edge: Arc::new(Edge::new(&config)),
+        edge: Arc::new(Edge::new(&config, databases)),
         vault,
         delivery,
         ledger: Arc::new(Ledger::new(store.tally()?)),

@@ -9,6 +9,7 @@ use measure::{
     engagement::{Engagement, EngagementKind, LinkIdentifier},
     flag::{Flag, Flags},
     identifier::{IdKind, is_absent},
+    place::Place,
     platform::{Os, Traits},
 };
 
@@ -128,6 +129,7 @@ impl Link {
             creative_id: link.owned("creative_id"),
             params: link.params(),
             query: link.raw.clone(),
+            place: Place::default(),
         };
         (engagement, flags)
     }

@@ -126,7 +126,11 @@ pub fn parse(endpoint: Endpoint, element: &Element, app: &App, edge: &Edge<'_>) 
     let mut flags = Flags::new();
     let mut make = Make::read(&envelope, sender, &Needles::default());
     let os = make.os(app);
-    let consent = consent::read(&envelope);
+    let mut consent = consent::read(&envelope);
+    if is_att_from_idfa(action, app, &envelope, os.as_ref(), &consent) {
+        flags.insert(Flag::AttFromIdfa);
+        consent.att.flag = Some(true);
+    }
     let mut named = None;
     let forbidden = if action == Action::IdentityLink {
         let (found, forbidden) = linked_idfa(&envelope, element.json(), os.as_ref(), &consent, &mut flags)?;
@@ -161,7 +165,10 @@ fn payload(
     named: Option<Named>,
     flags: &mut Flags,
 ) -> Result<Payload, Refusal> {
-    let consent = consent::read(envelope);
+    let mut consent = consent::read(envelope);
+    if flags.contains(&Flag::AttFromIdfa) {
+        consent.att.flag = Some(true);
+    }
     Ok(match action {
         Action::Install => {
             let origin = origin::read(envelope, sender, make, consent, flags);
@@ -202,6 +209,21 @@ fn envelope(json: &Json) -> Result<Envelope<'_>, Refusal> {
         .and_then(Json::object)
         .ok_or_else(|| Refusal::bad_request("data is required: send an object in it"))?;
     Ok(Envelope { root, data })
+}
+
+/// Whether an IDFA stands for the consent that the flag would tell of, where the app reads it so.
+fn is_att_from_idfa(
+    action: Action,
+    app: &App,
+    envelope: &Envelope<'_>,
+    os: Option<&Os>,
+    consent: &Consent,
+) -> bool {
+    matches!(action, Action::Install | Action::Event)
+        && app.policy.att_from_idfa == Some(true)
+        && consent.att.flag.is_none()
+        && os.is_some_and(Os::is_apple_mobile)
+        && device_ids::read(envelope, os).iter().any(|identifier| identifier.kind == IdKind::Idfa)
 }
 
 /// The IDFAs that consent forbids. On Android what stands under `idfa` is none (DECISIONS 15).

@@ -267,6 +267,7 @@ pub fn click(network: u64, seconds: i64, identifiers: Vec<LinkIdentifier>, ip: u
         creative_id: None,
         params: Vec::new(),
         query: format!("campaign_id=kodemo-t{network}"),
+        place: measure::place::Place::default(),
     })
 }
 

@@ -11,6 +11,7 @@ use crate::{
         Basis, Candidate, Decision, LosingReason,
         event::Purpose,
         matching::{Matcher, rank},
+        repeats::repeats,
     },
     catalogue::{APPLE_SEARCH_ADS, App, Catalogue},
     claim::ClaimTerms,
@@ -62,19 +63,20 @@ pub fn decide(question: &Question<'_>) -> Decision {
 /// Decides which engagement is credited with what `purpose` says; the install of the question is what
 /// engagements are compared with.
 pub(super) fn decide_for(question: &Question<'_>, purpose: Purpose<'_>) -> Decision {
-    let judge = Judge::for_purpose(question, purpose);
+    let mut judge = Judge::for_purpose(question, purpose);
     let touches: BTreeMap<TouchId, &Touch> = question.touches.iter().map(|touch| (touch.id, touch)).collect();
-    let mut candidates: Vec<Candidate> =
-        touches.into_values().filter_map(|touch| judge.touch(touch)).chain(judge.search_ads()).collect();
+    let found = touches.values().filter_map(|touch| judge.touch(touch));
+    let mut candidates: Vec<Candidate> = found.chain(judge.search_ads()).collect();
     match purpose {
         Purpose::Install | Purpose::Reinstall => fraud::judge(question, &mut candidates),
         Purpose::Event(_) => fraud::judge_reengagement(question, &mut candidates),
     }
+    judge.look_for_clicks(&candidates);
     candidates.sort_by_key(|candidate| {
         let Candidate { rank, time, content_key, touch, .. } = candidate;
         (*rank, Reverse((judge.prefers(candidate), *time, *content_key, *touch)))
     });
-    let ambiguous = settle(&judge, &mut candidates);
+    let ambiguous = settle(&judge, &mut candidates, &touches);
     let reported = judge.reported(&candidates);
     let flags = judge.flags(&candidates, reported.as_ref());
     let more = question.more || candidates.len() > CANDIDATES_MAX;
@@ -97,7 +99,7 @@ pub(super) fn decide_for(question: &Question<'_>, purpose: Purpose<'_>) -> Decis
 /// Moves the winner to the front of ordered candidates and gives every other one that nothing barred the
 /// reason why it lost. Says whether another network had an equally good claim to a likely match; where such
 /// claims are refused, the likely ones all lose and a certain one may still win.
-fn settle(judge: &Judge<'_>, candidates: &mut [Candidate]) -> bool {
+fn settle(judge: &Judge<'_>, candidates: &mut [Candidate], touches: &BTreeMap<TouchId, &Touch>) -> bool {
     let ambiguous = judge.is_ambiguous(candidates);
     let refused = ambiguous && judge.policy.ladder.refuse_ambiguous;
     if refused {
@@ -108,6 +110,7 @@ fn settle(judge: &Judge<'_>, candidates: &mut [Candidate]) -> bool {
     let Some(place) = candidates.iter().position(|candidate| candidate.lost.is_none()) else {
         return false;
     };
+    let repeats = repeats(candidates, touches);
     candidates[..=place].rotate_right(1);
     let Some((winner, losers)) = candidates.split_first_mut() else {
         return false;
@@ -115,6 +118,7 @@ fn settle(judge: &Judge<'_>, candidates: &mut [Candidate]) -> bool {
     for loser in losers.iter_mut().filter(|loser| loser.lost.is_none()) {
         loser.lost = Some(match loser.basis {
             Basis::Claim { .. } => LosingReason::SanClaimBeaten,
+            _ if loser.touch.is_some_and(|touch| repeats.contains(&touch)) => LosingReason::DuplicateOnly,
             _ if judge.place(loser) == judge.place(winner) => LosingReason::OlderClick,
             _ => LosingReason::LowerClass,
         });
@@ -138,6 +142,8 @@ pub(super) struct Judge<'a> {
     app: Option<&'a App>,
     pub(super) policy: Policy,
     pub(super) matcher: Matcher<'a>,
+    /// The networks of which a click matches, where that counts for their impressions.
+    clicked: BTreeSet<NetworkId>,
 }
 
 impl<'a> Judge<'a> {
@@ -154,6 +160,7 @@ impl<'a> Judge<'a> {
             app,
             policy: app.map_or(catalogue.policy, |app| catalogue.policy_of(app)),
             matcher: Matcher::new(&question.record.install, question.touches),
+            clicked: BTreeSet::new(),
         }
     }
 
@@ -182,7 +189,7 @@ impl<'a> Judge<'a> {
             let lost = foreign
                 .or(barred)
                 .or(obstacle)
-                .or_else(|| outside(window, age_ms))
+                .or_else(|| outside(window, window_from, age_ms))
                 .or_else(|| self.purpose.protection());
             let candidate = Candidate {
                 touch: Some(touch.id),
@@ -241,7 +248,7 @@ impl<'a> Judge<'a> {
             flags: flags(&[(skewed, Flag::ClockSkew), (ads.click_time.is_none(), Flag::DateManufactured)]),
             content_key: 0,
             basis,
-            lost: self.purpose.bar_without_tracker().or_else(|| outside(window, age_ms)),
+            lost: self.purpose.bar_without_tracker().or_else(|| outside(window, window_from, age_ms)),
             fraud: Vec::new(),
             site: None,
         })
@@ -327,13 +334,30 @@ impl<'a> Judge<'a> {
         set_window(self.question.catalogue, self.app, origin.network, origin.tracker, setting)
     }
 
-    /// Whether a candidate goes before others of its class: a completed view, where the app says so.
-    fn prefers(&self, candidate: &Candidate) -> bool {
-        self.policy.ladder.prioritize_completed_view && candidate.flags.contains(&Flag::CompletedView)
+    /// Remembers of which networks a click matches, in its window or before it, where the app says that this
+    /// counts for their impressions.
+    fn look_for_clicks(&mut self, candidates: &[Candidate]) {
+        if !self.policy.ladder.prioritize_clicked_impressions {
+            return;
+        }
+        let matches = |candidate: &&Candidate| {
+            candidate.kind == EngagementKind::Click
+                && matches!(candidate.lost, None | Some(LosingReason::OutsideWindow))
+        };
+        self.clicked = candidates.iter().filter(matches).map(|candidate| candidate.network).collect();
+    }
+
+    /// Whether an impression goes before others of its class, where the app says so: one of a network of which
+    /// a click matches too, then a completed view (section 5).
+    fn prefers(&self, candidate: &Candidate) -> (bool, bool) {
+        let is_impression = candidate.kind == EngagementKind::Impression;
+        let completed =
+            self.policy.ladder.prioritize_completed_view && candidate.flags.contains(&Flag::CompletedView);
+        (is_impression && self.clicked.contains(&candidate.network), completed)
     }
 
     /// Candidates of one place compete by time alone.
-    fn place(&self, candidate: &Candidate) -> (u8, bool) {
+    fn place(&self, candidate: &Candidate) -> (u8, (bool, bool)) {
         (candidate.rank, self.prefers(candidate))
     }
 
@@ -441,8 +465,11 @@ pub(super) fn set_window(
     levels.into_iter().find_map(|(windows, level)| Some((setting(windows?)?, level)))
 }
 
-fn outside(window: Window, age_ms: i64) -> Option<LosingReason> {
-    (!window.covers(age_ms)).then_some(LosingReason::OutsideWindow)
+fn outside(window: Window, from: Level, age_ms: i64) -> Option<LosingReason> {
+    match (window, from) {
+        (Window::Disabled, Level::Tracker) => Some(LosingReason::OverridesDisabled),
+        _ => (!window.covers(age_ms)).then_some(LosingReason::OutsideWindow),
+    }
 }
 
 fn flags(given: &[(bool, Flag)]) -> Flags {

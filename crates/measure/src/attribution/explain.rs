@@ -144,6 +144,10 @@ pub(super) fn why_lost(loser: &Candidate, reason: LosingReason) -> String {
             Window::Disabled => "its class is switched off".to_owned(),
             Window::Seconds(_) => "it lies outside its window".to_owned(),
         },
+        LosingReason::OverridesDisabled => "the overrides of its tracker switch its class off".to_owned(),
+        LosingReason::DuplicateOnly => {
+            "the same device engaged with the same ad again later, and that one stands for both".to_owned()
+        }
         LosingReason::LowerClass => "an engagement of a better class won".to_owned(),
         LosingReason::OlderClick => "a later engagement of an equal class won".to_owned(),
         LosingReason::IdentifierMismatch => "it carries the identifier of another device".to_owned(),

@@ -65,7 +65,9 @@ impl Missed {
 
     fn of(candidate: &Candidate, reason: LosingReason) -> Self {
         match (reason, candidate.window) {
-            (LosingReason::OutsideWindow, Window::Disabled) => Self::SwitchedOff,
+            (LosingReason::OutsideWindow, Window::Disabled) | (LosingReason::OverridesDisabled, _) => {
+                Self::SwitchedOff
+            }
             (LosingReason::OutsideWindow, Window::Seconds(seconds)) => {
                 Self::Beyond(candidate.age_ms - i64::from(seconds) * SECOND_MS)
             }

@@ -28,6 +28,7 @@ fn click() -> Engagement {
         creative_id: None,
         params: Vec::new(),
         query: String::new(),
+        place: Place::default(),
     }
 }
 

@@ -93,7 +93,8 @@ impl Case<'_> {
             }
             Rule::MinimumTimeToInstall => self.minimum_time()?,
             Rule::PlatformMismatch => self.platform(),
-            Rule::GeoMismatch | Rule::AnonymousNetwork => (Verdict::NoDatabase, Vec::new()),
+            Rule::GeoMismatch => self.geo(),
+            Rule::AnonymousNetwork => self.anonymous(),
             Rule::ClickFlooding => self.flooding()?,
             Rule::TtiDistribution => self.distribution()?,
             Rule::HighVolumeIp => self.volume(|hour| hour.ip_clicks, Threshold::IpClicks)?,
@@ -126,6 +127,36 @@ impl Case<'_> {
             return (Verdict::TooLittle, Vec::new());
         };
         (verdict(click != install), vec![figure("click", click.name()), figure("install", install.name())])
+    }
+
+    /// Compares the countries of both addresses, whatever country the sender names.
+    fn geo(&self) -> Checked {
+        let (click, install) = (self.touch.place, self.question.record.install.origin.place);
+        let was_asked = install.has_countries && (click.has_countries || self.touch.ip.is_none());
+        match (click.country, install.country) {
+            _ if !was_asked => (Verdict::NoDatabase, Vec::new()),
+            (Some(click), Some(install)) => {
+                (verdict(click != install), vec![figure("click", click), figure("install", install)])
+            }
+            _ => (Verdict::TooLittle, Vec::new()),
+        }
+    }
+
+    /// Looks at both addresses: one that hides somebody is enough.
+    fn anonymous(&self) -> Checked {
+        let (click, install) =
+            (self.touch.place.anonymous, self.question.record.install.origin.place.anonymous);
+        let hidden = |anonymous: bool| if anonymous { "anonymous" } else { "not anonymous" };
+        let sides = [("click", click), ("install", install)];
+        let figures: Vec<_> =
+            sides.into_iter().filter_map(|(name, side)| Some(figure(name, hidden(side?)))).collect();
+        let verdict = match (click, install) {
+            (Some(true), _) | (_, Some(true)) => Verdict::Caught,
+            (Some(false), Some(false)) => Verdict::Passed,
+            (None, None) => Verdict::NoDatabase,
+            _ => Verdict::TooLittle,
+        };
+        (verdict, figures)
     }
 
     fn hour(&self) -> Option<&HourFigures> {

@@ -139,6 +139,36 @@ pub struct FraudSettings {
     pub signing_key: Option<Sealed>,
     /// Of a tracker: its traffic verifier.
     pub verification: Option<Verification>,
+    /// Of a network: the hash that its signatures are made with.
+    pub signing_hash: SigningHash,
+}
+
+/// The hash of the HMAC that signs clicks (tracking-and-attribution.md section 19).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SigningHash {
+    /// HMAC-SHA256.
+    #[default]
+    Sha256,
+    /// HMAC-SHA1, for partners that sign with nothing else.
+    Sha1,
+}
+
+impl SigningHash {
+    /// The name in settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha1 => "sha1",
+        }
+    }
+
+    /// The hash of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Sha256, Self::Sha1].into_iter().find(|hash| hash.name() == name)
+    }
 }
 
 /// The settings in force for one engagement: tracker before network before app, as for windows.

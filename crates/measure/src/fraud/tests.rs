@@ -7,14 +7,15 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     AppId, CampaignId, DeviceId, InstallId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
-    attribution::{Decision, Question, decide},
+    attribution::{Decision, LosingReason, Question, decide},
     catalogue::{Catalogue, Change, Entry},
     consent::Att,
-    engagement::{Engagement, EngagementKind, LinkIdentifier},
+    engagement::{Engagement, EngagementKind, LinkIdentifier, Touch},
     event::Value,
     flag::{Flag, Flags},
     identifier::{Digest, IdKind, Identifier},
     install::{ClickReference, ClickReferenceKind, Install, InstallRecord},
+    place::{Country, Place},
     platform::{Os, Traits},
     time::{DAY_MS, HOUR_MS, SECOND_MS},
 };
@@ -91,6 +92,7 @@ fn click() -> Engagement {
         creative_id: None,
         params: Vec::new(),
         query: String::new(),
+        place: Place::default(),
     }
 }
 
@@ -404,6 +406,8 @@ struct Case {
     install: Install,
     age_ms: i64,
     hour: Option<HourFigures>,
+    /// What rules saw in the click when it came in.
+    findings: Vec<Finding>,
 }
 
 impl Case {
@@ -418,6 +422,7 @@ impl Case {
             install,
             age_ms: HOUR_MS,
             hour: None,
+            findings: Vec::new(),
         }
     }
 
@@ -437,7 +442,7 @@ impl Case {
         };
         decide(&Question {
             record: &record,
-            touches: &[self.click.touch(id, T0)],
+            touches: &[Touch { findings: self.findings.clone(), ..self.click.touch(id, T0) }],
             more: false,
             credited: &BTreeSet::new(),
             figures: &self.hour.into_iter().map(|hour| (id, hour)).collect(),
@@ -504,6 +509,167 @@ fn platforms_have_to_agree() {
 fn without_a_database_the_rule_says_so() {
     Case::new("app geo_mismatch=reject").check("device_id; geo_mismatch reject no_database");
     Case::new("app anonymous_network=flag").check("device_id; anonymous_network flag no_database");
+}
+
+/// `DE`, `?` (asked, and not known) or nothing (nobody to ask), then `anonymous` or `open`.
+fn place(text: &str) -> Place {
+    let mut place = Place::default();
+    for word in text.split_whitespace() {
+        match word {
+            "anonymous" | "open" => place.anonymous = Some(word == "anonymous"),
+            country => {
+                place.has_countries = true;
+                place.country = Country::named(country);
+            }
+        }
+    }
+    place
+}
+
+#[test]
+fn addresses_are_compared_by_what_the_databases_said() {
+    for (rule, click, install, expected) in [
+        ("geo_mismatch", "DE", "DE", "passed"),
+        ("geo_mismatch", "DE", "FR", "caught"),
+        ("geo_mismatch", "DE", "?", "too_little"),
+        ("geo_mismatch", "?", "FR", "too_little"),
+        ("geo_mismatch", "", "FR", "no_database"),
+        ("geo_mismatch", "DE", "", "no_database"),
+        ("geo_mismatch", "anonymous", "open", "no_database"),
+        ("anonymous_network", "open", "open", "passed"),
+        ("anonymous_network", "anonymous", "open", "caught"),
+        ("anonymous_network", "open", "anonymous", "caught"),
+        ("anonymous_network", "anonymous", "", "caught"),
+        ("anonymous_network", "", "open", "too_little"),
+        ("anonymous_network", "open", "", "too_little"),
+        ("anonymous_network", "DE", "DE", "no_database"),
+    ] {
+        let mut case = Case::new(&format!("app {rule}=reject"));
+        case.click.place = place(click);
+        case.install.origin.place = place(install);
+        let class = if expected == "caught" { format!("rejected:{rule}") } else { "device_id".to_owned() };
+        let seen = format!("{class}; {rule} reject {expected}");
+        case.check(&seen);
+        // The country that the sender names is nobody's address.
+        case.install.origin.country = Some("DE".to_owned());
+        case.check(&seen);
+    }
+}
+
+#[test]
+fn what_the_databases_said_stands_with_the_verdict() {
+    let mut case = Case::new("app geo_mismatch=flag; app anonymous_network=flag");
+    case.click.place = place("DE anonymous");
+    case.install.origin.place = place("FR open");
+    let figures: Vec<(String, String)> =
+        case.decide().candidates[0].fraud.iter().flat_map(|finding| finding.figures.clone()).collect();
+    let told: Vec<(&str, &str)> =
+        figures.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(
+        told,
+        [("click", "DE"), ("install", "FR"), ("click", "anonymous"), ("install", "not anonymous")]
+    );
+}
+
+// ---- every rule in every mode at every level
+
+/// Traffic that a rule catches: what is blocked, the click with its flags and how often it was seen, and the
+/// install.
+fn caught_by(rule: Rule) -> (Case, Flags, Seen) {
+    let mut case = Case::new("");
+    let (mut flags, mut seen) = (Flags::new(), Seen::default());
+    let hour_of = |network: Counts| hour(network, None);
+    match rule {
+        Rule::BlocklistDevice => case.blocked = vec![Blocked::device("adid", ADID).unwrap()],
+        Rule::BlocklistSite => case.blocked = vec![Blocked::Site(None, "s1".to_owned())],
+        Rule::BlocklistIp => case.blocked = vec![Blocked::Ip("203.0.113.0/24".parse().unwrap())],
+        Rule::ClickValidation => flags = Flags::from([Flag::SignatureBad]),
+        Rule::Verification => case.settings = verified(verifier(&[("platform_in", "iOS")])),
+        Rule::FrequencyCap => seen.capped = Some(21),
+        Rule::AdStacking => seen.stacked = Some(4),
+        Rule::MinimumTimeToInstall => case.age_ms = 9_000,
+        Rule::PlatformMismatch => case.install.origin.traits.os = Some(Os::Ios),
+        Rule::GeoMismatch => {
+            case.click.place = place("DE");
+            case.install.origin.place = place("FR");
+        }
+        Rule::AnonymousNetwork => case.click.place = place("anonymous"),
+        Rule::ClickFlooding => case.hour = hour_of(counts(1_000, 0, 0)),
+        Rule::TtiDistribution => {
+            case.hour = hour_of(counts(0, 50, 26));
+            case.age_ms = DAY_MS;
+        }
+        Rule::HighVolumeIp => case.hour = Some(HourFigures { ip_clicks: 201, ..HourFigures::default() }),
+        Rule::HighVolumeDevice => {
+            case.hour = Some(HourFigures { device_clicks: 51, ..HourFigures::default() });
+        }
+    }
+    (case, flags, seen)
+}
+
+#[test]
+fn every_rule_obeys_every_mode_at_every_level() {
+    for rule in Rule::ALL.iter().copied() {
+        for (scope, level) in [
+            (Scope::App(APP), Level::App),
+            (Scope::Network(NETWORK), Level::Network),
+            (Scope::Tracker(TRACKER), Level::Tracker),
+        ] {
+            // A verifier is the tracker's: it asks for its own rule before network and app can say anything.
+            if rule == Rule::Verification && level != Level::Tracker {
+                continue;
+            }
+            for mode in [Mode::Off, Mode::Flag, Mode::Reject] {
+                let (mut case, flags, seen) = caught_by(rule);
+                case.settings.entry(Scope::App(APP)).or_default().blocklist = true;
+                case.settings.entry(scope).or_default().modes.insert(rule, mode);
+                case.findings =
+                    judged(case.settings.clone(), case.blocked.clone(), &case.click, &flags, seen);
+                let decision = case.decide();
+                let candidate = &decision.candidates[0];
+                let (lost, saw) = match mode {
+                    Mode::Off => (None, None),
+                    Mode::Flag => (None, Some((mode, level, Verdict::Caught))),
+                    Mode::Reject => {
+                        (Some(LosingReason::Rejected(rule)), Some((mode, level, Verdict::Caught)))
+                    }
+                };
+                let told = candidate.fraud.iter().map(|finding| {
+                    assert_eq!(finding.rule, rule);
+                    (finding.mode, finding.level, finding.verdict)
+                });
+                let what = format!("{rule:?} {mode:?} {level:?}");
+                assert_eq!(
+                    (candidate.lost, told.collect::<Vec<_>>()),
+                    (lost, saw.into_iter().collect()),
+                    "{what}"
+                );
+                assert_eq!(decision.winner().is_some(), lost.is_none(), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_higher_level_outranks_a_lower_one_for_every_rule() {
+    let levels = [Scope::Tracker(TRACKER), Scope::Network(NETWORK), Scope::App(APP)];
+    for rule in Rule::ALL.iter().copied() {
+        for (place, high) in levels.into_iter().enumerate() {
+            for low in levels.into_iter().skip(place + 1) {
+                for (above, below) in
+                    [(Mode::Off, Mode::Reject), (Mode::Reject, Mode::Off), (Mode::Flag, Mode::Reject)]
+                {
+                    let mut settings: BTreeMap<Scope, FraudSettings> = BTreeMap::new();
+                    settings.entry(Scope::App(APP)).or_default().blocklist = true;
+                    settings.entry(high).or_default().modes.insert(rule, above);
+                    settings.entry(low).or_default().modes.insert(rule, below);
+                    let catalogue = catalogue(settings, Vec::new());
+                    let rules = Rules::of(&catalogue, APP, NETWORK, Some(TRACKER));
+                    assert_eq!(rules.mode(rule).0, above, "{rule:?}: {high:?} before {low:?}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

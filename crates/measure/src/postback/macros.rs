@@ -14,6 +14,7 @@ use crate::{
     engagement::{Engagement, EngagementKind, LinkIdentifier},
     id::ulid,
     identifier::IdKind,
+    place::Country,
     platform::Traits,
     time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS},
 };
@@ -105,7 +106,7 @@ const VALUES: &[(&str, Fill)] = &[
     ("device_type", |s| text(make(s.conversion, |traits| traits.model.as_deref()))),
     ("os_version", |s| text(make(s.conversion, |traits| traits.os_version.as_deref()))),
     ("platform", |s| text(Some(platform(s.conversion)))),
-    ("country", |s| text(s.conversion.origin?.country.as_deref())),
+    ("country", |s| text(country(s.conversion))),
     ("network_name", network_name),
     ("network_id", |s| number(s.conversion.network()?.0)),
     ("campaign_id", |s| number(s.conversion.campaign()?.0)),
@@ -354,6 +355,14 @@ fn user_agent<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
         Some((click, _)) => click.user_agent.as_deref(),
         None => subject.conversion.origin?.user_agent.as_deref(),
     })
+}
+
+/// The country of the conversion, or of the click when it is one.
+fn country<'a>(conversion: &Conversion<'a>) -> Option<&'a str> {
+    match conversion.click {
+        Some((click, _)) => click.place.country.as_ref().map(Country::as_str),
+        None => conversion.origin?.country.as_deref(),
+    }
 }
 
 /// A part of the make: of the click, else as the conversion tells it, else as the device is known.

@@ -198,6 +198,7 @@ fn origin() -> Origin {
         app_version: text("1.2"),
         country: text("US"),
         user: Vec::new(),
+        place: crate::place::Place::default(),
     }
 }
 
@@ -260,6 +261,7 @@ fn click() -> Engagement {
         creative_id: text("cre-1"),
         params: pairs(&[("cp_0", "zero"), ("cp_9", "nine")]),
         query: "click_id=clk%2F1".into(),
+        place: crate::place::Place::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use figment::{
 
 use measure::policy::Window;
 
-use super::{Cli, Config, DEFAULTS, LogFormat, load, parse_duration, source};
+use super::{Asn, Cli, Config, DEFAULTS, LogFormat, load, parse_duration, source};
 
 fn from_environment(variables: &[(&str, &str)]) -> Result<Config, String> {
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -61,6 +61,8 @@ fn the_environment_is_read_by_the_type_of_the_default() {
         ("SEXTANT_LIMITS_APP_REQUESTS_PER_SECOND", "7"),
         ("SEXTANT_INGEST_HOLD", "2h"),
         ("SEXTANT_LOG_FORMAT", "json"),
+        ("SEXTANT_GEO_ANONYMOUS_DATABASE", "asn.mmdb"),
+        ("SEXTANT_GEO_ANONYMOUS_ASNS", "64500, AS64501"),
         ("SEXTANT_ATTRIBUTION_WINDOWS_CLICK_MODELED", "90m"),
         ("SEXTANT_ATTRIBUTION_WINDOWS_IMPRESSION_MODELED", "disabled"),
         ("SEXTANT_BOOTSTRAP_KEY", "ignored here"),
@@ -71,6 +73,7 @@ fn the_environment_is_read_by_the_type_of_the_default() {
     assert!(config.tracking.accept_click_time && config.server.admin_listen.is_some());
     assert_eq!((config.app_requests_per_second(), config.policy().hold_ms), (7, 7_200_000));
     assert_eq!(config.log.format, LogFormat::Json);
+    assert_eq!(config.geo.anonymous_asns, [Asn(64_500), Asn(64_501)]);
     let windows = config.policy().windows;
     assert_eq!(windows.click_device, Some(Window::Seconds(30 * 86_400)));
     assert_eq!(windows.click_modeled, Some(Window::Seconds(90 * 60)));
@@ -94,6 +97,8 @@ fn nonsense_is_refused_by_name() {
     check(from_environment(&[("SEXTANT_POSTBACKS_HOLD_INSTALL", "11m")]), "postbacks.hold_install");
     check(from_environment(&[("SEXTANT_ATTRIBUTION_ADSERVICES_WAIT", "26s")]), "attribution.adservices_wait");
     check(from_environment(&[("SEXTANT_ATTRIBUTION_ADSERVICES_URL", "ftp://a/")]), "adservices_url");
+    check(from_environment(&[("SEXTANT_GEO_ANONYMOUS_ASNS", "64500")]), "geo.anonymous_database");
+    check(from_environment(&[("SEXTANT_GEO_ANONYMOUS_ASNS", "cloud")]), "geo.anonymous_asns");
     check(from_environment(&[("SEXTANT_LIMITS_BODIES_IN_FLIGHT", "1000")]), "limits.bodies_in_flight");
     for (name, value) in [
         ("CLICK_DEVICE", "31d"),

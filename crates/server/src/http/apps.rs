@@ -84,7 +84,7 @@ pub async fn list(
             if short {
                 json!({ "id": app.id, "guid": app.guid, "name": app.name, "platform": app.platform })
             } else {
-                fraud::shown(&catalogue, Scope::App(app.id), object(app, None))
+                fraud::shown(&site, &catalogue, Scope::App(app.id), object(app, None))
             }
         })
         .collect();
@@ -115,7 +115,7 @@ pub async fn get(
     let catalogue = site.catalogue.current();
     let app = find(&catalogue, &app)?;
     caller.may_read(app.id)?;
-    Ok(Json(fraud::shown(&catalogue, Scope::App(app.id), object(app, None))))
+    Ok(Json(fraud::shown(&site, &catalogue, Scope::App(app.id), object(app, None))))
 }
 
 /// `POST /apps`
@@ -164,7 +164,7 @@ pub async fn create(
             None => format!("ko{}-{}", slug(&app.name), clock::random_hex::<5>()),
         };
         let answer = object(&app, secret.as_deref());
-        let (rules, answer) = fraud::entry(catalogue, Scope::App(app.id), rules, &site.vault, answer)?;
+        let (rules, answer) = fraud::entry(&site, catalogue, Scope::App(app.id), rules, answer)?;
         Ok(([Entry::App(app)].into_iter().chain(rules).collect(), answer))
     });
     Ok((StatusCode::CREATED, Json(answer.await?)))
@@ -204,7 +204,7 @@ pub async fn update(
         let rules = fraud::take(&mut fields)?;
         let secret = change(&mut app, fields, &site.vault)?;
         let answer = object(&app, secret.as_deref());
-        let (rules, answer) = fraud::entry(catalogue, Scope::App(app.id), rules, &site.vault, answer)?;
+        let (rules, answer) = fraud::entry(&site, catalogue, Scope::App(app.id), rules, answer)?;
         Ok(([Entry::App(app)].into_iter().chain(rules).collect(), answer))
     });
     Ok(Json(answer.await?))

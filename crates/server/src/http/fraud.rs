@@ -7,12 +7,12 @@ mod verification;
 
 use measure::{
     catalogue::{Catalogue, Entry},
-    fraud::{Finding, FraudSettings, Mode, Rule, Scope, THRESHOLDS},
+    fraud::{Finding, FraudSettings, Mode, Rule, Scope, SigningHash, THRESHOLDS},
 };
 use serde_json::{Map, Value, json};
 
 use super::fields::Fields;
-use crate::{error::Error, vault::Vault};
+use crate::{error::Error, site::Site, vault::Vault};
 
 pub use verification::of_tracker;
 
@@ -22,10 +22,10 @@ const PREFIX: &str = "fraud.";
 const BLOCKLIST: &str = "fraud.blocklist.enabled";
 /// The key that signs the clicks of a network.
 const SIGNING_KEY: &str = "fraud.click_validation.key";
+/// The hash of its signatures.
+const SIGNING_HASH: &str = "fraud.click_validation.hash";
 /// What is shown, and may be sent back, for a key that is set.
 const MASK: &str = "***";
-/// The rules that need a database of addresses.
-const NEED_DATABASE: [Rule; 2] = [Rule::GeoMismatch, Rule::AnonymousNetwork];
 
 /// Takes the settings of fraud rules out of the `settings` of a request; the others stay in their place.
 pub fn take(fields: &mut Fields) -> Result<Fields, Error> {
@@ -40,30 +40,36 @@ pub fn take(fields: &mut Fields) -> Result<Fields, Error> {
 
 /// The change that sent settings make, if any; and `answer` with the settings as they are then.
 pub fn entry(
+    site: &Site,
     catalogue: &Catalogue,
     scope: Scope,
     sent: Fields,
-    vault: &Vault,
     answer: Value,
 ) -> Result<(Option<Entry>, Value), Error> {
     let current = catalogue.fraud(scope).map(|settings| FraudSettings::clone(settings)).unwrap_or_default();
     let mut settings = current.clone();
-    change(&mut settings, scope, sent, vault)?;
-    let answer = with(&settings, answer);
+    change(&mut settings, scope, sent, &site.vault)?;
+    let answer = with(site, &settings, answer);
     Ok(((settings != current).then_some(Entry::Fraud(scope, settings)), answer))
 }
 
 /// An answer with the settings of fraud rules among its `settings`.
-pub fn shown(catalogue: &Catalogue, scope: Scope, answer: Value) -> Value {
+pub fn shown(site: &Site, catalogue: &Catalogue, scope: Scope, answer: Value) -> Value {
     match catalogue.fraud(scope) {
-        Some(settings) => with(settings, answer),
+        Some(settings) => with(site, settings, answer),
         None => answer,
     }
 }
 
-fn with(settings: &FraudSettings, mut answer: Value) -> Value {
+/// Beside the settings stands of a rule that is on and that needs a database whether there is one.
+fn with(site: &Site, settings: &FraudSettings, mut answer: Value) -> Value {
     if let Some(Value::Object(shown)) = answer.get_mut("settings") {
         shown.extend(names(settings));
+        let on = settings.modes.iter().filter(|(_, mode)| **mode != Mode::Off);
+        let lacking = on.filter(|(rule, _)| site.edge.lacks_database(**rule));
+        shown.extend(
+            lacking.map(|(rule, _)| (format!("{PREFIX}{}.state", rule.name()), "no_database".into())),
+        );
     }
     answer
 }
@@ -73,9 +79,6 @@ pub(super) fn names(settings: &FraudSettings) -> Map<String, Value> {
     let mut names = Map::new();
     for (rule, mode) in &settings.modes {
         names.insert(format!("{PREFIX}{}.mode", rule.name()), mode.name().into());
-        if NEED_DATABASE.contains(rule) && *mode != Mode::Off {
-            names.insert(format!("{PREFIX}{}.state", rule.name()), "no_database".into());
-        }
     }
     for row in THRESHOLDS {
         let value = settings.thresholds.get(&row.threshold);
@@ -86,6 +89,9 @@ pub(super) fn names(settings: &FraudSettings) -> Map<String, Value> {
     }
     if settings.signing_key.is_some() {
         names.insert(SIGNING_KEY.to_owned(), MASK.into());
+    }
+    if settings.signing_hash != SigningHash::default() {
+        names.insert(SIGNING_HASH.to_owned(), settings.signing_hash.name().into());
     }
     names
 }
@@ -136,6 +142,11 @@ pub(super) fn change(
                 None if value.is_null() => settings.signing_key = None,
                 _ => return Err(wrong("must be a text of 16 to 256 characters, or null")),
             }
+        } else if name == SIGNING_HASH && matches!(scope, Scope::Network(_)) {
+            settings.signing_hash = match value.as_str() {
+                None if value.is_null() => SigningHash::default(),
+                name => name.and_then(SigningHash::named).ok_or_else(|| wrong("must be sha256 or sha1"))?,
+            };
         } else if rule(".state").is_none() {
             return Err(Error::BadRequest(format!("settings: there is no setting {name} here")));
         }

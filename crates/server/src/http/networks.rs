@@ -36,7 +36,7 @@ pub async fn list(State(site): State<Site>, _caller: Caller) -> Json<Value> {
         networks
             .into_iter()
             .filter(|network| !network.deleted)
-            .map(|network| shown_with(&catalogue, network))
+            .map(|network| shown_with(&site, &catalogue, network))
             .collect(),
     )
 }
@@ -54,7 +54,7 @@ pub async fn get(
     Path(network): Path<String>,
 ) -> Result<Json<Value>, Error> {
     let catalogue = site.catalogue.current();
-    Ok(Json(shown_with(&catalogue, find(&catalogue, &network)?)))
+    Ok(Json(shown_with(&site, &catalogue, find(&catalogue, &network)?)))
 }
 
 /// `POST /networks`
@@ -85,7 +85,7 @@ pub async fn create(
         let last = catalogue.networks().last().map(|network| network.id.0);
         network.id = NetworkId(next_id(last, FIRST_NUMBER));
         let scope = Scope::Network(network.id);
-        let (rules, answer) = fraud::entry(catalogue, scope, rules, &site.vault, object(&network))?;
+        let (rules, answer) = fraud::entry(&site, catalogue, scope, rules, object(&network))?;
         Ok::<_, Error>(([Entry::Network(network)].into_iter().chain(rules).collect(), answer))
     });
     Ok((StatusCode::CREATED, Json(answer.await?)))
@@ -112,7 +112,7 @@ pub async fn update(
         let rules = fraud::take(&mut fields)?;
         change(&mut network, fields)?;
         let scope = Scope::Network(network.id);
-        let (rules, answer) = fraud::entry(catalogue, scope, rules, &site.vault, object(&network))?;
+        let (rules, answer) = fraud::entry(&site, catalogue, scope, rules, object(&network))?;
         Ok::<_, Error>(([Entry::Network(network)].into_iter().chain(rules).collect(), answer))
     });
     Ok(Json(answer.await?))
@@ -165,8 +165,8 @@ fn change(network: &mut Network, mut fields: Fields) -> Result<(), Error> {
     Ok(())
 }
 
-fn shown_with(catalogue: &Catalogue, network: &Network) -> Value {
-    fraud::shown(catalogue, Scope::Network(network.id), object(network))
+fn shown_with(site: &Site, catalogue: &Catalogue, network: &Network) -> Value {
+    fraud::shown(site, catalogue, Scope::Network(network.id), object(network))
 }
 
 pub(super) fn object(network: &Network) -> Value {

@@ -42,7 +42,7 @@ pub const WINDOWS: [WindowSetting; 8] = [
 /// A switch of an app.
 type Switch = (&'static str, fn(&mut AppPolicy) -> &mut Option<bool>);
 
-const SWITCHES: [Switch; 9] = [
+const SWITCHES: [Switch; 11] = [
     ("tracking.accept_click_time", |policy| &mut policy.accept_click_time),
     ("attribution.modeled_without_att", |policy| &mut policy.modeled_without_att),
     ("attribution.modeled_single_use", |policy| &mut policy.modeled_single_use),
@@ -52,6 +52,10 @@ const SWITCHES: [Switch; 9] = [
     ("attribution.impressions", |policy| &mut policy.ladder.impressions),
     ("attribution.refuse_ambiguous", |policy| &mut policy.ladder.refuse_ambiguous),
     ("attribution.referrer_begin_time", |policy| &mut policy.referrer_begin_time),
+    ("consent.att_from_idfa", |policy| &mut policy.att_from_idfa),
+    ("attribution.prioritize_clicked_impressions", |policy| {
+        &mut policy.ladder.prioritize_clicked_impressions
+    }),
 ];
 
 const EQUALIZER: &str = "attribution.equalizer";
@@ -123,7 +127,9 @@ pub fn change_app(app: &mut App, settings: Fields) -> Result<(), Error> {
         } else if name == REQUESTS {
             policy.requests_per_second = optional(&value, |value| {
                 let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
-                number.ok_or_else(|| Error::BadRequest(format!("{name}: must be 0 (no limit) or more")))
+                number.ok_or_else(|| {
+                    Error::BadRequest(format!("{name}: must be from 0 (no limit) to {}", u32::MAX))
+                })
             })?;
         } else {
             return Err(unknown(&name));

@@ -28,7 +28,7 @@ use crate::{
     catalogue::CatalogueService,
     clock,
     config::{self, Cli},
-    edge::Edge,
+    edge::{Databases, Edge},
     http,
     site::{Parts, Site},
     vault::Vault,
@@ -96,7 +96,7 @@ impl Server {
         let delivery = crate::site::Delivering::idle(store.clone());
         let mut parts = Parts {
             delivery,
-            edge: Arc::new(Edge::new(&config)),
+            edge: Arc::new(Edge::new(&config, Databases::default())),
             config: Arc::new(config),
             catalogue,
             store,
@@ -445,6 +445,8 @@ async fn settings_of_apps_have_ranges() {
         "attribution.impressions",
         "attribution.refuse_ambiguous",
         "attribution.referrer_begin_time",
+        "attribution.prioritize_clicked_impressions",
+        "consent.att_from_idfa",
     ] {
         check(name, json!(true), Some(json!(true))).await;
         check(name, json!(false), Some(json!(false))).await;
@@ -501,7 +503,7 @@ async fn a_refused_setting_names_its_range() {
         ("attribution.clock_skew", json!(3_601), "from 0 to 3600 seconds"),
         ("ingest.hold", json!("31d"), "from 0 to 2592000 seconds"),
         ("postbacks.hold_install", json!(601), "from 0 to 600 seconds"),
-        ("limits.app_requests_per_second", json!(-1), "0 (no limit) or more"),
+        ("limits.app_requests_per_second", json!(-1), "0 (no limit) to 4294967295"),
         ("attribution.device_attribution", json!("loose"), "one of standard, inclusive"),
         ("attribution.fingerprint_level", json!("ip"), "one of standard, ip_only, ip_range"),
         ("attribution.referrer_click_id_key", json!("a b"), key),

@@ -13,6 +13,7 @@ use measure::{
     identifier::{Digest, DigestLength, Fingerprint, IdKind, Identifier, JoinKey, forms},
     input::{Fact, Input, Outcome, Payload, Quarantined, Suppressed},
     install::{Install, InstallRecord},
+    place::{Country, Place},
     policy::{AppPolicy, Level, Window},
     postback::{
         Attempt, CUSTOM_TEMPLATE, Delivery, DeliveryState, Method, Request, Sending, Suppression, Trigger,
@@ -161,7 +162,14 @@ fn bare_touch(n: u128, time: Timestamp) -> Touch {
         site: Some(9),
         findings: Vec::new(),
         claim: None,
+        place: place(),
     }
+}
+
+/// What databases say of an address.
+#[must_use]
+pub fn place() -> Place {
+    Place { has_countries: true, country: Country::named("NZ"), anonymous: Some(false) }
 }
 
 /// What a fraud rule saw.
@@ -253,6 +261,7 @@ pub fn origin(n: u128) -> Origin {
         ip: Some([203, 0, 113, 9].into()),
         user_agent: Some("Mozilla/5.0".to_owned()),
         country: Some("NZ".to_owned()),
+        place: place(),
         ..Origin::default()
     }
 }

@@ -3,8 +3,9 @@
 
 use std::collections::HashSet;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use measure::{Timestamp, flag::Flag};
+use hmac::{Hmac, KeyInit, Mac};
+use measure::{Timestamp, flag::Flag, fraud::SigningHash};
+use sha1::Sha1;
 use sha2::Sha256;
 
 use super::Link;
@@ -16,11 +17,11 @@ const PATH: &str = "/v1/cpi/click?";
 impl Link {
     /// What the signature of a click is worth.
     ///
-    /// `signature` is the hexadecimal HMAC-SHA256, under the network's key, over [`PATH`] and the query as it
+    /// `signature` is the hexadecimal HMAC, under the network's key and by its hash, over [`PATH`] and the query as it
     /// was sent, up to the `&` before `signature`. `expires`, in epoch seconds, is among what is signed. What
     /// comes after `signature` is not covered. A key given twice among what is signed makes it wrong.
     #[must_use]
-    pub fn signature(&self, key: &[u8], received: Timestamp) -> Flag {
+    pub fn signature(&self, key: &[u8], hash: SigningHash, received: Timestamp) -> Flag {
         let place = self.raw.find("&signature=");
         let Some((signed, rest)) = place.and_then(|place| self.raw.split_at_checked(place)) else {
             return Flag::SignatureMissing;
@@ -36,12 +37,9 @@ impl Link {
         let mut names = HashSet::new();
         let repeats = self.pairs.iter().filter(|(name, _)| name == "signature").count() > 1
             || !pairs.iter().all(|(name, _)| names.insert(name));
-        let is_ours = from_hex(sent).is_some_and(|sent| {
-            Hmac::<Sha256>::new_from_slice(key).is_ok_and(|mut mac| {
-                mac.update(PATH.as_bytes());
-                mac.update(signed.as_bytes());
-                mac.verify_slice(&sent).is_ok()
-            })
+        let is_ours = from_hex(sent).is_some_and(|sent| match hash {
+            SigningHash::Sha256 => verifies::<Hmac<Sha256>>(key, signed, &sent),
+            SigningHash::Sha1 => verifies::<Hmac<Sha1>>(key, signed, &sent),
         });
         match expires.parse::<i64>() {
             Ok(expires) if is_ours && !repeats => {
@@ -54,6 +52,15 @@ impl Link {
             _ => Flag::SignatureBad,
         }
     }
+}
+
+/// Compares in constant time.
+fn verifies<M: Mac + KeyInit>(key: &[u8], signed: &str, sent: &[u8]) -> bool {
+    <M as KeyInit>::new_from_slice(key).is_ok_and(|mut mac| {
+        mac.update(PATH.as_bytes());
+        mac.update(signed.as_bytes());
+        mac.verify_slice(sent).is_ok()
+    })
 }
 
 #[cfg(test)]
@@ -73,7 +80,7 @@ mod tests {
 
     #[track_caller]
     fn check(query: &str, expected: Flag) {
-        assert_eq!(read(query).signature(KEY, NOW), expected, "{query}");
+        assert_eq!(read(query).signature(KEY, SigningHash::Sha256, NOW), expected, "{query}");
     }
 
     /// Computed apart from this program, by `openssl dgst -sha256 -hmac`.
@@ -83,6 +90,20 @@ mod tests {
             "campaign_id=kot&network_id=77&expires=1800000060&signature=75dc4c20479961310a1e300e83c78ca95dd9635dbe4a1aadb6f84e8dfe9d679c",
             Flag::SignatureOk,
         );
+    }
+
+    #[test]
+    fn a_network_may_sign_by_sha1() {
+        let query = "campaign_id=kot&network_id=77&expires=1800000060&signature=3018d3162b764435c5fb937d822a9308043b4cfa";
+        let sha256 = "campaign_id=kot&network_id=77&expires=1800000060&signature=75dc4c20479961310a1e300e83c78ca95dd9635dbe4a1aadb6f84e8dfe9d679c";
+        for (query, hash, expected) in [
+            (query, SigningHash::Sha1, Flag::SignatureOk),
+            (query, SigningHash::Sha256, Flag::SignatureBad),
+            (sha256, SigningHash::Sha1, Flag::SignatureBad),
+            (sha256, SigningHash::Sha256, Flag::SignatureOk),
+        ] {
+            assert_eq!(read(query).signature(KEY, hash, NOW), expected, "{query} {hash:?}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use measure::{
     device::Origin,
     flag::{Flag, Flags},
     identifier::is_absent,
+    place::Place,
     platform::{Os, Traits},
 };
 
@@ -90,6 +91,7 @@ pub fn read(
         app_version: version.map(str::to_owned),
         country: country(envelope),
         user: Vec::new(),
+        place: Place::default(),
     }
 }
 
@@ -98,7 +100,7 @@ pub fn kochava_device_id(envelope: &Envelope<'_>) -> Option<String> {
     envelope.text("kochava_device_id").filter(|id| !is_absent(id)).map(str::to_owned)
 }
 
-/// The country, when the sender names one by its two letters; there is no geo database.
+/// The country, when the sender names one by its two letters.
 fn country(envelope: &Envelope<'_>) -> Option<String> {
     let code = envelope.text("country")?;
     let is_code = code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_alphabetic());

@@ -236,6 +236,7 @@ fn origin() -> Origin {
         app_version: text("1.2"),
         country: text("DE"),
         user: Default::default(),
+        place: Default::default(),
     }
 }
 
@@ -297,6 +298,7 @@ fn click(network: NetworkId) -> Engagement {
         creative_id: text("cre-1"),
         params: Vec::new(),
         query: String::new(),
+        place: measure::place::Place::default(),
     }
 }
 

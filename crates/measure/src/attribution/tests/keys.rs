@@ -96,6 +96,7 @@ fn engagement() -> Engagement {
         creative_id: Some("k-1".to_owned()),
         params: vec![("cp_0".to_owned(), "x".to_owned())],
         query: "click_id=c-1&cp_0=x".to_owned(),
+        place: crate::place::Place::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The classes and settings of sections 5, 6 and 19 beyond the plain ladder, one line each.
 
-use super::world::check;
+use super::world::{World, check};
+use crate::policy::{Level, Window};
 
 const NEIGHBOUR: &str = "203.0.113.99";
 
@@ -133,6 +134,81 @@ fn completed_views_go_first_where_asked_for() {
     check("set prioritize_completed_view true\n2 viewed a completed\n1 view b", "b device_id; a lower_class");
 }
 
+// Impressions that have a click as well.
+
+#[test]
+fn impressions_with_a_click_go_first_where_asked_for() {
+    let case = "app click_device 1\n3 device b\n2 view b\n1 view a";
+    check(case, "a device_id; b outside_window, b older_click");
+    let on = "set prioritize_clicked_impressions true";
+    check(&format!("{on}\n{case}"), "b device_id; b outside_window, a lower_class");
+    check(&format!("{on}\n2 view b\n1 view a"), "a device_id; b older_click");
+    // A click that can win does.
+    check(&format!("{on}\n3 modeled b\n2 view b\n1 view a"), "b modeled; b lower_class, a lower_class");
+    check(
+        &format!("{on}\nset device_impressions_first true\n3 modeled b\n2 view b\n1 view a"),
+        "b device_id; a lower_class, b lower_class",
+    );
+    // A click of another device is none, nor does it lift a class over another one.
+    check(
+        &format!("{on}\n3 modeled b os=ios\n2 view b\n1 view a"),
+        "a device_id; b platform_mismatch, b older_click",
+    );
+    check(
+        &format!("{on}\n{case}\n1 viewed b"),
+        "b device_id; b outside_window, a lower_class, b lower_class",
+    );
+    // It comes before a completed view.
+    check(
+        &format!("{on}\nset prioritize_completed_view true\n{case} completed"),
+        "b device_id; b outside_window, a lower_class",
+    );
+}
+
+// Precedence, section 6: tracker, network within the app, network, app, server; each window for itself.
+
+#[test]
+fn every_window_is_that_of_the_highest_level_that_sets_it() {
+    let partial = format!("nothing a ip={NEIGHBOUR}");
+    let windows = [
+        ("click_device", "device a"),
+        ("click_device", "referrer a"),
+        ("click_device", "landing a"),
+        ("click_modeled", "modeled a"),
+        ("click_ip", "modeled a os=ios"),
+        ("click_partial_ip", &partial),
+        ("impression_device", "view a"),
+        ("impression_modeled", "viewed a"),
+        ("impression_ip", "viewed a os=ios"),
+        ("impression_partial_ip", &format!("viewed a ip={NEIGHBOUR}")),
+    ];
+    let levels = [
+        ("tracker a", Level::Tracker),
+        ("here a", Level::NetworkInApp),
+        ("network a", Level::Network),
+        ("app", Level::App),
+        ("server", Level::Default),
+    ];
+    for (window, engagement) in windows {
+        for (place, (high, level)) in levels.into_iter().enumerate() {
+            for (low, _) in levels.into_iter().skip(place + 1) {
+                let case = |above: &str, below: &str| {
+                    format!("{low} {window} {below}\n{high} {window} {above}\n2 {engagement}")
+                };
+                let longer = case("3", "1");
+                let decision = World::parse(&longer).decide();
+                let winner = decision.winner().unwrap_or_else(|| panic!("organic in:\n{longer}"));
+                let found = (winner.window, winner.window_from);
+                assert_eq!(found, (Window::Seconds(10_800), level), "in:\n{longer}");
+                for above in ["1", "off"] {
+                    let shorter = case(above, "3");
+                    assert_eq!(World::parse(&shorter).decide().class(), "organic", "in:\n{shorter}");
+                }
+            }
+        }
+    }
+}
+
 // Impressions off.
 
 #[test]
@@ -150,7 +226,7 @@ fn ambiguous_ties_are_refused_where_asked_for() {
         "set refuse_ambiguous true\n1 modeled a\n2 modeled b",
         "organic; a ambiguous_refused, b ambiguous_refused",
     );
-    check("set refuse_ambiguous true\n1 modeled a\n2 modeled a", "a modeled; a older_click");
+    check("set refuse_ambiguous true\n1 modeled a\n2 modeled a key=9", "a modeled; a older_click");
     check("set refuse_ambiguous true\n1 modeled a\n200 modeled b", "a modeled; b outside_window");
     check(
         "set refuse_ambiguous true\n1 modeled a\n2 modeled b\n3 view c",

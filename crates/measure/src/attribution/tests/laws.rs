@@ -15,8 +15,12 @@ use crate::{
     fraud::{Finding, Mode, Rule, Verdict},
     identifier::{Digest, DigestLength, Form, IdKind, Identifier, forms, matching_form},
     install::{ClickReference, ClickReferenceKind, Install, SearchAds},
+    place::Place,
     platform::{Os, Traits},
-    policy::{Addresses, AppPolicy, CANDIDATES_MAX, Level, Window, Windows},
+    policy::{
+        Addresses, AppLadder, AppPolicy, CANDIDATES_MAX, DeviceAttribution, FingerprintLevel, Level, Window,
+        Windows,
+    },
 };
 
 const LENGTHS: [DigestLength; 3] = [DigestLength::Md5, DigestLength::Sha1, DigestLength::Sha256];
@@ -109,6 +113,7 @@ fn touch() -> impl Strategy<Value = Touch> {
                 // One in four was caught when it came in.
                 findings: (content_key % 4 == 0).then(rejecting).into_iter().collect(),
                 claim,
+                place: Place::default(),
             }
         },
     )
@@ -191,6 +196,55 @@ fn world() -> impl Strategy<Value = World> {
     )
 }
 
+/// Every setting of the order of classes, and windows of the address classes.
+fn settings() -> impl Strategy<Value = (AppLadder, Windows)> {
+    let switch = any::<Option<bool>>;
+    let window =
+        || prop_oneof![2 => Just(None), 1 => (60_u32..90_000).prop_map(|s| Some(Window::Seconds(s)))];
+    let switches = (switch(), switch(), switch(), switch(), switch(), switch());
+    let level =
+        prop::option::of(prop::sample::select(vec![FingerprintLevel::IpOnly, FingerprintLevel::IpRange]));
+    let device = prop::option::of(Just(DeviceAttribution::Inclusive));
+    (switches, window(), level, device, (window(), window(), window(), window())).prop_map(
+        |(switches, equalizer, fingerprint_level, device_attribution, windows)| {
+            let ladder = AppLadder {
+                device_impressions_first: switches.0,
+                equalizer,
+                device_attribution,
+                fingerprint_level,
+                limit_ad_tracking_fallback: switches.1,
+                prioritize_completed_view: switches.2,
+                impressions: switches.3,
+                refuse_ambiguous: switches.4,
+                prioritize_clicked_impressions: switches.5,
+            };
+            let windows = Windows {
+                click_ip: windows.0,
+                click_partial_ip: windows.1,
+                impression_ip: windows.2,
+                impression_partial_ip: windows.3,
+                ..Windows::default()
+            };
+            (ladder, windows)
+        },
+    )
+}
+
+/// A world under whatever settings there are.
+fn any_world() -> impl Strategy<Value = World> {
+    (world(), settings()).prop_map(|(mut world, (ladder, addresses))| {
+        world.app.ladder = ladder;
+        world.app.windows = Windows {
+            click_device: world.app.windows.click_device,
+            click_modeled: world.app.windows.click_modeled,
+            impression_device: world.app.windows.impression_device,
+            impression_modeled: world.app.windows.impression_modeled,
+            ..addresses
+        };
+        world
+    })
+}
+
 /// What has to hold of every decision.
 fn sound(decision: &Decision) -> Result<(), TestCaseError> {
     prop_assert!(decision.candidates.len() <= CANDIDATES_MAX);
@@ -247,6 +301,7 @@ fn click_with(identifier: LinkIdentifier) -> Engagement {
         creative_id: None,
         params: Vec::new(),
         query: String::new(),
+        place: Place::default(),
     }
 }
 
@@ -261,7 +316,7 @@ fn meet(install: &Install, engagement: &Engagement, lengths: &BTreeSet<DigestLen
 proptest! {
     #[test]
     fn the_order_of_arrival_decides_nothing(
-        (world, shuffled) in world().prop_flat_map(|world| {
+        (world, shuffled) in any_world().prop_flat_map(|world| {
             let shuffled = Just(world.touches.clone()).prop_shuffle();
             (Just(world), shuffled)
         })
@@ -272,7 +327,7 @@ proptest! {
     }
 
     #[test]
-    fn an_engagement_found_twice_is_one(world in world(), twice in any::<u16>()) {
+    fn an_engagement_found_twice_is_one(world in any_world(), twice in any::<u16>()) {
         let decision = world.decide();
         let mut again = world;
         let repeated: Vec<Touch> = again
@@ -314,6 +369,11 @@ proptest! {
     }
 
     #[test]
+    fn the_same_question_gets_the_same_answer(world in any_world()) {
+        prop_assert_eq!(world.decide(), world.clone().decide());
+    }
+
+    #[test]
     fn longer_device_windows_lose_no_deterministic_match(world in world(), by in 0_u32..2_592_000) {
         let before = world.decide();
         let mut wider = world;
@@ -331,7 +391,7 @@ proptest! {
 
     #[test]
     fn every_time_and_window_gets_an_answer(
-        world in world(),
+        world in any_world(),
         times in prop::collection::vec((any::<i64>(), any::<i64>()), 10),
         installed in any::<i64>(),
         received in any::<i64>(),

@@ -34,6 +34,18 @@ fn the_nearest_miss_comes_first() {
 }
 
 #[test]
+fn what_the_overrides_of_a_tracker_switch_off_is_switched_off() {
+    check("tracker a impression_device off\n3 view a", &["3 switched_off"]);
+    reads(
+        "tracker a impression_device off\n3 view a",
+        &[
+            "Missed: an impression of Network A (tracker Link a, campaign Launch), 3 hours before the install, \
+           matched by adid; the device_id class is switched off by the tracker.",
+        ],
+    );
+}
+
+#[test]
 fn what_a_setting_bars_inside_its_window_is_nearest() {
     let case = "set limit_ad_tracking_fallback false\ninstall no_id os=ios\n3 modeled a os=ios\n300 modeled b os=ios";
     check(case, &["3 barred", "300 barred"]);

@@ -153,7 +153,8 @@ fn a_window_of_another_network_does_not_matter() {
 #[test]
 fn a_disabled_class_never_matches() {
     check("app click_modeled off\n0 modeled a", "organic; a outside_window");
-    check("tracker a click_device off\n0 device a", "organic; a outside_window");
+    check("network a click_device off\n0 device a", "organic; a outside_window");
+    check("tracker a click_device off\n0 device a", "organic; a overrides_disabled");
     check("app impression_device off\ntracker a impression_device 5\n1 view a", "a device_id; ");
 }
 
@@ -395,7 +396,7 @@ fn a_modeled_tie_of_two_networks_is_ambiguous() {
 
 #[test]
 fn what_makes_no_equal_claim_makes_nothing_ambiguous() {
-    check("2 modeled a\n5 modeled a", "a modeled; a older_click");
+    check("2 modeled a\n5 modeled a key=9", "a modeled; a older_click");
     check("2 modeled a\n5 viewed b", "a modeled; b lower_class");
     check("2 modeled a\n169 modeled b", "a modeled; b outside_window");
     check("2 device a\n5 device b", "a device_id; b older_click");
@@ -428,6 +429,35 @@ fn apples_word_is_held_against_the_device_window() {
 fn apples_word_about_later_is_no_candidate() {
     check("asa -1", "organic; ");
     check("asa -1m", "apple asa +clock_skew; ");
+}
+
+// Duplicates, section 8: the same device, the same kind of engagement, the same ad.
+
+#[test]
+fn an_engagement_that_came_again_is_a_duplicate_of_the_later_one() {
+    check("2 device a\n5 device a", "a device_id; a duplicate_only");
+    check("2 device a\n5 device a\n9 device a", "a device_id; a duplicate_only, a duplicate_only");
+    check("2 view a\n5 view a", "a device_id; a duplicate_only");
+    check("2 modeled a\n5 modeled a", "a modeled; a duplicate_only");
+    // Another one of them lost to somebody else, and this one is a duplicate all the same.
+    check("1 device b\n2 device a\n5 device a", "b device_id; a older_click, a duplicate_only");
+    check("9 device b\n2 modeled a\n5 modeled a", "b device_id; a lower_class, a duplicate_only");
+}
+
+#[test]
+fn what_differs_in_ad_kind_or_device_is_no_duplicate() {
+    check("2 device a\n5 device b", "a device_id; b older_click");
+    check("2 device a\n5 view a", "a device_id; a lower_class");
+    check("2 device a\n5 device a hash=adid:04e92dfec7a6939d7b2f65a2c267abb8", "a device_id; a older_click");
+    check("2 device a\n5 referrer a", "a device_id; a older_click");
+    // Behind one address there are several phones of one model.
+    check("2 modeled a\n5 modeled a key=9", "a modeled; a older_click");
+}
+
+#[test]
+fn a_duplicate_outside_its_window_is_that_first() {
+    check("2 device a\n721 device a", "a device_id; a outside_window");
+    check("2 claim a\n5 claim a", "a claim; a san_claim_beaten");
 }
 
 // One reason each: what makes a match impossible comes first.

@@ -61,6 +61,25 @@ fn an_ambiguous_decision_says_so() {
 }
 
 #[test]
+fn a_duplicate_and_what_overrides_switch_off() {
+    check(
+        "2 device a\n3 device a\ntracker b click_device off\n1 device b",
+        &[
+            "The install is attributed to a click of Network A (tracker Link a, campaign Launch), 2 hours \
+             before the install, because both carry the same adid.",
+            "The match is of class device_id, place 1 in the order of classes, inside its window of 30 days set \
+             by default.",
+            "Not credited: a click of Network B (tracker Link b, campaign Launch), 1 hour before the install \
+             (device_id, window switched off by the tracker): the overrides of its tracker switch its class off \
+             (overrides_disabled).",
+            "Not credited: a click of Network A (tracker Link a, campaign Launch), 3 hours before the install \
+             (device_id, window of 30 days set by default): the same device engaged with the same ad again \
+             later, and that one stands for both (duplicate_only).",
+        ],
+    );
+}
+
+#[test]
 fn a_claim_and_one_that_was_beaten() {
     check(
         "2 claim a lookback=7d\n3 claim b",

@@ -37,6 +37,7 @@ use crate::{
     flag::Flags,
     identifier::{Digest, IdKind, Identifier},
     install::{ClickReference, ClickReferenceKind, Install, InstallRecord, SearchAds},
+    place::Place,
     platform::{Os, Traits},
     policy::{AppLadder, AppPolicy, DeviceAttribution, FingerprintLevel, Policy, Window, Windows},
     reengagement::{CoveredEvent, Reengagement},
@@ -193,6 +194,7 @@ impl World {
             site: None,
             findings: Vec::new(),
             claim: None,
+            place: Place::default(),
         };
         match kind {
             "device" | "view" | "claim" | "claimview" => {
@@ -401,6 +403,7 @@ fn set_ladder(ladder: &mut AppLadder, setting: &str, value: &str) {
         ("prioritize_completed_view", _) => ladder.prioritize_completed_view = on,
         ("impressions", _) => ladder.impressions = on,
         ("refuse_ambiguous", _) => ladder.refuse_ambiguous = on,
+        ("prioritize_clicked_impressions", _) => ladder.prioritize_clicked_impressions = on,
         ("equalizer", "off") => ladder.equalizer = Some(Window::Disabled),
         ("equalizer", length) => {
             let seconds = u32::try_from(ms(length) / 1_000).expect("a window");

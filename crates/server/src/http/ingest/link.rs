@@ -156,7 +156,7 @@ fn read(site: &Site, peer: &Peer, headers: &HeaderMap, link: &Link, kind: Engage
     for (to, from) in body_hash.iter_mut().zip(Sha256::digest(&engagement.query)) {
         *to = from;
     }
-    let input = Input {
+    let mut input = Input {
         id: clock::new_id(received),
         via: measure::source::Via::default(),
         received,
@@ -168,6 +168,7 @@ fn read(site: &Site, peer: &Peer, headers: &HeaderMap, link: &Link, kind: Engage
         flags,
         payload: Payload::Engagement(engagement),
     };
+    site.edge.locate(&mut input);
     Some(Read { input, catalogue, tracker, app })
 }
 
@@ -182,7 +183,7 @@ fn signature(
     let settings = catalogue.fraud(Scope::Network(tracker.network))?;
     let sealed = settings.signing_key.as_ref()?;
     // A key that cannot be opened vouches for nothing.
-    let opened = site.vault.open(sealed).map(|key| link.signature(&key, received));
+    let opened = site.vault.open(sealed).map(|key| link.signature(&key, settings.signing_hash, received));
     Some(opened.unwrap_or(Flag::SignatureBad))
 }
 

@@ -313,12 +313,13 @@ pub(super) async fn submit(site: &Site, prepared: Vec<Prepared>) -> Vec<Fate> {
         site.ledger.receive(app);
         let on_answer = match step {
             Step::Refuse { of, status, error } => OnAnswer::Refused { of, status, error },
-            Step::Take { submission, browser } => {
-                let of = match &submission {
-                    Submission::Input(input, _) if input.payload.has_source() => {
-                        Some((input.via, input.payload.kind()))
+            Step::Take { mut submission, browser } => {
+                let of = match &mut submission {
+                    Submission::Input(input, _) => {
+                        site.edge.locate(input);
+                        input.payload.has_source().then(|| (input.via, input.payload.kind()))
                     }
-                    _ => None,
+                    Submission::Quarantine(_) => None,
                 };
                 submissions.push(submission);
                 OnAnswer::Taken { of, browser }

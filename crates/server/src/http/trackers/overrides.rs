@@ -33,6 +33,8 @@ const KEYS: [&str; 10] = [
 const EVENT_ASSOCIATION: &str = "event_association_window";
 /// Ours: the incumbent has the option, but nothing says how it is written.
 const OMIT_SUB_OS_VERSION: &str = "omit_sub_os_version";
+/// The unit of windows, told where the sender named none (tracking-and-attribution.md section 19).
+const SECONDS: &str = "seconds";
 const DISABLE_IMPRESSIONS: &str = "impressions_disable_attribution";
 /// The keys that set windows, in the order of [`settings::WINDOWS`], which has one more.
 const WINDOW_KEYS: [&str; 7] = [
@@ -180,6 +182,10 @@ fn object(tracker: &Tracker) -> Value {
         let mut fields = Fields::kept(&blank.to_string());
         if let Some(Value::Object(given)) = kept.get(key) {
             fields.merge(Fields::new(given.clone()));
+            let is_window = WINDOW_KEYS.contains(&key) || key == EVENT_ASSOCIATION;
+            if is_window && fields.peek("type").is_some_and(|unit| unit == "") {
+                fields.put("type", SECONDS.into());
+            }
         }
         shown.put(key, fields.into_value());
     }
