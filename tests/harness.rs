@@ -7,6 +7,7 @@ pub mod device;
 pub mod faults;
 pub mod installed;
 pub mod load;
+pub mod mmdb;
 pub mod moment;
 pub mod program;
 pub mod server;

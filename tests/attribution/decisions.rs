@@ -55,7 +55,7 @@ async fn the_answer_explains_the_decision() {
     assert_eq!(decision["winner"]["window_seconds"], 30 * 86_400, "{answer}");
     let mut lost = app.losers("SX-1").await;
     lost.sort();
-    let mut expected = [(older, "older_click".to_owned()), (view, "lower_class".to_owned())];
+    let mut expected = [(older, "duplicate_only".to_owned()), (view, "lower_class".to_owned())];
     expected.sort();
     assert_eq!(lost, expected, "{answer}");
 

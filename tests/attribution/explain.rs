@@ -25,7 +25,9 @@ async fn an_install_is_explained_by_its_number_its_device_and_its_identifier() {
     let app = server.app("Android").await;
     let link = app.link("Example Network").await;
     let adid = device::advertising_id(1);
-    let older = link.click(&format!("adid={adid}")).await;
+    let oldest = link.click(&format!("adid={adid}&click_time={}", now() - 60)).await;
+    let older =
+        app.link("Other Network").await.click(&format!("adid={adid}&click_time={}", now() - 30)).await;
     let newer = link.click(&format!("adid={adid}")).await;
     let input = app.install("SX-1", android(1, "203.0.113.24")).await;
     let install = input.replace("in_", "ins_");
@@ -42,6 +44,7 @@ async fn an_install_is_explained_by_its_number_its_device_and_its_identifier() {
     assert_eq!(answer["decision"]["winner"]["click_id"], json!(newer), "{answer}");
     assert_eq!(answer["decision"]["candidates"], attribution["decision"]["candidates"], "{answer}");
     assert_eq!(answer["decision"]["candidates"][1]["click_id"], json!(older), "{answer}");
+    assert_eq!(answer["decision"]["candidates"][2]["click_id"], json!(oldest), "{answer}");
     assert_eq!(answer["nearest_misses"], json!([]), "{answer}");
     assert_eq!(answer["settings"]["version"], attribution["decision"]["settings_version"], "{answer}");
     assert!(answer["settings"]["in_force_since"].is_string(), "{answer}");
@@ -49,6 +52,7 @@ async fn an_install_is_explained_by_its_number_its_device_and_its_identifier() {
     let text = sentences(&answer);
     assert!(text.contains("attributed to a click of Example Network"), "{text}");
     assert!(text.contains("a later engagement of an equal class won (older_click)"), "{text}");
+    assert!(text.contains("that one stands for both (duplicate_only)"), "{text}");
     assert!(text.contains("This is revision 0 of the decision, made under version"), "{text}");
 }
 

@@ -215,5 +215,5 @@ async fn a_tracker_may_keep_its_impressions_from_being_credited() {
         .is(200);
     let view = link.impression(&format!("adid={}", device::advertising_id(1))).await;
     app.install("SX-1", json!({ "device_ids": { "adid": device::advertising_id(1) } })).await;
-    assert_eq!(app.losers("SX-1").await, [(view, "outside_window".to_owned())]);
+    assert_eq!(app.losers("SX-1").await, [(view, "overrides_disabled".to_owned())]);
 }

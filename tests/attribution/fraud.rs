@@ -1,0 +1,242 @@
+//! Fraud rules from outside: what they reject stays on record with what they saw
+//! (tracking-and-attribution.md section 14).
+
+use std::path::Path;
+
+use reqwest::Method;
+
+use crate::harness::{Answered as _, App, KEY, Link, Server, Sink, Value, device, json, mmdb};
+
+fn android(n: u64, ip: &str) -> Value {
+    json!({ "origination_ip": ip, "device_ua": device::PIXEL, "device_ids": { "adid": device::advertising_id(n) } })
+}
+
+/// Sets a mode of a rule for an app, a network or a tracker.
+async fn set(app: &App, link: &Link, level: &str, rule: &str, mode: &str) {
+    let server = &app.server;
+    let name = format!("fraud.{rule}.mode");
+    let settings = json!({ name.as_str(): mode });
+    match level {
+        "app" => server.patch(&format!("/apps/{}", app.id), json!({ "settings": settings })).await,
+        "network" => {
+            server.patch(&format!("/networks/{}", link.network), json!({ "settings": settings })).await
+        }
+        _ => {
+            let body = json!({ "id": link.id, "verification_rules": settings });
+            server.post(&format!("/tracker/{}", app.id), body).await
+        }
+    }
+    .is(200);
+}
+
+#[tokio::test]
+async fn a_rule_is_off_flags_or_rejects_at_app_network_and_tracker() {
+    let server = Server::start().await;
+    const RULE: &str = "minimum_time_to_install";
+    for level in ["app", "network", "tracker"] {
+        for mode in ["off", "flag", "reject"] {
+            let app = server.app("Android").await;
+            let link = app.link("Example Network").await;
+            set(&app, &link, level, RULE, mode).await;
+            let click = link.click(&format!("adid={}", device::advertising_id(1))).await;
+            app.install("SX-1", android(1, "203.0.113.24")).await;
+            let decision = app.attribution("SX-1").await["decision"].clone();
+            let candidate = &decision["candidates"][0];
+            assert_eq!(candidate["click_id"], json!(click), "it stays on record: {decision}");
+            let lost = if mode == "reject" { json!("rejected:minimum_time_to_install") } else { Value::Null };
+            assert_eq!(candidate["lost"], lost, "{level} {mode}: {decision}");
+            if mode == "off" {
+                assert_eq!(candidate["fraud"], json!([]), "{level} {mode}: {decision}");
+                continue;
+            }
+            let finding = &candidate["fraud"][0];
+            for (key, value) in [("rule", RULE), ("mode", mode), ("set_by", level), ("verdict", "caught")] {
+                assert_eq!(finding[key], value, "{level} {mode}: {decision}");
+            }
+            assert_eq!(finding["figures"]["threshold"], 10, "{decision}");
+            // Neither does the click go from the record of what came in.
+            let input = server.input(&click.replace("clk_", "in_")).await;
+            assert_eq!(input["outcomes"][0]["outcome"], "stored", "{input}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_tracker_outranks_the_network_and_the_network_the_app() {
+    let server = Server::start().await;
+    for (app_mode, network_mode, tracker_mode, lost, by) in [
+        ("flag", "reject", "", true, "network"),
+        ("reject", "flag", "", false, "network"),
+        ("reject", "reject", "flag", false, "tracker"),
+        ("off", "off", "reject", true, "tracker"),
+    ] {
+        let app = server.app("Android").await;
+        let link = app.link("Example Network").await;
+        for (level, mode) in [("app", app_mode), ("network", network_mode), ("tracker", tracker_mode)] {
+            if !mode.is_empty() {
+                set(&app, &link, level, "minimum_time_to_install", mode).await;
+            }
+        }
+        link.click(&format!("adid={}", device::advertising_id(1))).await;
+        app.install("SX-1", android(1, "203.0.113.24")).await;
+        let decision = app.attribution("SX-1").await["decision"].clone();
+        let candidate = &decision["candidates"][0];
+        assert_eq!(
+            !candidate["lost"].is_null(),
+            lost,
+            "{app_mode} {network_mode} {tracker_mode}: {decision}"
+        );
+        assert_eq!(candidate["fraud"][0]["set_by"], by, "{decision}");
+    }
+}
+
+#[tokio::test]
+async fn an_imported_list_blocks_devices_sites_addresses_and_ranges() {
+    let server = Server::start().await;
+    let list = format!(
+        "kind,value,device_id_type,network_id,reason\n\
+         device,{},adid,,farm\nsite,bad-site,,,bots\nip,203.0.113.7,,,one address\nip,198.51.100.0/24,,,a range\n\
+         ip,2001:db8:bad::/48,,,a range\n",
+        device::advertising_id(1)
+    );
+    let import = server.request(Method::POST, "/api/blocklist/import").header("Authentication-Key", KEY);
+    let answer = import.body(list).answer().await.is(200).json();
+    assert_eq!(answer["added"], 5, "{answer}");
+    let settings = json!({
+        "fraud.blocklist.enabled": true, "fraud.blocklist_device.mode": "reject",
+        "fraud.blocklist_site.mode": "reject", "fraud.blocklist_ip.mode": "reject",
+    });
+    let app = server.app_with(json!({ "name": "Shop", "platform": "Android", "settings": settings })).await;
+    let link = app.link("Example Network").await;
+    for (n, query, rule, reason) in [
+        (1, "", "blocklist_device", "farm"),
+        (2, "site_id=bad-site", "blocklist_site", "bots"),
+        (3, "ip_address=203.0.113.7", "blocklist_ip", "one address"),
+        (4, "ip_address=198.51.100.200", "blocklist_ip", "a range"),
+        (5, "ip_address=2001:db8:bad:1::9", "blocklist_ip", "a range"),
+        (6, "ip_address=203.0.113.8&site_id=good-site", "", ""),
+    ] {
+        let click = link.click(&format!("adid={}&{query}", device::advertising_id(n))).await;
+        let device = format!("SX-{n}");
+        app.install(&device, android(n, "192.0.2.1")).await;
+        if rule.is_empty() {
+            assert_eq!(app.winner(&device).await, click);
+            continue;
+        }
+        assert_eq!(app.losers(&device).await, [(click, format!("rejected:{rule}"))], "{query}");
+        let decision = app.attribution(&device).await["decision"].clone();
+        assert_eq!(decision["candidates"][0]["fraud"][0]["figures"]["reason"], reason, "{decision}");
+    }
+}
+
+#[tokio::test]
+async fn caps_go_on_counting_after_a_kill() {
+    let server = Server::start().await;
+    let settings = json!({ "fraud.frequency_cap.mode": "reject", "fraud.frequency_cap.threshold": 2 });
+    let app = server.app_with(json!({ "name": "Shop", "platform": "Android", "settings": settings })).await;
+    let link = app.link("Example Network").await;
+    let mut caught = Vec::new();
+    for n in 0..4 {
+        let click = link.click(&format!("adid={}&click_id=c-{n}", device::advertising_id(1))).await;
+        let input = server.input(&click.replace("clk_", "in_")).await;
+        caught.push(input["outcomes"][0]["fraud"][0]["figures"].clone());
+        server.kill9();
+        server.start_again().await;
+    }
+    let figures = |clicks: u64| json!({ "clicks": clicks, "threshold": 2, "minutes": 60 });
+    assert_eq!(caught, [Value::Null, Value::Null, figures(3), figures(4)]);
+}
+
+/// A database of two countries, and one of a hosting provider.
+fn databases(directory: &Path) -> [(&'static str, String); 2] {
+    let countries = mmdb::database(
+        "Test-Country",
+        &[
+            ("203.0.113.0/24", json!({ "country": { "iso_code": "DE" } })),
+            ("198.51.100.0/24", json!({ "country": { "iso_code": "FR" } })),
+        ],
+    );
+    let anonymous =
+        mmdb::database("Test-Anonymous-IP", &[("198.51.100.128/25", json!({ "is_hosting_provider": true }))]);
+    let file = |name: &str, bytes: Vec<u8>| {
+        let path = directory.join(name);
+        std::fs::write(&path, bytes).expect("a temporary file");
+        path.display().to_string()
+    };
+    [
+        ("SEXTANT_GEO_COUNTRY_DATABASE", file("countries.mmdb", countries)),
+        ("SEXTANT_GEO_ANONYMOUS_DATABASE", file("anonymous.mmdb", anonymous)),
+    ]
+}
+
+#[tokio::test]
+async fn databases_of_addresses_feed_rules_and_postbacks() {
+    let directory = tempfile::tempdir().unwrap();
+    let [countries, anonymous] = databases(directory.path());
+    let settings = [
+        ("SEXTANT_TRACKING_ACCEPT_CLICK_TIME", "true"),
+        (countries.0, &countries.1),
+        (anonymous.0, &anonymous.1),
+    ];
+    let server = Server::with(&settings).await;
+    let sink = Sink::start().await;
+    let settings = json!({ "fraud.geo_mismatch.mode": "reject", "fraud.anonymous_network.mode": "reject" });
+    let app = server.app_with(json!({ "name": "Shop", "platform": "Android", "settings": settings })).await;
+    let shown = server.get(&format!("/apps/{}", app.id)).await.is(200).json();
+    assert_eq!(shown["settings"]["fraud.geo_mismatch.state"], Value::Null, "{shown}");
+    let link = app.link("Example Network").await;
+    let url = sink.url("/install?country={country}");
+    app.trigger("install", json!({ "cpi_mostback_url": url, "sx_delivery": "all" })).await;
+
+    let (here, abroad, hidden) = ("203.0.113.24", "198.51.100.7", "198.51.100.200");
+    for (n, clicked, installed, class, verdicts, country) in [
+        (1, here, here, "device_id", ["passed", "passed"], "DE"),
+        (2, abroad, here, "organic", ["caught", "passed"], "DE"),
+        (3, abroad, hidden, "organic", ["passed", "caught"], "FR"),
+        (4, "192.0.2.1", here, "device_id", ["too_little", "passed"], "DE"),
+    ] {
+        let click = format!("adid={}&ip_address={clicked}", device::advertising_id(n));
+        link.click(&click).await;
+        let device = format!("SX-{n}");
+        let input = app.install(&device, android(n, installed)).await;
+        let decision = app.attribution(&device).await["decision"].clone();
+        assert_eq!(decision["class"], class, "{clicked} {installed}: {decision}");
+        let findings = decision["candidates"][0]["fraud"].as_array().unwrap();
+        let seen: Vec<&Value> = findings.iter().map(|finding| &finding["verdict"]).collect();
+        assert_eq!(seen, verdicts.each_ref(), "{clicked} {installed}: {decision}");
+        let flags = server.input(&input).await["flags"].to_string();
+        assert!(flags.contains("country_from_database"), "{flags}");
+        let hits = sink.receives("/install", usize::try_from(n).unwrap()).await;
+        let told = hits.iter().filter_map(|hit| hit.parameter("country")).next_back();
+        assert_eq!(told.as_deref(), Some(country), "{installed}");
+    }
+    // What the sender says of the country stands.
+    let mut data = android(5, here);
+    data["country"] = json!("nz");
+    let input = app.install("SX-5", data).await;
+    assert!(!server.input(&input).await["flags"].to_string().contains("country_from_database"));
+    let hits = sink.receives("/install", 5).await;
+    assert!(hits.iter().any(|hit| hit.parameter("country").as_deref() == Some("NZ")), "{hits:?}");
+}
+
+#[tokio::test]
+async fn without_a_database_the_rules_say_so() {
+    let server = Server::start().await;
+    let settings = json!({ "fraud.geo_mismatch.mode": "reject", "fraud.anonymous_network.mode": "flag" });
+    let app = server.app_with(json!({ "name": "Shop", "platform": "Android", "settings": settings })).await;
+    let shown = server.get(&format!("/apps/{}", app.id)).await.is(200).json()["settings"].clone();
+    for rule in ["geo_mismatch", "anonymous_network"] {
+        assert_eq!(shown[format!("fraud.{rule}.state")], "no_database", "{shown}");
+    }
+    let link = app.link("Example Network").await;
+    link.click(&format!("adid={}&ip_address=203.0.113.9", device::advertising_id(1))).await;
+    app.install("SX-1", android(1, "198.51.100.7")).await;
+    let decision = app.attribution("SX-1").await["decision"].clone();
+    assert_eq!(decision["class"], "device_id", "{decision}");
+    for finding in decision["candidates"][0]["fraud"].as_array().unwrap() {
+        assert_eq!(finding["verdict"], "no_database", "{finding}");
+    }
+    let path = format!("/api/apps/{}/devices/SX-1/explain", app.id);
+    let text = server.get(&path).await.is(200).json()["explanation"].to_string();
+    assert!(text.contains("has no database to look up"), "{text}");
+}
