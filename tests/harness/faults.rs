@@ -29,6 +29,8 @@ struct State {
     /// The inputs that the server named, each once.
     inputs: BTreeSet<String>,
     statuses: Vec<u16>,
+    /// Requests whose bodies were compressed.
+    compressed: usize,
 }
 
 /// A proxy on loopback.
@@ -69,6 +71,11 @@ impl Faults {
         self.state.lock().expect("no test holds it and fails").faults.len()
     }
 
+    /// How many requests came compressed.
+    pub fn compressed(&self) -> usize {
+        self.state.lock().expect("no test holds it and fails").compressed
+    }
+
     /// What senders were answered with, in order.
     pub fn statuses(&self) -> Vec<u16> {
         self.state.lock().expect("no test holds it and fails").statuses.clone()
@@ -87,6 +94,9 @@ async fn serve(mut sender: TcpStream, server: SocketAddr, state: Arc<Mutex<State
         let is_post = request.starts_with(b"POST");
         let fault = {
             let mut state = state.lock().expect("no test holds it and fails");
+            let head = request.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(request.len());
+            let head = String::from_utf8_lossy(&request[..head]).to_ascii_lowercase();
+            state.compressed += usize::from(head.contains("content-encoding: gzip"));
             if is_post { state.faults.pop_front() } else { None }
         };
         let answer = match fault {

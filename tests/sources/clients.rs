@@ -114,8 +114,9 @@ impl Plan {
     }
 }
 
-/// Runs a client through a proxy without faults and through one with them.
-async fn check<T>(currency: Option<&str>, run: impl AsyncFn(String, String, String) -> T) {
+/// Runs a client through a proxy without faults and through one with them; the requests that came compressed.
+async fn check<T>(currency: Option<&str>, run: impl AsyncFn(String, String, String) -> T) -> usize {
+    let mut compressed = 0;
     for faults in [Vec::new(), WRONG.to_vec()] {
         let server = Server::start().await;
         let app = server.app("Android").await;
@@ -123,7 +124,9 @@ async fn check<T>(currency: Option<&str>, run: impl AsyncFn(String, String, Stri
         let proxy = Faults::before(server.address(), faults).await;
         let _running = run(format!("http://{}", proxy.address()), app.guid.clone(), plan.text()).await;
         plan.arrived(&app, &proxy, currency).await;
+        compressed += proxy.compressed();
     }
+    compressed
 }
 
 /// Runs a client to its end, which has to be a success.
@@ -181,11 +184,12 @@ async fn segment_analytics_python() {
         Err(why) => return skipped("segment_analytics_python", &why),
     };
     for compression in ["plain", "gzip"] {
-        check(Some("EUR"), async |host, key, plan| {
+        let compressed = check(Some("EUR"), async |host, key, plan| {
             let arguments = [&script("segment_python.py"), &host, &key, &plan, compression];
             client(&python, &arguments, Path::new(LISTS)).await;
         })
         .await;
+        assert_eq!(compressed > 0, compression == "gzip", "{compressed} requests");
     }
 }
 

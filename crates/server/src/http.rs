@@ -280,7 +280,11 @@ fn finish(routes: OpenApiRouter<Site>, site: &Site) -> Router {
 /// finished all the same.
 async fn in_time(State(site): State<Site>, request: Request, next: Next) -> Response {
     let answer = tokio::time::timeout(site.config.limits.request_timeout, next.run(request)).await;
-    answer.unwrap_or_else(|_| Error::TimedOut.into_response())
+    match answer {
+        Ok(answer) => answer,
+        // Pages may read it as they may every other answer to what they send; there is nothing of anybody in it.
+        Err(_) => ingest::open_to_browsers(Error::TimedOut.into_response()).await,
+    }
 }
 
 /// Headers of answers that may hold secrets: never cached, never framed, never taken for a page.

@@ -361,3 +361,14 @@ async fn a_user_agent_in_any_letters_counts() {
     let input = world.server.get(&format!("/api/inputs/{}", reply.inputs()[0])).await.body;
     assert_eq!((reply.status, input["flags"].to_string().contains("ua_missing")), (302, false), "{input}");
 }
+
+#[tokio::test]
+async fn whoever_waited_too_long_may_read_so_on_any_page_and_its_call_is_finished() {
+    let world = World::with(&[("limits.request_timeout", "3s")]).await;
+    world.store.stall_commits(true);
+    let reply = world.post(&event("SX-1", 1)).await;
+    assert_eq!(reply.status, 503, "{reply:?}");
+    assert_eq!((reply.header("access-control-allow-origin"), reply.header("retry-after")), ("*", "1"));
+    world.store.stall_commits(false);
+    world.until("accepted", 1).await;
+}

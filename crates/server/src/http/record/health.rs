@@ -83,8 +83,9 @@ pub(in crate::http) async fn of_app(
     let mut material = site.ask(move |store| gather(store, app, from, now, device.as_deref())).await?;
     let catalogue = site.catalogue.current();
     for body in &material.quarantined {
-        let (via, action) = sender(&catalogue, body);
-        material.health.quarantined(via, action, body.received);
+        if let Some((via, action)) = sender(&catalogue, body) {
+            material.health.quarantined(via, action, body.received);
+        }
     }
     for (via, action, calls) in site.ledger.refusals(app) {
         material.health.refused(via, action, calls);
@@ -226,8 +227,8 @@ fn source_name(catalogue: &Catalogue, via: Via) -> String {
 }
 
 /// Which source a body came from that could not be used, and what it would have become, as far as it can be told
-/// from what is kept of it.
-fn sender(catalogue: &Catalogue, body: &Quarantined) -> (Via, &'static str) {
+/// from what is kept of it; `None` for what comes from no source: claims, what Apple sends.
+fn sender(catalogue: &Catalogue, body: &Quarantined) -> Option<(Via, &'static str)> {
     let json: Value = serde_json::from_str(&body.body).unwrap_or_default();
     let text = |key: &str| json[key].as_str().unwrap_or_default();
     let (kind, action) = match body.path.as_str() {
@@ -235,15 +236,16 @@ fn sender(catalogue: &Catalogue, body: &Quarantined) -> (Via, &'static str) {
         "/2/httpapi" | "/batch" => (SourceKind::Amplitude, "event"),
         "/identify" | "/groupidentify" => (SourceKind::Amplitude, "identity_link"),
         "/v1/cpi/identityLink.php" => (kind_of(text("sdk_version")), "identity_link"),
-        path if path.starts_with("/v1/skad/") => (SourceKind::S2s, UNKNOWN),
+        "/track/json" => (kind_of(text("sdk_version")), action(text("action"))),
+        path if path.starts_with("/v1/skad/") => return None,
         path if path.starts_with("/v1/") || path.starts_with("/segment/") => {
             let named = segment::Kind::named(text("type")).or_else(|| segment::Kind::of_path(path));
             (SourceKind::Segment, named.map_or(UNKNOWN, segment::Kind::action))
         }
-        _ => (kind_of(text("sdk_version")), action(text("action"))),
+        _ => return None,
     };
     let via = Known::named(catalogue, kind, &body.app_guid).map(|known| known.via());
-    (via.unwrap_or(Via { kind, source: None }), action)
+    Some((via.unwrap_or(Via { kind, source: None }), action))
 }
 
 /// How a call of our own format came in, by the version of its SDK.
@@ -269,10 +271,11 @@ fn payloads(catalogue: &Catalogue, material: &Material) -> Vec<Value> {
         (input.received, row)
     });
     let refused = material.quarantined.iter().take(PAYLOADS).map(|body| {
-        let (via, action) = sender(catalogue, body);
+        let (source, action) =
+            sender(catalogue, body).map(|(via, action)| (source_name(catalogue, via), action)).unzip();
         let row = json!({
             "input_id": body.id.to_string(), "received": iso(body.received),
-            "source": source_name(catalogue, via), "action": action, "became": "quarantined",
+            "source": source, "action": action, "became": "quarantined",
             "reason": body.reason, "body": body.body,
         });
         (body.received, row)
