@@ -241,7 +241,7 @@ fn triggers_are_counted_in_a_store_that_is_older_than_their_counters() {
 }
 
 /// However much is pending, a restart reads one place of each queue, and what is due comes in its order. Ten
-/// thousand; `SEXTANT_TEST_PENDING=100000` for more.
+/// thousand; `SEXTANT_TEST_PENDING=100000` for more, which takes a quarter of a minute of processor time.
 #[test]
 fn many_pending_deliveries_are_there_after_a_restart() {
     let count = std::env::var("SEXTANT_TEST_PENDING").map_or(10_000, |count| count.parse().unwrap());

@@ -118,6 +118,22 @@ fn numbers_and_names_are_given_once() {
     assert_eq!((ids.len(), names.len()), (templates.len(), templates.len()));
 }
 
+#[test]
+fn what_comes_out_empty_is_left_out_where_the_file_says_so() {
+    let sent = |omit_empty: bool| {
+        let file = format!(
+            "id = 1\nname = \"x\"\n[request]\nmethod = \"POST\"\nurl = \"https://a.example/\"\n\
+             omit_empty = {omit_empty}\n[request.query]\na = \"{{click_id}}\"\nb = \"{{event_value}}\"\n\
+             [request.form]\nc = \"{{revenue}}\"\nd = \"{{event_name}}\"\n"
+        );
+        let template = parse("x.toml", &file).unwrap();
+        let request = rendered(&template, TriggerKind::Install, &[]).unwrap();
+        format!("{} {}", request.url, request.body)
+    };
+    assert_eq!(sent(true), "https://a.example/?a=clk%2F1 d=_install");
+    assert_eq!(sent(false), "https://a.example/?a=clk%2F1&b= c=&d=_install");
+}
+
 /// What a template makes of a conversion of everything there is, or why it makes nothing.
 fn rendered(template: &Template, kind: TriggerKind, context: &[(String, Value)]) -> Result<Request, String> {
     let mut catalogue = Catalogue::default();
