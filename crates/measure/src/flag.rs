@@ -86,6 +86,8 @@ flags! {
     SignatureOk => "signature:ok",
     /// The network signs its clicks and this one is not signed.
     SignatureMissing => "signature:missing",
+    /// What told of whom it was about was erased on request (section 16).
+    Erased => "erased",
     /// The signature is not that of the link.
     SignatureBad => "signature:bad",
     /// The signature's time is over.

@@ -100,6 +100,9 @@ uuid_id!(
 uuid_id!(
     /// A postback to be delivered; the same over all its attempts and replays.
     DeliveryId, "dlv_");
+uuid_id!(
+    /// A privacy request.
+    JobId, "job_");
 
 impl From<InputId> for InstallId {
     fn from(input: InputId) -> Self {

@@ -231,8 +231,8 @@ impl Outcome {
     }
 }
 
-/// An input and what it brought about: the unit of the record. Facts are never changed; what becomes of a
-/// held input later is an outcome of the install that released it.
+/// An input and what it brought about: the unit of the record. Facts are never changed, but for what a
+/// privacy request erases; what becomes of a held input later is an outcome of the install that released it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {
     /// The place in the order of commits; the first is 1.

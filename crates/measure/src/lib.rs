@@ -8,6 +8,7 @@ pub mod attribution;
 pub mod catalogue;
 pub mod claim;
 pub mod consent;
+pub mod cost;
 pub mod device;
 pub mod engagement;
 pub mod event;
@@ -24,6 +25,7 @@ pub mod place;
 pub mod platform;
 pub mod policy;
 pub mod postback;
+pub mod privacy;
 pub mod reengagement;
 pub mod referrer;
 pub mod skad;
@@ -32,8 +34,8 @@ pub mod time;
 pub mod user;
 
 pub use id::{
-    AppId, CampaignId, DeliveryId, DeviceId, InputId, InstallId, KeyId, MemberId, NetworkId, SegmentId,
-    SourceId, TemplateId, TouchId, TrackerId, TriggerId,
+    AppId, CampaignId, DeliveryId, DeviceId, InputId, InstallId, JobId, KeyId, MemberId, NetworkId,
+    SegmentId, SourceId, TemplateId, TouchId, TrackerId, TriggerId,
 };
 pub use rust_decimal::Decimal;
 pub use time::Timestamp;

@@ -11,10 +11,12 @@ mod lookups;
 mod outbox;
 mod record;
 pub mod sample;
+mod scrub;
 
 pub use lookups::*;
 pub use outbox::*;
 pub use record::*;
+pub use scrub::*;
 
 /// Writes one `#[test]` per promise of [`Store`](crate::Store).
 ///
@@ -43,6 +45,7 @@ macro_rules! store_conformance {
             changes_come_back_in_order,
             event_names_and_digests_are_remembered,
             the_last_use_of_a_key_is_remembered,
+            costs_are_replaced_by_app_day_and_network,
             figures_are_replaced_by_app,
             quarantine_is_paged_by_app,
             quarantine_keeps_the_newest_bodies,
@@ -82,6 +85,11 @@ macro_rules! store_conformance {
             the_outbox_survives_a_restart,
             deliveries_are_paged_and_filtered,
             two_workers_never_lease_the_same,
+            what_is_erased_is_replaced_in_place,
+            what_leads_to_the_erased_is_taken_away,
+            erased_deliveries_tell_nothing,
+            privacy_requests_are_remembered,
+            compaction_keeps_what_stands,
         }
     };
     ($open:expr; $($promise:ident,)*) => {

@@ -6,6 +6,7 @@ use measure::{
     AppId, DeliveryId, DeviceId, InputId, InstallId, KeyId, Timestamp, TriggerId,
     attribution::Decision,
     catalogue::Change,
+    cost::{CostDay, Day},
     device::Device,
     fraud::Figures,
     identifier::{DigestLength, JoinKey},
@@ -13,11 +14,12 @@ use measure::{
     install::InstallRecord,
     ledger::Tally,
     postback::Delivery,
+    privacy::{Job, Tombstone},
 };
 
 use crate::{
-    Ask, Batch, Context, DeliveryQuery, DigestIndex, EventName, LeaseAsk, Leased, Resend, Settlement, Store,
-    StoreError,
+    Ask, Batch, Context, DeliveryQuery, DigestIndex, EventName, LeaseAsk, Leased, Resend, Scrub, Settlement,
+    Store, StoreError,
 };
 
 /// A store around another one whose commits can be stalled and failed, in their writes and in their syncs,
@@ -206,6 +208,31 @@ impl<S: Store> Store for Faulty<S> {
 
     fn key_uses(&self) -> Result<Vec<(KeyId, Timestamp)>, StoreError> {
         self.inner.key_uses()
+    }
+
+    fn put_costs(&self, days: &[CostDay]) -> Result<(), StoreError> {
+        self.inner.put_costs(days)
+    }
+
+    fn costs(&self, app: AppId, from: Day, to: Day) -> Result<Vec<CostDay>, StoreError> {
+        self.inner.costs(app, from, to)
+    }
+
+    fn scrub(&self, scrub: &Scrub) -> Result<(), StoreError> {
+        self.pass()?;
+        self.inner.scrub(scrub)
+    }
+
+    fn jobs(&self) -> Result<Vec<Job>, StoreError> {
+        self.inner.jobs()
+    }
+
+    fn tombstones(&self) -> Result<Vec<Tombstone>, StoreError> {
+        self.inner.tombstones()
+    }
+
+    fn compact(&self) -> Result<(), StoreError> {
+        self.inner.compact()
     }
 
     fn last_sequence(&self) -> Result<u64, StoreError> {

@@ -8,12 +8,14 @@
 use std::net::IpAddr;
 
 use measure::{
-    AppId, DeliveryId, DeviceId, InputId, InstallId, KeyId, Timestamp, TouchId, TriggerId,
+    AppId, DeliveryId, DeviceId, InputId, InstallId, JobId, KeyId, NetworkId, Timestamp, TouchId, TriggerId,
+    cost::Day,
     engagement::MatchKey,
     identifier::{Digest, DigestLength, JoinKey},
     input::IdempotencyKey,
     ledger::{Counter, Share},
     platform::Os,
+    privacy::Tombstone,
     skad::{AggregateCell, AggregateKey},
 };
 use sha2::Digest as _;
@@ -23,6 +25,8 @@ use crate::outbox::{Queue, Spot};
 
 /// The layout of the data directory.
 pub(crate) const FORMAT: &[u8] = b"format";
+/// What is written to have the journal changed.
+pub(crate) const PADDING: &[u8] = b"padding";
 /// The newest time committed.
 pub(crate) const HORIZON: &[u8] = b"horizon";
 
@@ -315,6 +319,26 @@ fn aggregate_cell(cell: &AggregateCell) -> [u8; 16] {
 /// When a management key was last used.
 pub(crate) fn key_use(of: KeyId) -> Key {
     number(of.0)
+}
+
+/// What an upload says about costs.
+pub(crate) fn cost(of: AppId, day: Day, network: NetworkId) -> Key {
+    with(cost_day(of, day), &network.0.to_be_bytes())
+}
+
+/// The beginning of the costs of a day.
+pub(crate) fn cost_day(of: AppId, day: Day) -> Key {
+    with(app(of), &ascending(Timestamp(day)))
+}
+
+/// A privacy request.
+pub(crate) fn job(job: JobId) -> Key {
+    job.0.as_bytes().to_vec()
+}
+
+/// Somebody who is to be refused.
+pub(crate) fn tombstone(tombstone: &Tombstone) -> Key {
+    with(shelf(tombstone.app), &tombstone.hash)
 }
 
 /// The least key that is greater than every key beginning with `prefix`; `None` when there is none.

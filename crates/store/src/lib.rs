@@ -16,11 +16,13 @@ mod memory;
 mod outbox;
 mod quarantine;
 mod record;
+mod scrub;
 
 pub use faulty::Faulty;
 pub use fjall::{Fjall, Options};
 pub use memory::Memory;
 pub use quarantine::{QUARANTINE_BODIES_MAX, QUARANTINE_BYTES_MAX};
+pub use scrub::{Scrub, TouchPlace};
 
 use std::{cmp::Reverse, collections::HashMap};
 
@@ -28,6 +30,7 @@ use measure::{
     AppId, DeliveryId, InputId, InstallId, KeyId, Timestamp, TouchId, TriggerId,
     attribution::Decision,
     catalogue::Change,
+    cost::{CostDay, Day},
     device::Device,
     engagement::{MatchKey, Touch},
     fraud::Figures,
@@ -36,6 +39,7 @@ use measure::{
     install::InstallRecord,
     ledger::Tally,
     postback::{Attempt, Delivery, DeliveryState, Request},
+    privacy::{Job, Tombstone},
     skad::AggregateKey,
 };
 use thiserror::Error;
@@ -428,6 +432,27 @@ pub trait Store: Send + Sync + 'static {
 
     /// When management keys were last used, by their numbers; those that never were are absent.
     fn key_uses(&self) -> Result<Vec<(KeyId, Timestamp)>, StoreError>;
+
+    /// Keeps what uploads say about costs, each in place of what was there for its app, day and network:
+    /// atomic, and durable when this returns.
+    fn put_costs(&self, days: &[CostDay]) -> Result<(), StoreError>;
+
+    /// What uploads say about the costs of an app from one day to another, both included, by day and network.
+    fn costs(&self, app: AppId, from: Day, to: Day) -> Result<Vec<CostDay>, StoreError>;
+
+    /// Does one step of a privacy request: atomic, and durable when this returns.
+    fn scrub(&self, scrub: &Scrub) -> Result<(), StoreError>;
+
+    /// Every privacy request, oldest first.
+    fn jobs(&self) -> Result<Vec<Job>, StoreError>;
+
+    /// Who is to be refused, because their data was erased.
+    fn tombstones(&self) -> Result<Vec<Tombstone>, StoreError>;
+
+    /// Gives up every older version of what privacy requests have replaced or removed: it is in no file any
+    /// more when this returns. Takes as long as reading and writing all of it does; meanwhile everything
+    /// else goes on.
+    fn compact(&self) -> Result<(), StoreError>;
 
     /// The sequence number of the last fact; 0 when there is none.
     fn last_sequence(&self) -> Result<u64, StoreError>;

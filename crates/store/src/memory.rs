@@ -9,9 +9,10 @@ use std::{
 };
 
 use measure::{
-    AppId, DeliveryId, DeviceId, InputId, InstallId, KeyId, Timestamp, TouchId, TriggerId,
+    AppId, DeliveryId, DeviceId, InputId, InstallId, JobId, KeyId, NetworkId, Timestamp, TouchId, TriggerId,
     attribution::Decision,
     catalogue::Change,
+    cost::{CostDay, Day},
     device::Device,
     engagement::{MatchKey, Touch},
     fraud::Figures,
@@ -21,12 +22,13 @@ use measure::{
     ledger::Tally,
     policy::TOUCHES_PER_KEY_MAX,
     postback::{Delivery, DeliveryState, Suppression},
+    privacy::{Job, Tombstone, erase_delivery},
     skad::AggregateKey,
 };
 
 use crate::{
     Ask, Batch, Context, Credit, DeliveryQuery, DigestIndex, EventName, Lease, LeaseAsk, Leased, Resend,
-    Seen, Settlement, Store, StoreError, expiry,
+    Scrub, Seen, Settlement, Store, StoreError, expiry,
     outbox::{self, Chosen, Outbox, Queue, Queues, Silent, Spot},
     quarantine::Shelves,
 };
@@ -73,6 +75,9 @@ struct State {
     tally: Tally,
     figures: BTreeMap<AppId, Figures>,
     key_uses: BTreeMap<KeyId, Timestamp>,
+    jobs: BTreeMap<JobId, Job>,
+    tombstones: BTreeSet<Tombstone>,
+    costs: BTreeMap<(AppId, Day, NetworkId), CostDay>,
 }
 
 impl Default for State {
@@ -108,6 +113,9 @@ impl Default for State {
             tally: Tally::new(),
             figures: BTreeMap::new(),
             key_uses: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            tombstones: BTreeSet::new(),
+            costs: BTreeMap::new(),
         }
     }
 }
@@ -309,6 +317,66 @@ impl State {
         }
     }
 
+    fn scrub_record(&mut self, scrub: &Scrub) {
+        for fact in &scrub.facts {
+            if let Some(stored) = self.facts.get_mut(&fact.sequence)
+                && stored.input.id == fact.input.id
+            {
+                *stored = fact.clone();
+            }
+        }
+        for device in &scrub.devices {
+            self.devices.insert((device.app, device.id), device.clone());
+        }
+        for install in &scrub.installs {
+            self.installs.insert((install.app, install.id), install.clone());
+        }
+        for decision in &scrub.decisions {
+            let revisions = self.decisions.entry((decision.app, decision.install)).or_default();
+            revisions.insert(decision.revision, decision.clone());
+        }
+        for (app, figures) in &scrub.figures {
+            self.figures.insert(*app, figures.clone());
+        }
+        self.tombstones.extend(scrub.tombstones.iter().copied());
+        self.jobs.extend(scrub.job.iter().map(|job| (job.id, job.clone())));
+        for id in &scrub.deliveries {
+            self.withdraw(*id, Suppression::Erased);
+            self.deliveries.get_mut(id).into_iter().for_each(erase_delivery);
+        }
+    }
+
+    fn scrub_lookups(&mut self, scrub: &Scrub) {
+        for (app, key, device) in &scrub.device_keys {
+            let place = (*app, key.clone());
+            if self.device_keys.get(&place) == Some(device) {
+                self.device_keys.remove(&place);
+            }
+        }
+        for (app, key, time, content, touch) in &scrub.touches {
+            if let Some(touches) = self.touches.get_mut(&(*app, key.clone())) {
+                touches.remove(&(Reverse(*time), Reverse((*content, *touch))));
+            }
+        }
+        for (app, key, installed, install) in &scrub.arrivals {
+            if let Some(arrivals) = self.arrivals.get_mut(&(*app, key.clone())) {
+                arrivals.remove(&(Reverse(*installed), Reverse(*install)));
+            }
+        }
+        for (app, key, input) in &scrub.held {
+            if let Some(waiting) = self.held.get_mut(&(*app, key.clone())) {
+                waiting.remove(input);
+            }
+        }
+        for (app, key) in &scrub.seen {
+            self.seen.remove(&(*app, key.clone()));
+        }
+        for (app, id) in &scrub.quarantine {
+            self.shelves.remove(*app, *id);
+            self.quarantine.remove(&(*app, *id));
+        }
+    }
+
     /// Puts a pending delivery into its queue.
     fn enqueue(&mut self, id: DeliveryId, fence: u64) {
         let Some(delivery) = self.deliveries.get(&id) else { return };
@@ -473,6 +541,37 @@ impl Store for Memory {
 
     fn key_uses(&self) -> Result<Vec<(KeyId, Timestamp)>, StoreError> {
         Ok(self.state().key_uses.iter().map(|(key, at)| (*key, *at)).collect())
+    }
+
+    fn put_costs(&self, days: &[CostDay]) -> Result<(), StoreError> {
+        let place = |day: &CostDay| ((day.app, day.day, day.network), day.clone());
+        self.state().costs.extend(days.iter().map(place));
+        Ok(())
+    }
+
+    fn costs(&self, app: AppId, from: Day, to: Day) -> Result<Vec<CostDay>, StoreError> {
+        let state = self.state();
+        let asked = state.costs.iter().filter(|((of, day, _), _)| *of == app && (from..=to).contains(day));
+        Ok(asked.map(|(_, day)| day.clone()).collect())
+    }
+
+    fn scrub(&self, scrub: &Scrub) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.scrub_record(scrub);
+        state.scrub_lookups(scrub);
+        Ok(())
+    }
+
+    fn jobs(&self) -> Result<Vec<Job>, StoreError> {
+        Ok(self.state().jobs.values().cloned().collect())
+    }
+
+    fn tombstones(&self) -> Result<Vec<Tombstone>, StoreError> {
+        Ok(self.state().tombstones.iter().copied().collect())
+    }
+
+    fn compact(&self) -> Result<(), StoreError> {
+        Ok(())
     }
 
     fn last_sequence(&self) -> Result<u64, StoreError> {

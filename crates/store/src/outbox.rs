@@ -14,6 +14,7 @@ use measure::{
     catalogue::{Change, Entry},
     ledger::{Counter, Share, Tally, count, count_pairs},
     postback::{Delivery, DeliveryState, Suppression},
+    privacy::{erase_delivery, is_erased},
 };
 
 use crate::{LeaseAsk, Resend, Settlement, StoreError};
@@ -353,7 +354,12 @@ pub(crate) fn withdraw(delivery: &mut Delivery, reason: Suppression, tally: &mut
 /// Puts down what became of a leased delivery. The caller has checked the fence. Whether anything changed: a
 /// delivery that is handed back as it was does not.
 pub(crate) fn settle(delivery: &mut Delivery, settlement: &Settlement, tally: &mut Tally) -> bool {
+    let erased = is_erased(delivery);
     delivery.attempts.extend(settlement.attempt.clone());
+    if erased {
+        // It was on its way when it was erased: what was answered may tell of whom it was about.
+        erase_delivery(delivery);
+    }
     if delivery.state != DeliveryState::Pending {
         return settle_withdrawn(delivery, settlement, tally);
     }
@@ -385,7 +391,8 @@ fn settle_withdrawn(delivery: &mut Delivery, settlement: &Settlement, tally: &mu
 
 /// Makes a final delivery pending again. Whether it was final.
 pub(crate) fn resend(delivery: &mut Delivery, resend: &Resend, tally: &mut Tally) -> bool {
-    if delivery.state == DeliveryState::Pending {
+    // Of an erased one nothing is left to send.
+    if delivery.state == DeliveryState::Pending || is_erased(delivery) {
         return false;
     }
     count_final(delivery, -1, tally);

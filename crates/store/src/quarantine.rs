@@ -64,6 +64,15 @@ impl Shelves {
         self.0.entry(app).or_default().put(id, entry);
     }
 
+    /// Takes a body out.
+    pub fn remove(&mut self, app: Option<AppId>, id: InputId) {
+        if let Some(shelf) = self.0.get_mut(&app)
+            && let Some(entry) = shelf.entries.remove(&id)
+        {
+            shelf.bytes -= entry.bytes;
+        }
+    }
+
     /// Takes everything out that is too old or over the limits.
     pub fn evict(&mut self, horizon: Timestamp) -> Vec<(Option<AppId>, InputId)> {
         self.evict_over(horizon, QUARANTINE_BODIES_MAX, QUARANTINE_BYTES_MAX)

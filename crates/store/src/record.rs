@@ -9,6 +9,7 @@ use measure::{
     AppId, DeviceId, InputId, InstallId, KeyId, Timestamp,
     attribution::Decision,
     catalogue::Change,
+    cost::CostDay,
     device::Device,
     engagement::Touch,
     fraud::Figures,
@@ -17,6 +18,7 @@ use measure::{
     install::InstallRecord,
     ledger::Counter,
     postback::Delivery,
+    privacy::{Job, Tombstone},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -114,6 +116,9 @@ records! {
     Timestamp => "horizon",
     Figured => "figures",
     Used => "key_use",
+    Job => "job",
+    CostDay => "cost_day",
+    Tombstone => "tombstone",
 }
 
 #[cfg(test)]

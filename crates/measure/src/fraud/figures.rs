@@ -105,6 +105,30 @@ fn device_key(identifiers: &[LinkIdentifier]) -> Option<u64> {
     identifiers.iter().map(key).min().map(|(_, key)| key)
 }
 
+/// What tells the devices of runs apart: the identifier, else address and user agent.
+fn run_key(engagement: &Engagement) -> u64 {
+    device_key(&engagement.identifiers).unwrap_or_else(|| {
+        let ip = engagement.ip.map(|ip| ip.to_string()).unwrap_or_default();
+        hash(&[ip.as_bytes(), engagement.user_agent.as_deref().unwrap_or_default().as_bytes()])
+    })
+}
+
+/// The run of a device with a network and site.
+fn capped_key(engagement: &Engagement, device: u64) -> u64 {
+    hash(&[
+        b"cap",
+        engagement.kind.name().as_bytes(),
+        &device.to_be_bytes(),
+        &engagement.network.0.to_be_bytes(),
+        engagement.site_id.as_deref().unwrap_or_default().as_bytes(),
+    ])
+}
+
+/// The run of a device with whomever.
+fn stacked_key(device: u64) -> u64 {
+    hash(&[b"stack", &device.to_be_bytes()])
+}
+
 fn ip_key(ip: IpKey) -> u64 {
     match ip.0 {
         IpAddr::V4(v4) => hash(&[&v4.octets()]),
@@ -218,27 +242,35 @@ impl Figures {
         if !on(Rule::FrequencyCap) && !on(Rule::AdStacking) {
             return seen;
         }
-        let device = device_key(&engagement.identifiers).unwrap_or_else(|| {
-            let ip = engagement.ip.map(|ip| ip.to_string()).unwrap_or_default();
-            hash(&[ip.as_bytes(), engagement.user_agent.as_deref().unwrap_or_default().as_bytes()])
-        });
+        let device = run_key(engagement);
         let span =
             |threshold, unit| i64::try_from(rules.threshold(threshold)).unwrap_or(1).saturating_mul(unit);
         if on(Rule::FrequencyCap) {
-            let key = hash(&[
-                b"cap",
-                engagement.kind.name().as_bytes(),
-                &device.to_be_bytes(),
-                &engagement.network.0.to_be_bytes(),
-                engagement.site_id.as_deref().unwrap_or_default().as_bytes(),
-            ]);
+            let key = capped_key(engagement, device);
             seen.capped = self.run(key, received, span(Threshold::CappedMinutes, MINUTE_MS));
         }
         if on(Rule::AdStacking) && engagement.kind == EngagementKind::Click {
-            let key = hash(&[b"stack", &device.to_be_bytes()]);
+            let key = stacked_key(device);
             seen.stacked = self.run(key, received, span(Threshold::StackedSeconds, SECOND_MS));
         }
         seen
+    }
+
+    /// Forgets what an engagement's device and address were counted under, in every hour and run: a hash of
+    /// an identifier still tells of somebody to whoever can guess it.
+    pub fn forget(&mut self, engagement: &Engagement) {
+        let identifiers = engagement.identifiers.chunks(1).filter_map(device_key);
+        let keys: Vec<u64> = identifiers.chain([run_key(engagement)]).collect();
+        for hour in [&mut self.open, &mut self.closed] {
+            keys.iter().for_each(|key| {
+                hour.devices.remove(key);
+            });
+            if let Some(ip) = engagement.ip {
+                hour.ips.remove(&ip_key(ip.into()));
+            }
+        }
+        self.runs.remove(&capped_key(engagement, run_key(engagement)));
+        self.runs.remove(&stacked_key(run_key(engagement)));
     }
 
     /// The place of an engagement in its run, which begins with its first and lasts `span_ms`; `None` when

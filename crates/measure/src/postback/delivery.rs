@@ -49,6 +49,8 @@ pub enum Suppression {
     Filtered,
     /// Events of this name are switched off.
     EventInactive,
+    /// The data of whom it told of was erased on request while it was pending.
+    Erased,
 }
 
 impl Suppression {
@@ -75,6 +77,7 @@ impl Suppression {
             Self::RateCap => "rate_cap",
             Self::Filtered => "filtered",
             Self::EventInactive => "event_inactive",
+            Self::Erased => "erased",
         }
     }
 }

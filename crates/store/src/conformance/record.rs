@@ -17,8 +17,8 @@ use measure::{
 };
 
 use super::sample::{
-    APP, OTHER, aggregate_cell, change, day, decision, delivery, delivery_id, device, device_id, fact,
-    figures, input, install, install_id, join_key, match_key, quarantined, query, touch,
+    APP, OTHER, aggregate_cell, change, cost_day, day, decision, delivery, delivery_id, device, device_id,
+    fact, figures, input, install, install_id, join_key, match_key, quarantined, query, touch,
 };
 use crate::{Ask, Batch, Credit, DigestIndex, EventName, QUARANTINE_BODIES_MAX, Seen, Store, StoreError};
 
@@ -462,6 +462,21 @@ pub fn the_last_use_of_a_key_is_remembered<S: Store, R: FnMut(S) -> S>(open: imp
     }
     let store = reopen(store);
     assert_eq!(store.key_uses().unwrap(), [(KeyId(1), day(2)), (KeyId(2), day(3))]);
+}
+
+/// Costs come back by day and network; what is uploaded again replaces, and what is not stays.
+pub fn costs_are_replaced_by_app_day_and_network<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
+    let (mut reopen, store) = open();
+    let bare = |app, day, n| measure::cost::CostDay { rows: Vec::new(), ..cost_day(app, day, n) };
+    let days = [(APP, -1, 5), (APP, 7, 300), (APP, 7, 2), (APP, 8, 2), (OTHER, 7, 2)];
+    store.put_costs(&days.map(|(app, day, n)| cost_day(app, day, n))).unwrap();
+    store.put_costs(&[bare(APP, 7, 2), bare(OTHER, 9, 2)]).unwrap();
+    let store = reopen(store);
+    let all = [cost_day(APP, -1, 5), bare(APP, 7, 2), cost_day(APP, 7, 300), cost_day(APP, 8, 2)];
+    assert_eq!(store.costs(APP, -9, 9).unwrap(), all);
+    assert_eq!(store.costs(APP, 7, 7).unwrap(), all[1..3]);
+    assert_eq!(store.costs(OTHER, 0, 8).unwrap(), [cost_day(OTHER, 7, 2)]);
+    assert_eq!(store.costs(APP, 9, 8).unwrap(), []);
 }
 
 /// What fraud rules count is kept by app, the newest only, also after a restart.

@@ -5,6 +5,7 @@ use measure::{
     TouchId, TrackerId, TriggerId,
     attribution::{Basis, Candidate, Decision, EventAction, EventDecision, LosingReason, Source},
     catalogue::{App, Change, Entry},
+    cost::{CostDay, CostRow},
     device::{Device, Origin},
     engagement::{EngagementKind, MatchKey, Touch},
     event::{Event, Value},
@@ -26,6 +27,18 @@ use measure::{
 use uuid::Uuid;
 
 use crate::{DeliveryQuery, Settlement};
+
+/// What an upload says about costs of network `n`.
+#[must_use]
+pub fn cost_day(app: AppId, day: i64, n: u64) -> CostDay {
+    let row = CostRow {
+        partner_campaign_id: Some(format!("p-{n}")),
+        partner_campaign_name: None,
+        creative_id: Some("banner".to_owned()),
+        amount: Decimal::new(1_234, 2),
+    };
+    CostDay { app, day, network: NetworkId(n), uploaded: self::day(1), rows: vec![row] }
+}
 
 /// The app that most samples belong to.
 pub const APP: AppId = AppId(1);

@@ -9,9 +9,12 @@ use fjall::{Database, OwnedWriteBatch, PersistMode};
 use measure::{
     DeliveryId, DeviceId, KeyId, Timestamp,
     catalogue::Change,
+    cost::CostDay,
     engagement::Touch,
+    input::Fact,
     ledger::Tally,
     postback::{Delivery, DeliveryState, Suppression},
+    privacy::erase_delivery,
 };
 
 use super::{
@@ -19,7 +22,7 @@ use super::{
     view::{View, missing},
 };
 use crate::{
-    Batch, Resend, Settlement, StoreError, expiry,
+    Batch, Resend, Scrub, Settlement, StoreError, expiry,
     key::{self, Key},
     outbox::{self, Queue, Spot},
     quarantine::Shelves,
@@ -211,6 +214,84 @@ impl Draft {
             self.withdraw(delivery, Suppression::Superseded)?;
         }
         Ok(())
+    }
+
+    pub fn costs(&mut self, days: &[CostDay]) -> Result<(), StoreError> {
+        days.iter().try_for_each(|day| self.put(Space::Costs, key::cost(day.app, day.day, day.network), day))
+    }
+
+    /// Everything of a privacy request but what lies in quarantine.
+    pub fn scrub(&mut self, view: &View<'_>, scrub: &Scrub) -> Result<(), StoreError> {
+        for fact in &scrub.facts {
+            let key = key::number(fact.sequence);
+            let stored = view.get::<Fact>(Space::Facts, &key)?;
+            if stored.is_some_and(|stored| stored.input.id == fact.input.id) {
+                self.put(Space::Facts, key, fact)?;
+            }
+        }
+        for device in &scrub.devices {
+            self.put(Space::Devices, key::device(device.app, device.id), device)?;
+        }
+        for (app, join, device) in &scrub.device_keys {
+            let key = key::join(*app, join);
+            if view.get::<DeviceId>(Space::DeviceKeys, &key)? == Some(*device) {
+                self.remove(Space::DeviceKeys, key);
+            }
+        }
+        for install in &scrub.installs {
+            self.put(Space::Installs, key::install(install.app, install.id), install)?;
+        }
+        for decision in &scrub.decisions {
+            let key = key::decision(decision.app, decision.install, decision.revision);
+            self.put(Space::Decisions, key, decision)?;
+        }
+        for (app, figures) in &scrub.figures {
+            self.put(Space::Figures, key::app(*app), &(*app, figures.clone()))?;
+        }
+        for tombstone in &scrub.tombstones {
+            self.put(Space::Tombstones, key::tombstone(tombstone), tombstone)?;
+        }
+        if let Some(job) = &scrub.job {
+            self.put(Space::Jobs, key::job(job.id), job)?;
+        }
+        self.unfile_scrubbed(scrub);
+        self.scrub_deliveries(view, &scrub.deliveries)
+    }
+
+    fn unfile_scrubbed(&mut self, scrub: &Scrub) {
+        for (app, under, time, content, touch) in &scrub.touches {
+            self.remove(Space::Touches, key::touch(*app, under, *time, *content, *touch));
+        }
+        for (app, under, installed, install) in &scrub.arrivals {
+            self.remove(Space::Arrivals, key::arrival(*app, under, *installed, *install));
+        }
+        for (app, under, input) in &scrub.held {
+            self.remove(Space::Held, key::held(*app, under, *input));
+        }
+        for (app, key) in &scrub.seen {
+            self.remove(Space::Seen, key::seen(*app, key));
+        }
+    }
+
+    fn scrub_deliveries(&mut self, view: &View<'_>, ids: &[DeliveryId]) -> Result<(), StoreError> {
+        for id in ids {
+            let place = || key::delivery(*id);
+            let Some(delivery) = view.get::<Delivery>(Space::Deliveries, place())? else { continue };
+            self.withdraw(delivery.clone(), Suppression::Erased)?;
+            let mut left = self.get::<Delivery>(view, Space::Deliveries, place())?.unwrap_or(delivery);
+            erase_delivery(&mut left);
+            self.put(Space::Deliveries, place(), &left)?;
+        }
+        Ok(())
+    }
+
+    /// Takes bodies out of quarantine. Comes last, as [`Self::quarantine`] does and for its reason.
+    pub fn scrub_quarantine(&mut self, shelves: &mut Shelves, scrub: &Scrub) {
+        for (app, id) in &scrub.quarantine {
+            shelves.remove(*app, *id);
+            self.remove(Space::Shelves, key::quarantined(*app, *id));
+            self.remove(Space::Quarantine, key::quarantined(*app, *id));
+        }
     }
 
     /// Moves the horizon. What holds nothing else writes it as it is: whoever commits an empty batch wants

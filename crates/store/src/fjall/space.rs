@@ -38,6 +38,9 @@ pub(super) enum Space {
     Tally,
     Figures,
     KeyUses,
+    Jobs,
+    Tombstones,
+    Costs,
 }
 
 /// How a keyspace is mostly read, which decides what Bloom filters are good for.
@@ -56,7 +59,7 @@ const MIB: u64 = 1024 * KIB;
 
 /// Every keyspace: its name on disk, the size of its memtable (what is written most gets most; all
 /// together stay under 100 MiB), and how it is read.
-const TABLE: [(Space, &str, u64, Reads); 28] = [
+const TABLE: [(Space, &str, u64, Reads); 31] = [
     (Space::Meta, "meta", 512 * KIB, Reads::Hits),
     (Space::Facts, "facts", 16 * MIB, Reads::Hits),
     (Space::Inputs, "inputs", 4 * MIB, Reads::Hits),
@@ -85,6 +88,9 @@ const TABLE: [(Space, &str, u64, Reads); 28] = [
     (Space::Tally, "tally", 512 * KIB, Reads::Ranges),
     (Space::Figures, "figures", 4 * MIB, Reads::Ranges),
     (Space::KeyUses, "key_uses", 512 * KIB, Reads::Ranges),
+    (Space::Jobs, "jobs", 512 * KIB, Reads::Ranges),
+    (Space::Tombstones, "tombstones", 512 * KIB, Reads::Ranges),
+    (Space::Costs, "costs", 512 * KIB, Reads::Ranges),
 ];
 
 /// The open keyspaces.
@@ -104,6 +110,11 @@ impl Spaces {
     pub fn meta(database: &Database) -> Result<Keyspace, StoreError> {
         let (_, name, memtable, reads) = TABLE[0];
         open(database, name, memtable, reads)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &[Keyspace] {
+        &self.0
     }
 
     /// The keyspace of `space`; [`TABLE`] is in the order of the variants, which a test asserts.

@@ -9,6 +9,7 @@ use fjall::{Guard, Readable as _, Snapshot};
 use measure::{
     AppId, DeliveryId, DeviceId, InputId, InstallId, Timestamp, TriggerId,
     attribution::Decision,
+    cost::{CostDay, Day},
     device::Device,
     engagement::{MatchKey, Touch},
     identifier::JoinKey,
@@ -93,6 +94,14 @@ impl<'a> View<'a> {
         last: Key,
     ) -> impl Iterator<Item = Result<R, StoreError>> + use<R> {
         self.range(space, Bound::Unbounded, Bound::Included(last)).rev().map(value)
+    }
+
+    /// What uploads say about the costs of an app in these days.
+    pub fn costs(&self, app: AppId, from: Day, to: Day) -> Result<Vec<CostDay>, StoreError> {
+        let end = key::cost_day(app, to.saturating_add(1));
+        self.range(Space::Costs, Bound::Included(key::cost_day(app, from)), Bound::Excluded(end))
+            .map(value)
+            .collect()
     }
 
     /// The last number of a keyspace of numbers; 0 when it is empty.

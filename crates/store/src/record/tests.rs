@@ -1,6 +1,6 @@
 use std::{fmt::Debug, fs, path::PathBuf};
 
-use measure::{ledger::Counter, postback::DeliveryState};
+use measure::{ledger::Counter, postback::DeliveryState, privacy::JobState};
 
 use super::*;
 use crate::conformance::sample::{self, APP, day};
@@ -66,13 +66,16 @@ fn every_version_of_every_record_is_readable() {
     check(&day(1));
     check::<Figured>(&(APP, sample::figures(7)));
     check::<Used>(&(KeyId(3), day(1)));
+    check(&crate::conformance::job(7, JobState::Running));
+    check(&sample::cost_day(APP, 7, 3));
+    check(&Tombstone { app: Some(APP), hash: [9; 16] });
 }
 
 #[test]
 fn there_is_no_golden_file_without_a_record() {
     let folder = golden("fact", 1);
     let files = fs::read_dir(folder.parent().unwrap()).unwrap().count();
-    assert_eq!(files, 22 * usize::from(VERSION), "one file per record and version");
+    assert_eq!(files, 25 * usize::from(VERSION), "one file per record and version");
 }
 
 #[test]
