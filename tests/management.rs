@@ -3,8 +3,10 @@
 
 mod apps;
 mod campaigns;
+mod costs;
 mod events;
 mod keys;
 mod publisher;
+mod rows;
 mod team;
 mod triggers;

@@ -1,5 +1,7 @@
 //! What must not be kept is nowhere: not in the files, not in the log, not in any answer (DECISIONS 16).
 
+mod requests;
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -17,7 +17,7 @@ use measure::{
 };
 use store::{Store, StoreError};
 
-use crate::machine::Turn;
+use crate::{machine::Turn, privacy::is_erased};
 
 /// Facts between two writes of what is counted, and so about as many to count again at start.
 const CHECKPOINT_FACTS: u64 = 10_000;
@@ -48,6 +48,9 @@ impl Count {
             next = last.sequence + 1;
             for fact in facts {
                 let Input { id, app, received, payload, .. } = &fact.input;
+                if is_erased(&fact.input) {
+                    continue;
+                }
                 // Held inputs come a second time, with their old receipts: they tell no hour.
                 match payload {
                     Payload::Engagement(engagement) => {
@@ -85,9 +88,19 @@ impl Count {
     /// What a commit that ends with fact `last` has to write, if anything.
     pub(crate) fn checkpoint(&mut self, last: u64) -> Vec<(AppId, Figures)> {
         let due = self.closed || last.saturating_sub(self.written) >= CHECKPOINT_FACTS;
-        if !due {
-            return Vec::new();
+        if due { self.written_now(last) } else { Vec::new() }
+    }
+
+    /// Forgets what an engagement was counted under.
+    pub(crate) fn forget(&mut self, app: AppId, engagement: &Engagement) {
+        if let Some(figures) = self.apps.get_mut(&app) {
+            figures.forget(engagement);
+            self.changed.insert(app);
         }
+    }
+
+    /// Everything that changed since it was written last, as of fact `last`.
+    pub(crate) fn written_now(&mut self, last: u64) -> Vec<(AppId, Figures)> {
         (self.written, self.closed) = (last, false);
         let changed = std::mem::take(&mut self.changed);
         let figures = changed.into_iter().filter_map(|app| {

@@ -396,6 +396,9 @@ impl Turn<'_, '_> {
                 continue;
             }
             let Some((record, old)) = self.view.install(cause.app, install)? else { continue };
+            if record.flags.contains(&Flag::Erased) {
+                continue;
+            }
             let verdict = self.decide(&record, old.revision + 1, cause.received, Some(&old))?;
             let same = match self.known {
                 Some(known) => known.says_the_same(&old, &verdict.decision),

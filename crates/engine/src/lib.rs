@@ -17,6 +17,7 @@ mod link;
 mod machine;
 mod memory;
 mod past;
+mod privacy;
 mod recent;
 mod replay;
 mod sync;
@@ -45,6 +46,7 @@ use tokio::sync::{
 };
 
 pub use machine::Machine;
+pub use privacy::Erasure;
 pub use replay::replay;
 pub use what_if::{
     Alteration, Altered, CHANGES_MAX, Count, Plan, Progress, Report, Side, WhatIfError, earliest, what_if,
@@ -60,11 +62,13 @@ pub struct Options {
     pub queue_requests_max: usize,
     /// Elements of one batch: bounds the memory of a commit and the wait of its first sender.
     pub batch_elements_max: usize,
+    /// Salts what is remembered of those whose data was erased.
+    pub salt: [u8; 32],
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { queue_requests_max: 16_384, batch_elements_max: 1_024 }
+        Self { queue_requests_max: 16_384, batch_elements_max: 1_024, salt: [0; 32] }
     }
 }
 
@@ -77,7 +81,7 @@ pub enum Submission {
     Quarantine(Box<Quarantined>),
 }
 
-/// What became of a submission. Everything but [`Answer::Busy`] and [`Answer::Unavailable`] is durable.
+/// What became of a submission. What names an input is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// On record under this identifier.
@@ -88,13 +92,23 @@ pub enum Answer {
     Conflict(InputId),
     /// In quarantine under this identifier.
     Quarantined(InputId),
+    /// It names somebody whose data was erased on request: it is not taken, now or later.
+    Erased,
     /// Too many requests wait already: try again shortly. Nothing was kept.
     Busy,
     /// Storage failed: try again later. Nothing was promised.
     Unavailable,
 }
 
-struct Job {
+/// What the writing thread is asked to do.
+enum Job {
+    /// Put the elements of a request on record.
+    Take(Request),
+    /// Do a step of a privacy request.
+    Erase(Box<Erasure>, oneshot::Sender<Result<(), StoreError>>),
+}
+
+struct Request {
     submissions: Vec<Submission>,
     reply: Reply,
 }
@@ -110,27 +124,39 @@ pub struct Engine {
 
 impl std::fmt::Debug for Job {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} submissions", self.submissions.len())
+        match self {
+            Self::Take(request) => write!(f, "{} submissions", request.submissions.len()),
+            Self::Erase(..) => f.write_str("a step of a privacy request"),
+        }
     }
 }
 
-/// Takes a batch from the queue, decides and writes it.
+/// Takes a batch from the queue, decides and writes it. Also what was taken from the queue and is no part of it.
 fn run_batch(
     machine: &mut Machine,
     queue: &mut mpsc::Receiver<Job>,
-    first: Job,
+    first: Request,
     options: Options,
-) -> sync::Written {
+) -> (sync::Written, Option<Job>) {
     let mut elements = first.submissions.len();
     let mut batch = vec![first];
+    let mut other = None;
     while elements < options.batch_elements_max {
-        let Ok(next) = queue.try_recv() else { break };
-        elements += next.submissions.len();
-        batch.push(next);
+        match queue.try_recv() {
+            Ok(Job::Take(next)) => {
+                elements += next.submissions.len();
+                batch.push(next);
+            }
+            Ok(job) => {
+                other = Some(job);
+                break;
+            }
+            Err(_) => break,
+        }
     }
     let (submissions, replies): (Vec<_>, Vec<_>) =
-        batch.into_iter().map(|job| (job.submissions, job.reply)).unzip();
-    sync::Written { done: machine.write(submissions), replies }
+        batch.into_iter().map(|request| (request.submissions, request.reply)).unzip();
+    (sync::Written { done: machine.write(submissions), replies }, other)
 }
 
 /// The writing thread: batch after batch, until nobody can submit any more or the store takes no writes.
@@ -142,14 +168,20 @@ fn run(
 ) {
     // The digest index grows in the pauses between batches.
     let mut indexing = machine.index_some_digests();
+    let mut left = None;
     loop {
-        let first = if indexing { queue.try_recv().ok() } else { queue.blocking_recv() };
-        match first {
-            Some(first) => {
-                let batch = run_batch(&mut machine, &mut queue, first, options);
+        let next = || if indexing { queue.try_recv().ok() } else { queue.blocking_recv() };
+        match left.take().or_else(next) {
+            Some(Job::Take(first)) => {
+                let (batch, other) = run_batch(&mut machine, &mut queue, first, options);
+                left = other;
                 if let Err(SendError(batch)) = written.send(batch) {
                     return batch.refuse();
                 }
+            }
+            Some(Job::Erase(step, reply)) => {
+                // Whoever asked may have gone: the step is done all the same.
+                let _gone = reply.send(machine.erase(&step));
             }
             None if queue.is_closed() && queue.is_empty() => return,
             None => {}
@@ -175,7 +207,7 @@ impl Engine {
         options: Options,
         committed: impl Fn() + Send + 'static,
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
-        let machine = Machine::open(store.clone(), catalogue)?;
+        let machine = Machine::open(store.clone(), catalogue)?.with_salt(options.salt);
         let (jobs, queue) = mpsc::channel::<Job>(options.queue_requests_max);
         let (written, to_sync) = sync_channel(BATCHES_WRITTEN_MAX);
         let cannot_start =
@@ -196,11 +228,22 @@ impl Engine {
     pub async fn submit(&self, submissions: Vec<Submission>) -> Vec<Answer> {
         let elements = submissions.len();
         let (reply, answers) = oneshot::channel();
-        match self.jobs.try_send(Job { submissions, reply }) {
+        match self.jobs.try_send(Job::Take(Request { submissions, reply })) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return vec![Answer::Busy; elements],
             Err(TrySendError::Closed(_)) => return vec![Answer::Unavailable; elements],
         }
         answers.await.unwrap_or_else(|_| vec![Answer::Unavailable; elements])
+    }
+
+    /// Does one step of a privacy request, between two batches. Waits for room in the queue.
+    ///
+    /// # Errors
+    /// The store cannot be read or written; nothing of the step was done.
+    pub async fn erase(&self, step: Erasure) -> Result<(), StoreError> {
+        let over = || StoreError::Unavailable("the write path has ended".to_owned());
+        let (reply, done) = oneshot::channel();
+        self.jobs.send(Job::Erase(Box::new(step), reply)).await.map_err(|_| over())?;
+        done.await.unwrap_or_else(|_| Err(over()))
     }
 }

@@ -34,12 +34,12 @@ pub(crate) trait Known: Send + Sync {
 
 /// Decides and commits, batch by batch.
 pub struct Machine {
-    store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
     /// Set in a machine that decides a record again.
     known: Option<Arc<dyn Known>>,
     catalogue: Arc<Catalogue>,
-    memory: Memory,
-    next_sequence: u64,
+    pub(crate) memory: Memory,
+    pub(crate) next_sequence: u64,
     /// Set by a failed commit: what is in memory may be ahead of the store.
     stale: bool,
     /// Set when the store takes no more writes.
@@ -130,7 +130,7 @@ impl Machine {
         self.over
     }
 
-    fn fail(&mut self, error: &StoreError) {
+    pub(crate) fn fail(&mut self, error: &StoreError) {
         self.stale = true;
         self.over |= matches!(error, StoreError::Closed(_));
     }
@@ -168,9 +168,11 @@ impl Machine {
     }
 
     /// Reads again what a failed commit may have left in doubt.
-    fn refresh(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn refresh(&mut self) -> Result<(), StoreError> {
         if self.stale {
+            let salt = self.memory.graves.salt;
             self.memory = Memory::load(self.store.as_ref(), &self.catalogue)?;
+            self.memory.graves.salt = salt;
             self.next_sequence = self.store.last_sequence()? + 1;
             self.stale = false;
         }
@@ -330,13 +332,16 @@ fn ask(requests: &[Vec<Submission>], memory: &Memory) -> Ask {
     ask
 }
 
-fn body_key(input: &Input) -> IdempotencyKey {
+pub(crate) fn body_key(input: &Input) -> IdempotencyKey {
     IdempotencyKey { source: BODY.to_owned(), key: format!("{:032x}", u128::from_be_bytes(input.body_hash)) }
 }
 
 impl Turn<'_, '_> {
     /// Decides one input and puts it on record.
     pub(crate) fn take(&mut self, mut input: Input) -> Result<Answer, StoreError> {
+        if self.memory.graves.refuse(&input) {
+            return Ok(Answer::Erased);
+        }
         let seen = Seen { input: input.id, received: input.received, body_hash: input.body_hash };
         if let Some(key) = &input.key
             && let Some(first) = self.view.seen(input.app, key, input.received)?

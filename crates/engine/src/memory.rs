@@ -12,7 +12,7 @@ use measure::{
 };
 use store::{DigestIndex, EventName, Store, StoreError};
 
-use crate::{fraud::Count, past::Sent, recent::RecentDevices};
+use crate::{fraud::Count, past::Sent, privacy::Graves, recent::RecentDevices};
 
 /// Event names recorded per app; further ones are kept on their events but not listed.
 pub(crate) const EVENT_NAMES_MAX: usize = 10_000;
@@ -39,6 +39,8 @@ pub(crate) struct Memory {
     pub sent: Option<Sent>,
     /// Devices that inputs asked for lately.
     pub devices: RecentDevices,
+    /// Who is refused.
+    pub graves: Graves,
 }
 
 impl Memory {
@@ -52,6 +54,7 @@ impl Memory {
         }
         memory.recent_installs = recent_installs(store)?;
         memory.count = Count::load(store, catalogue)?;
+        memory.graves = Graves::load(store)?;
         Ok(memory)
     }
 

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use measure::catalogue::Catalogue;
 use store::{Store, StoreError};
 
-use crate::{Machine, Submission, history::Versions};
+use crate::{Machine, Submission, history::Versions, privacy::is_erased};
 
 /// Facts read and decided in one step.
 const STEP_FACTS: usize = 1_000;
@@ -27,8 +27,9 @@ pub fn replay(from: &dyn Store, into: &Arc<dyn Store>) -> Result<(), StoreError>
         let Some(last) = facts.last() else { return Ok(()) };
         next = last.sequence + 1;
         for fact in facts {
+            // What was erased is part of nothing any more (DECISIONS 23).
             // A further fact of the same input tells what became of it later; it is no input of its own.
-            if !done.insert(fact.input.id) {
+            if !done.insert(fact.input.id) || is_erased(&fact.input) {
                 continue;
             }
             let catalogue = versions.at(fact.input.catalogue);

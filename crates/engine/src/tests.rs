@@ -3,6 +3,7 @@
 mod aggregate;
 mod claims;
 mod fraud;
+mod privacy;
 mod reengagement;
 mod sync;
 pub(crate) mod world;

@@ -65,7 +65,7 @@ pub struct DemoOptions {
     #[arg(long, value_name = "DIR", default_value = "data/demo", env = "SEXTANT_DEMO_DATA_DIR")]
     data_dir: PathBuf,
     /// Exit after the summary, with 1 if the ledger does not balance or the ground truth was missed
-    #[arg(long)]
+    #[arg(long, env = "SEXTANT_DEMO_ONCE", value_parser = clap::builder::FalseyValueParser::new())]
     once: bool,
     #[command(flatten)]
     amount: Amount,

@@ -5,6 +5,7 @@ mod apps;
 mod asked;
 mod browser;
 mod campaigns;
+mod costs;
 mod events;
 mod fields;
 mod fraud;
@@ -13,9 +14,11 @@ mod ingest;
 mod networks;
 mod openapi;
 mod postbacks;
+mod privacy;
 mod record;
 mod settings;
 mod sources;
+mod table;
 mod team;
 #[cfg(test)]
 mod tests;
@@ -168,6 +171,8 @@ fn management() -> OpenApiRouter<Site> {
         .routes(routes!(trackers::create))
         .routes(routes!(trackers::get))
         .routes(routes!(trackers::delete))
+        .routes(routes!(trackers::links::links))
+        .routes(routes!(costs::list, costs::upload))
         .merge(triggers())
         .merge(delivering())
         .routes(routes!(postbacks::history::versions))
@@ -175,6 +180,7 @@ fn management() -> OpenApiRouter<Site> {
         .merge(fraud_rules())
         .merge(app_sources())
         .merge(team())
+        .merge(privacy_requests())
         .merge(record())
         .layer(map_response(secured))
 }
@@ -197,6 +203,17 @@ fn record() -> OpenApiRouter<Site> {
         .routes(routes!(ingest::claims::claims))
         .routes(routes!(what_if::ask))
         .routes(routes!(what_if::get, what_if::stop))
+}
+
+/// Requests of people about their data.
+fn privacy_requests() -> OpenApiRouter<Site> {
+    OpenApiRouter::new()
+        .routes(routes!(privacy::scrub))
+        .routes(routes!(privacy::scrub_app))
+        .routes(routes!(privacy::access))
+        .routes(routes!(privacy::access_app))
+        .routes(routes!(privacy::list))
+        .routes(routes!(privacy::get))
 }
 
 /// Who works with the account, and what they changed.

@@ -12,6 +12,7 @@ mod http;
 mod ledger;
 mod lifecycle;
 mod partners;
+mod privacy;
 mod serve;
 mod signing;
 mod site;
@@ -56,28 +57,29 @@ enum Command {
     Evaluate(EvaluateOptions),
 }
 
-/// Options that stand for settings. Everything else is set in the file or the environment.
+/// Options that stand for settings. Everything else is set in the file or the environment. Their environment
+/// variables are read with those of all other settings, so that what is said about a setting names them.
 #[derive(Debug, Args)]
 struct Options {
-    /// Where everything is kept (server.data_dir)
-    #[arg(long, value_name = "DIR", env = "SEXTANT_DATA_DIR")]
+    /// Where everything is kept (server.data_dir, SEXTANT_DATA_DIR)
+    #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
-    /// Address and port to listen on (server.listen)
-    #[arg(long, value_name = "ADDR", env = "SEXTANT_LISTEN")]
+    /// Address and port to listen on (server.listen, SEXTANT_LISTEN)
+    #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Address and port for management, if not the same (server.admin_listen)
-    #[arg(long, value_name = "ADDR", env = "SEXTANT_ADMIN_LISTEN")]
+    /// Address and port for management, if not the same (server.admin_listen, SEXTANT_ADMIN_LISTEN)
+    #[arg(long, value_name = "ADDR")]
     admin_listen: Option<String>,
     /// A file with settings
     #[arg(long, value_name = "FILE", env = "SEXTANT_CONFIG")]
     config: Option<PathBuf>,
-    /// Certificate chain, PEM (server.tls_cert)
-    #[arg(long, value_name = "FILE", env = "SEXTANT_TLS_CERT")]
+    /// Certificate chain, PEM (server.tls_cert, SEXTANT_TLS_CERT)
+    #[arg(long, value_name = "FILE")]
     tls_cert: Option<String>,
-    /// Key of the certificate, PEM (server.tls_key)
-    #[arg(long, value_name = "FILE", env = "SEXTANT_TLS_KEY")]
+    /// Key of the certificate, PEM (server.tls_key, SEXTANT_TLS_KEY)
+    #[arg(long, value_name = "FILE")]
     tls_key: Option<String>,
-    /// How log lines look (log.format)
+    /// How log lines look (log.format, SEXTANT_LOG_FORMAT)
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
 }
@@ -151,4 +153,25 @@ fn print_config(options: Options) -> anyhow::Result<()> {
 fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Arguments;
+
+    /// Options of `serve` and `config` stand for settings, which have variables; all others have their own.
+    #[test]
+    fn every_option_is_an_environment_variable_too() {
+        for command in Arguments::command().get_subcommands() {
+            for option in command.get_arguments() {
+                let name = option.get_id().as_str();
+                let is_setting = matches!(command.get_name(), "serve" | "config") && name != "config";
+                let has_variable =
+                    option.get_env().is_some_and(|name| name.to_string_lossy().starts_with("SEXTANT_"));
+                assert!(is_setting || has_variable, "{} {name}", command.get_name());
+            }
+        }
+    }
 }

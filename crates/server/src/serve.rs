@@ -30,6 +30,7 @@ use crate::{
     ledger::Ledger,
     lifecycle::{Lifecycle, LifecycleError, stopped},
     partners::{self, PartnersError},
+    privacy::Desk,
     signing,
     site::{Delivering, Parts, Site},
     vault::{Vault, VaultError},
@@ -128,8 +129,8 @@ pub async fn serve_until(
         sender: courier.sender(),
         replays: Arc::default(),
     };
-    let (engine, writer) =
-        Engine::start(store.clone(), catalogue.current(), engine::Options::default(), move || wake.wake())?;
+    let options = engine::Options { salt: vault.derive("tombstones"), ..engine::Options::default() };
+    let (engine, writer) = Engine::start(store.clone(), catalogue.current(), options, move || wake.wake())?;
     lifecycle.spawn("the courier", run_courier(courier, lifecycle.stop()));
     lifecycle.spawn("the write path", run_writer(writer));
     let site = Site::from(Parts {
@@ -141,6 +142,7 @@ pub async fn serve_until(
         app_limits: Arc::default(),
         paces: http::Paces::default(),
         what_ifs: Arc::default(),
+        privacy: Arc::default(),
         skad_keys: Arc::new(TrustedKeys::apple()?),
         adservices: adservices(&config)?,
         engine,
@@ -149,6 +151,7 @@ pub async fn serve_until(
         store,
     });
     warm_up(&site);
+    lifecycle.spawn("privacy requests", desk(&site).run(lifecycle.stop()));
 
     let limits = Limits { header_timeout: site.config.limits.header_timeout };
     announce(site.listening);
@@ -170,6 +173,17 @@ pub async fn serve_until(
     lifecycle.run(until).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Where privacy requests are worked off.
+fn desk(site: &Site) -> Desk {
+    let catalogue = site.catalogue.clone();
+    Desk {
+        store: site.store.clone(),
+        engine: site.engine.clone(),
+        bell: site.privacy.clone(),
+        apps: Box::new(move || catalogue.current().apps().iter().map(|app| app.id).collect()),
+    }
 }
 
 /// Makes the data directory, closed to others, if there is none.

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, ops::Deref, sync::Arc};
 
 use courier::{AdServices, Handle, Health, Sender};
 use store::Store;
+use tokio::sync::Notify;
 use wire::skad::TrustedKeys;
 
 use crate::{
@@ -62,6 +63,8 @@ pub struct Parts {
     pub paces: Paces,
     /// What-ifs under way, and the results of the last ones.
     pub what_ifs: Arc<WhatIfs>,
+    /// Rung when a privacy request has come in.
+    pub privacy: Arc<Notify>,
     /// Where the public side listens.
     pub listening: SocketAddr,
 }

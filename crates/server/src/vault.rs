@@ -9,6 +9,7 @@ use std::{
 
 use chacha20poly1305::{ChaCha20Poly1305, Key, KeyInit as _, Nonce, aead::Aead as _};
 use measure::catalogue::Sealed;
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::clock;
@@ -40,7 +41,10 @@ pub enum VaultError {
 }
 
 /// Seals and opens secrets.
-pub struct Vault(ChaCha20Poly1305);
+pub struct Vault {
+    cipher: ChaCha20Poly1305,
+    key: [u8; KEY_BYTES],
+}
 
 impl Vault {
     /// Takes the key from `secret.key` in `directory`, making the file (mode 0600) if there is none.
@@ -70,14 +74,20 @@ impl Vault {
     /// A vault with a key at hand.
     #[must_use]
     pub fn with_key(key: [u8; KEY_BYTES]) -> Self {
-        Self(ChaCha20Poly1305::new(&Key::from(key)))
+        Self { cipher: ChaCha20Poly1305::new(&Key::from(key)), key }
+    }
+
+    /// Bytes that only this key file gives, for the purpose that `label` names.
+    #[must_use]
+    pub fn derive(&self, label: &str) -> [u8; 32] {
+        Sha256::new().chain_update(self.key).chain_update(label).finalize().into()
     }
 
     /// Seals a secret under a fresh nonce, which stands before the ciphertext.
     pub fn seal(&self, secret: impl AsRef<[u8]>) -> Result<Sealed, VaultError> {
         let nonce: [u8; NONCE_BYTES] = clock::random();
         let sealed =
-            self.0.encrypt(&Nonce::from(nonce), secret.as_ref()).map_err(|_| VaultError::Unreadable)?;
+            self.cipher.encrypt(&Nonce::from(nonce), secret.as_ref()).map_err(|_| VaultError::Unreadable)?;
         Ok(Sealed([nonce.as_slice(), &sealed].concat()))
     }
 
@@ -94,6 +104,6 @@ impl Vault {
 
     fn unseal(&self, sealed: &Sealed) -> Option<Vec<u8>> {
         let (nonce, body) = sealed.0.split_first_chunk::<NONCE_BYTES>()?;
-        self.0.decrypt(&Nonce::from(*nonce), body).ok()
+        self.cipher.decrypt(&Nonce::from(*nonce), body).ok()
     }
 }

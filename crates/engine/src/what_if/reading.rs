@@ -22,6 +22,7 @@ use super::{
     WhatIfError,
     keys::{Keys, hash},
 };
+use crate::privacy::is_erased;
 
 /// Facts read at once by one reader.
 const CHUNK_FACTS: u64 = 2_000;
@@ -120,7 +121,8 @@ fn read_lane(record: &dyn Store, reading: &Reading, lane: u64, into: &SyncSender
 /// The input of a fact, if decisions depend on it. `lengths` are those of the digests that were seen in this lane.
 fn matters(fact: Fact, reading: &Reading, lengths: &mut BTreeSet<DigestLength>) -> Option<Box<Input>> {
     let Fact { mut input, outcomes, .. } = fact;
-    if input.app != reading.app {
+    // What was erased is part of nothing any more: its installs stand as recorded.
+    if input.app != reading.app || is_erased(&input) {
         return None;
     }
     input.body = String::new();

@@ -10,6 +10,7 @@ use measure::{
     AppId, DeliveryId, DeviceId, InputId, InstallId, KeyId, Timestamp, TouchId, TriggerId,
     attribution::Decision,
     catalogue::Change,
+    cost::{CostDay, Day},
     device::Device,
     fraud::Figures,
     identifier::{DigestLength, JoinKey},
@@ -18,10 +19,11 @@ use measure::{
     ledger::Tally,
     policy::{Addresses, LATE_GRACE_MS},
     postback::Delivery,
+    privacy::{Job, Tombstone},
 };
 use store::{
-    Ask, Batch, Context, Credit, DeliveryQuery, DigestIndex, EventName, LeaseAsk, Leased, Resend, Settlement,
-    Store, StoreError, expiry,
+    Ask, Batch, Context, Credit, DeliveryQuery, DigestIndex, EventName, LeaseAsk, Leased, Resend, Scrub,
+    Settlement, Store, StoreError, expiry,
 };
 
 use super::{
@@ -363,6 +365,31 @@ impl Store for Scratch {
     }
 
     fn tally(&self) -> Result<Tally, StoreError> {
+        not_here()
+    }
+
+    fn put_costs(&self, _: &[CostDay]) -> Result<(), StoreError> {
+        not_here()
+    }
+
+    fn costs(&self, _: AppId, _: Day, _: Day) -> Result<Vec<CostDay>, StoreError> {
+        not_here()
+    }
+
+    fn scrub(&self, _: &Scrub) -> Result<(), StoreError> {
+        not_here()
+    }
+
+    fn jobs(&self) -> Result<Vec<Job>, StoreError> {
+        not_here()
+    }
+
+    /// Nobody: whom the record refuses it does not hold.
+    fn tombstones(&self) -> Result<Vec<Tombstone>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn compact(&self) -> Result<(), StoreError> {
         not_here()
     }
 }

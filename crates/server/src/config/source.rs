@@ -11,15 +11,20 @@ use figment::{
 use super::{Config, ConfigError, DEFAULTS};
 
 /// Environment names that are not settings but options of commands, or act once.
-pub(super) const OTHER_NAMES: [&str; 7] = [
-    "SEXTANT_CONFIG",
-    "SEXTANT_BOOTSTRAP_KEY",
-    "SEXTANT_LISTEN",
-    "SEXTANT_ADMIN_LISTEN",
-    "SEXTANT_DATA_DIR",
-    "SEXTANT_TLS_CERT",
-    "SEXTANT_TLS_KEY",
+pub(super) const OTHER_NAMES: [&str; 2] = ["SEXTANT_CONFIG", "SEXTANT_BOOTSTRAP_KEY"];
+/// Shorter environment names of the settings that have an option on the command line. Where both are set,
+/// the short one wins.
+pub(super) const SHORT_NAMES: [(&str, &str); 5] = [
+    ("SEXTANT_LISTEN", "server.listen"),
+    ("SEXTANT_ADMIN_LISTEN", "server.admin_listen"),
+    ("SEXTANT_DATA_DIR", "server.data_dir"),
+    ("SEXTANT_TLS_CERT", "server.tls_cert"),
+    ("SEXTANT_TLS_KEY", "server.tls_key"),
 ];
+/// What the sources of settings are called inside.
+const ENVIRONMENT: &str = "environment";
+const SHORT: &str = "short environment names";
+const COMMAND_LINE: &str = "command line";
 /// Environment names that begin so belong to commands other than `serve`.
 const OTHER_PREFIXES: [&str; 2] = ["SEXTANT_DEMO_", "SEXTANT_SIMULATE_"];
 
@@ -57,7 +62,8 @@ pub fn load(
         }
         figment = figment.merge(Toml::file_exact(path));
     }
-    figment = figment.merge(Texts::environment(&known, environment)?);
+    let (long, short) = Texts::environment(&known, environment)?;
+    figment = figment.merge(long).merge(short);
     figment = figment.merge(Texts::command_line(&known, cli));
     let config: Config = figment.extract().map_err(|error| ConfigError::Setting(describe(&error)))?;
     config.check()?;
@@ -68,6 +74,12 @@ pub fn load(
 /// The environment name of a setting.
 pub(super) fn environment_name(setting: &str) -> String {
     format!("SEXTANT_{}", setting.replace('.', "_").to_uppercase())
+}
+
+/// The short environment name of a setting that has one.
+fn short_name(setting: &str) -> String {
+    let short = SHORT_NAMES.iter().find(|(_, name)| *name == setting);
+    short.map_or_else(|| environment_name(setting), |(short, _)| (*short).to_owned())
 }
 
 /// Every setting with its default, in order of names.
@@ -97,10 +109,16 @@ impl Texts {
     fn environment(
         known: &[(String, Value)],
         environment: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, ConfigError> {
-        let mut values = Dict::new();
+    ) -> Result<(Self, Self), ConfigError> {
+        let (mut values, mut short) = (Dict::new(), Dict::new());
         for (variable, text) in environment {
             if !variable.starts_with("SEXTANT_") || OTHER_NAMES.contains(&variable.as_str()) {
+                continue;
+            }
+            if let Some((_, name)) = SHORT_NAMES.iter().find(|(short, _)| *short == variable) {
+                if let Some((_, default)) = known.iter().find(|(known, _)| known == name) {
+                    insert(&mut short, name, read(default, &text));
+                }
                 continue;
             }
             match known.iter().find(|(name, _)| environment_name(name) == variable) {
@@ -114,7 +132,7 @@ impl Texts {
                 }
             }
         }
-        Ok(Self { name: "environment", values })
+        Ok((Self { name: ENVIRONMENT, values }, Self { name: SHORT, values: short }))
     }
 
     fn command_line(known: &[(String, Value)], cli: &Cli) -> Self {
@@ -124,7 +142,7 @@ impl Texts {
                 insert(&mut values, name, read(default, text));
             }
         }
-        Self { name: "command line", values }
+        Self { name: COMMAND_LINE, values }
     }
 }
 
@@ -176,8 +194,9 @@ fn effective(figment: &Figment, name: &str) -> Effective {
         || "default".to_owned(),
         |metadata| match (&metadata.source, metadata.name.as_ref()) {
             (Some(Source::File(path)), _) => path.display().to_string(),
-            (_, "environment") => environment_name(name),
-            (_, "command line") => "command line".to_owned(),
+            (_, ENVIRONMENT) => environment_name(name),
+            (_, SHORT) => short_name(name),
+            (_, COMMAND_LINE) => COMMAND_LINE.to_owned(),
             _ => "default".to_owned(),
         },
     );
@@ -211,8 +230,9 @@ fn describe(error: &figment::Error) -> String {
     let source = error.metadata.as_ref().map_or(String::new(), |metadata| {
         match (&metadata.source, metadata.name.as_ref()) {
             (Some(Source::File(path)), _) => format!(" (in {})", path.display()),
-            (_, "environment") => format!(" (in {})", environment_name(&name)),
-            (_, "command line") => " (on the command line)".to_owned(),
+            (_, ENVIRONMENT) => format!(" (in {})", environment_name(&name)),
+            (_, SHORT) => format!(" (in {})", short_name(&name)),
+            (_, COMMAND_LINE) => " (on the command line)".to_owned(),
             _ => String::new(),
         }
     });

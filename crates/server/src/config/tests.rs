@@ -48,6 +48,7 @@ fn no_two_settings_have_one_environment_name() {
     for (setting, _) in settings {
         let name = source::environment_name(&setting);
         assert!(!source::OTHER_NAMES.contains(&name.as_str()), "{name}");
+        assert!(!source::SHORT_NAMES.iter().any(|(short, _)| *short == name), "{name}");
         assert_eq!(names.insert(name.clone(), setting), None, "{name}");
     }
 }
@@ -169,4 +170,30 @@ fn durations_have_units() {
     check("1.5h", None);
     check("1w", None);
     check("99999999999999999999s", None);
+}
+
+#[test]
+fn short_names_count_as_the_environment_and_are_named() {
+    let variables = [
+        ("SEXTANT_LISTEN", "127.0.0.1:7"),
+        ("SEXTANT_SERVER_LISTEN", "127.0.0.1:8"),
+        ("SEXTANT_DATA_DIR", "/d"),
+    ];
+    let variables = || variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let check = |settings: Vec<(&'static str, String)>, name: &str, value: &str, source: &str| {
+        let (_, effective) = load(&Cli { file: None, settings }, variables()).unwrap();
+        let setting = effective.iter().find(|setting| setting.name == name).unwrap();
+        assert_eq!((setting.value.as_str(), setting.source.as_str()), (value, source), "{name}");
+    };
+    check(vec![], "server.listen", "\"127.0.0.1:7\"", "SEXTANT_LISTEN");
+    check(vec![], "server.data_dir", "\"/d\"", "SEXTANT_DATA_DIR");
+    check(
+        vec![("server.listen", "127.0.0.1:9".to_owned())],
+        "server.listen",
+        "\"127.0.0.1:9\"",
+        "command line",
+    );
+    let wrong = load(&Cli::default(), [("SEXTANT_LISTEN".to_owned(), "here".to_owned())]);
+    let error = wrong.map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("server.listen") && error.contains("SEXTANT_LISTEN"), "{error}");
 }

@@ -20,6 +20,17 @@ use crate::{auth::Caller, clock, error::Error, site::Site};
 /// Fields that the server fills, and those that never change.
 const OWN: [&str; 6] = ["id", "app_id", "date_created", "deleted", "number_of_trackers", "number_of_tiers"];
 
+/// Fields that are whole numbers in answers, however they were sent.
+const WHOLE: [&str; 7] = [
+    "budget_daily",
+    "budget_weekly",
+    "budget_max",
+    "target_clicks",
+    "target_installs",
+    "date_start",
+    "date_end",
+];
+
 /// How the list is asked for.
 #[derive(Debug, Deserialize)]
 pub struct ListQuery {
@@ -104,6 +115,7 @@ pub async fn save(
                 (StatusCode::CREATED, campaign)
             }
         };
+        fields.numbers(&WHOLE, true)?;
         fields.without(&OWN);
         let mut kept = Fields::kept(&campaign.extra);
         kept.merge(fields);

@@ -105,6 +105,27 @@ impl Fields {
         self.id(key)?.ok_or_else(|| Error::BadRequest(format!("{key}: is required")))
     }
 
+    /// Makes numbers of these fields however they were sent, because answers show them so: whole ones, or
+    /// ones with a fraction. An empty text is as good as nothing.
+    pub fn numbers(&mut self, keys: &[&str], whole: bool) -> Result<(), Error> {
+        for key in keys {
+            let text = match self.0.get(*key) {
+                None | Some(Value::Null) => continue,
+                Some(Value::String(text)) => text.trim().to_owned(),
+                Some(Value::Number(number)) => number.to_string(),
+                Some(_) => return Err(Error::BadRequest(format!("{key}: must be a number"))),
+            };
+            let number = match whole {
+                _ if text.is_empty() => Some(Value::Null),
+                true => text.parse::<i64>().ok().map(Value::from),
+                false => text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from),
+            };
+            let wrong = if whole { "must be a whole number" } else { "must be a number" };
+            self.put(key, number.ok_or_else(|| Error::BadRequest(format!("{key}: {wrong}")))?);
+        }
+        Ok(())
+    }
+
     /// Takes a switch out: a boolean, 0 or 1.
     pub fn flag(&mut self, key: &str) -> Result<Option<bool>, Error> {
         match self.take(key) {
@@ -165,11 +186,14 @@ impl Fields {
     }
 }
 
-/// An answer in the order of `shape`: its defaults, then what was kept, then what the server knows.
+/// An answer in the order of `shape`: its defaults, then what was kept, then what the server knows. Clients
+/// send `null` for what they leave empty: it stands for the default.
 #[must_use]
 pub fn shown(shape: Value, kept: &str, known: Value) -> Value {
     let mut fields = Fields::default();
-    for part in [shape, Fields::kept(kept).into_value(), known] {
+    let mut kept = Fields::kept(kept);
+    kept.0.retain(|key, value| !value.is_null() || shape.get(key).is_none_or(Value::is_null));
+    for part in [shape, kept.into_value(), known] {
         if let Value::Object(part) = part {
             fields.merge(Fields(part));
         }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     asked::Path,
     fields::{Fields, shown},
-    fraud, next_id, rfc3339, settings,
+    fraud, next_id, rfc3339, settings, trackers,
 };
 use crate::http::openapi::{Refusals, bodies::NetworkBody};
 use crate::{auth::Caller, clock, error::Error, site::Site};
@@ -158,6 +158,7 @@ fn change(network: &mut Network, mut fields: Fields) -> Result<(), Error> {
     if let Some(settings) = fields.object("settings")? {
         settings::change_network(&mut network.windows, settings)?;
     }
+    trackers::links::check_macros(&fields)?;
     fields.without(&OWN);
     let mut kept = Fields::kept(&network.extra);
     kept.merge(fields);

@@ -41,6 +41,7 @@ const OPEN: [&str; 2] = ["ingest", "server"];
         (name = "postbacks", description = "Which postbacks are sent."),
         (name = "fraud", description = "Blocklists."),
         (name = "record", description = "What became of what was sent."),
+        (name = "privacy", description = "Requests of people to erase or to see what is on record of them."),
         (name = "team", description = "Members, keys, and the log of every change."),
         (name = "server", description = "Whether the program lives and works."),
     ),
@@ -86,7 +87,7 @@ struct Answers {
     /// The type of the field `success`, and the field that says why, with its type.
     success: Type,
     why: (&'static str, Type),
-    statuses: [(u16, &'static str); 10],
+    statuses: &'static [(u16, &'static str)],
 }
 
 /// What every call with a management key may be answered with when it is not done.
@@ -94,7 +95,7 @@ const REFUSALS: Answers = Answers {
     prefix: "Refused",
     success: Type::Boolean,
     why: ("errors", Type::Array),
-    statuses: [
+    statuses: &[
         (400, "the request cannot be understood, or is not allowed to say this"),
         (401, "no key, or one that is not known"),
         (403, "the key may not do this"),
@@ -113,13 +114,14 @@ const UNTAKEN: Answers = Answers {
     prefix: "Untaken",
     success: Type::String,
     why: ("error", Type::String),
-    statuses: [
+    statuses: &[
         (400, "not usable; the body is in quarantine with the reason"),
         (401, "the app takes only signed calls"),
         (404, "no such app or tracker"),
         (405, "the path does not know that method"),
         (408, "the body did not arrive in time"),
         (409, "the same idempotency key came with another body before"),
+        (410, "the data of this device was erased on request: nothing more of it is taken"),
         (413, "the body is too large"),
         (429, "more calls than the app's limit"),
         (500, "a fault of the server"),

@@ -106,6 +106,7 @@ impl Server {
             app_limits: Arc::default(),
             paces: http::Paces::default(),
             what_ifs: Arc::default(),
+            privacy: Arc::default(),
             skad_keys: Arc::new(wire::skad::TrustedKeys::apple().unwrap()),
             adservices: None,
             listening: SocketAddr::from(([127, 0, 0, 1], 8080)),

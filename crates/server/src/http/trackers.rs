@@ -1,6 +1,7 @@
 //! Trackers, the owners of tracking links (management-and-reporting.md section 5).
 
 mod destination;
+pub mod links;
 pub mod overrides;
 mod reengagement;
 
@@ -43,6 +44,9 @@ const OWN: [&str; 14] = [
     "tier_name",
     OVERRIDES,
 ];
+
+/// Fields that are numbers with a fraction in answers, however they were sent.
+const FRACTIONS: [&str; 4] = ["network_price", "budget_daily", "budget_weekly", "budget_max"];
 
 /// `GET /tracker/{app}?<field>=<value>`: those whose fields all equal what is asked for.
 #[utoipa::path(
@@ -221,6 +225,7 @@ fn change(catalogue: &Catalogue, app: &App, tracker: &mut Tracker, mut fields: F
     if let Some(url) = fields.peek(REENGAGED).and_then(Value::as_str).filter(|url| !url.is_empty()) {
         destination::check(REENGAGED, url, &app.schemes)?;
     }
+    fields.numbers(&FRACTIONS, false)?;
     fields.without(&OWN);
     let mut kept = Fields::kept(&tracker.extra);
     kept.merge(fields);

@@ -221,6 +221,15 @@ impl Received<'_> {
         for (index, fate) in fates.into_iter().enumerate() {
             match fate {
                 Fate::Accepted(id) | Fate::Drained(id) => accepted.push(id),
+                // Of somebody whose data was erased nothing is taken; the others of the call are on record.
+                Fate::Forgotten => {
+                    invalid.push(index);
+                    words = super::s2s::ERASED.to_owned();
+                }
+                Fate::Refused { status: 410, error } => {
+                    invalid.push(index);
+                    words = error;
+                }
                 Fate::Refused { status, error } => return No::new(status, error).answer(self.endpoint),
                 Fate::Quarantined { error, .. } => {
                     invalid.push(index);

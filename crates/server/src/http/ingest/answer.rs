@@ -23,6 +23,9 @@ pub(super) enum Fate {
     Quarantined { id: InputId, status: u16, error: String },
     /// Not usable for ever, but answered as a success so that a browser's queue drains (DECISIONS 12).
     Drained(InputId),
+    /// Refused because the person's data was erased, but answered as a success so that a browser's queue
+    /// drains; it has no identifier.
+    Forgotten,
     /// Refused, nothing kept.
     Refused { status: u16, error: String },
 }
@@ -37,6 +40,7 @@ pub(super) fn accepted() -> Response {
 pub(super) fn single(fate: Fate) -> Response {
     match fate {
         Fate::Accepted(id) | Fate::Drained(id) => with_inputs(accepted(), &[id]),
+        Fate::Forgotten => accepted(),
         Fate::Quarantined { id, status, error } => with_inputs(refusal(status, &error), &[id]),
         Fate::Refused { status, error } => refusal(status, &error),
     }
@@ -50,6 +54,9 @@ pub(super) fn array(fates: Vec<Fate>) -> Response {
     for (index, fate) in fates.into_iter().enumerate() {
         match fate {
             Fate::Accepted(id) | Fate::Drained(id) => accepted.push(id),
+            Fate::Forgotten => {
+                rejected.push(json!({ "index": index, "error": super::s2s::ERASED }));
+            }
             Fate::Quarantined { error, .. } => rejected.push(json!({ "index": index, "error": error })),
             Fate::Refused { status, error } => {
                 if matches!(status, 429 | 503) {

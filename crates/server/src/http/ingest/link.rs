@@ -123,7 +123,7 @@ fn commit(site: &Site, read: Read, browser: bool) -> Finished<Answer> {
             Answer::Accepted(_) | Answer::Quarantined(_) => Fate::Kept,
             Answer::Repeated(_) => Fate::Repeated,
             Answer::Conflict(_) if browser => Fate::Repeated,
-            Answer::Conflict(_) | Answer::Busy | Answer::Unavailable => Fate::Refused,
+            Answer::Conflict(_) | Answer::Erased | Answer::Busy | Answer::Unavailable => Fate::Refused,
         };
         site.ledger.settle(app, fate);
         answer
@@ -192,6 +192,7 @@ fn not_kept(answer: &Answer) -> Response {
         Answer::Conflict(first) => {
             refusal(409, &format!("the same idempotency key came with another link before, as {first}"))
         }
+        Answer::Erased => refusal(410, super::s2s::ERASED),
         Answer::Busy => refusal(503, "too many requests are waiting: come again"),
         _ => refusal(503, "storage is unavailable: send the same call again"),
     }

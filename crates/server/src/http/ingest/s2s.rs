@@ -351,6 +351,9 @@ pub(super) async fn submit(site: &Site, prepared: Vec<Prepared>) -> Vec<Fate> {
     fates
 }
 
+/// What senders of an erased device are told.
+pub(super) const ERASED: &str = "the data of this device was erased on request: nothing more of it is taken";
+
 /// What the engine's answer to an element means.
 enum OnAnswer {
     Refused { of: Option<(Via, &'static str)>, status: u16, error: String },
@@ -383,6 +386,9 @@ impl OnAnswer {
             (Answer::Conflict(first), _) => {
                 refused(409, format!("the same idempotency key came with another body before, as {first}"))
             }
+            // A browser asks again until it is told that all is well, and nothing will ever come of it.
+            (Answer::Erased, Self::Taken { browser: true, .. }) => (Fate::Forgotten, ledger::Fate::Refused),
+            (Answer::Erased, _) => refused(410, ERASED.to_owned()),
             (Answer::Busy, _) => refused(503, "too many requests are waiting: come again".to_owned()),
             (Answer::Unavailable, _) => {
                 refused(503, "storage is unavailable: send the same call again".to_owned())

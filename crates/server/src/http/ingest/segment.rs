@@ -227,6 +227,10 @@ fn answer(fates: Vec<Fate>) -> Response {
     for (index, fate) in fates.into_iter().enumerate() {
         match fate {
             Fate::Accepted(id) | Fate::Drained(id) => accepted.push(id),
+            Fate::Forgotten => {
+                rejected.push(json!({ "index": index, "error": super::s2s::ERASED }));
+                worst = worst.or(Some((410, super::s2s::ERASED.to_owned())));
+            }
             Fate::Quarantined { status, error, .. } | Fate::Refused { status, error } => {
                 // The calls of a request share a commit: what is to be sent again is all of it.
                 if matches!(status, 429 | 503) {

@@ -52,6 +52,9 @@ pub struct NetworkBody {
     /// Its name; required to make one.
     #[schema(example = "Example Network")]
     pub name: Option<String>,
+    /// How it writes macros in links: parameter and macro. Others are written `{parameter}`.
+    #[schema(value_type = Option<Object>, example = json!({ "click_id": "%%CLICK_ID%%" }))]
+    pub link_macros: Option<Value>,
     /// Windows and fraud settings by their dotted names.
     #[schema(value_type = Option<Object>)]
     pub settings: Option<Value>,
@@ -235,4 +238,60 @@ pub struct WhatIfBody {
     /// Installs received before this. Absent: all.
     #[schema(example = "2026-02-01T00:00:00Z")]
     pub to: Option<String>,
+}
+
+/// Whom a privacy request is about: one device or identity link at least, a hundred at most.
+#[derive(ToSchema)]
+pub struct PrivacyBody {
+    /// Devices by their identifiers.
+    pub device_ids: Option<Vec<DeviceIdBody>>,
+    /// Devices by the identity links that they have.
+    pub identity_links: Option<Vec<IdentityLinkBody>>,
+    /// A contact; nothing is sent there, and it is not kept.
+    #[schema(example = "dpo@example.com")]
+    pub email: Option<String>,
+}
+
+/// A device in a privacy request.
+#[derive(ToSchema)]
+pub struct DeviceIdBody {
+    /// The kind of the identifier; `kochava_device_id` is one.
+    #[schema(example = "adid")]
+    pub id_type: String,
+    /// The identifier, plain or hashed.
+    #[schema(example = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed")]
+    pub id_value: String,
+}
+
+/// An identity link in a privacy request.
+#[derive(ToSchema)]
+pub struct IdentityLinkBody {
+    /// The name of the link.
+    #[schema(example = "user_id")]
+    pub name: String,
+    /// Its value.
+    #[schema(example = "u-42")]
+    pub value: String,
+}
+
+/// A row of an upload of costs.
+#[derive(ToSchema)]
+pub struct CostBody {
+    /// The day, UTC.
+    #[schema(example = "2025-10-09")]
+    pub date: String,
+    /// The network that was paid.
+    #[schema(example = "1001")]
+    pub network_id: String,
+    /// US dollars, a decimal.
+    #[schema(example = "12.34")]
+    pub cost: String,
+    /// The partner's number of the campaign, as links carry it.
+    pub partner_campaign_id: Option<String>,
+    /// The partner's name of the campaign.
+    pub partner_campaign_name: Option<String>,
+    /// The creative.
+    pub creative_id: Option<String>,
+    /// USD or absent: amounts are not converted.
+    pub currency: Option<String>,
 }
