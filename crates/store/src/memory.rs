@@ -130,7 +130,8 @@ impl Memory {
     /// Forgets what a process forgets that ends.
     #[cfg(test)]
     pub(crate) fn restart(&self) {
-        self.state().outbox.restart();
+        let state = &mut *self.state();
+        state.outbox.restart(&state.queues);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -150,11 +150,15 @@ impl Outbox {
         Self { heads, ..Self::default() }
     }
 
-    /// Forgets all leases, as a new process does. `reads` is what is on record.
+    /// Forgets all leases, as a new process does: what was taken on waits again, unless it was withdrawn since
+    /// and is in no queue any more.
     #[cfg(test)]
-    pub fn restart(&mut self) {
+    pub fn restart(&mut self, queues: &impl Queues) {
         for held in std::mem::take(&mut self.held).into_values() {
-            come(&mut self.heads, held.queue, held.spot);
+            let first = queues.spots(held.queue, held.spot).next();
+            if first.is_some_and(|first| first.ok() == Some(held.spot)) {
+                come(&mut self.heads, held.queue, held.spot);
+            }
         }
         self.ends.clear();
     }

@@ -329,6 +329,9 @@ fn a_history_with_leases() {
         Step::Commit(vec![Write::Supersede(1), Write::Supersede(7)], 100),
         settle(1, 2),
         Step::Lease { now: 140, until: 141, limit: 9 },
+        // What was withdrawn while it was on its way does not come back with a restart.
+        Step::Withdraw(8),
+        Step::Reopen,
     ];
     for step in &steps {
         store = take(step, store, &memory, folder.path());
