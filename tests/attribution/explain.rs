@@ -51,7 +51,7 @@ async fn an_install_is_explained_by_its_number_its_device_and_its_identifier() {
     assert_eq!(answer["revisions"][0]["network"], "Example Network", "{answer}");
     let text = sentences(&answer);
     assert!(text.contains("attributed to a click of Example Network"), "{text}");
-    assert!(text.contains("a later engagement of an equal class won (older_click)"), "{text}");
+    assert!(text.contains("by the rule of ties (older_click)"), "{text}");
     assert!(text.contains("that one stands for both (duplicate_only)"), "{text}");
     assert!(text.contains("This is revision 0 of the decision, made under version"), "{text}");
 }

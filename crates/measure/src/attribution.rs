@@ -99,7 +99,7 @@ pub enum LosingReason {
     OutsideWindow,
     /// Another candidate has a better class.
     LowerClass,
-    /// A later engagement of the same class won.
+    /// A later engagement of the same class won, or one of the same moment by the rule of ties (DECISIONS 5).
     OlderClick,
     /// It carries another identifier of the same kind than the install: a neighbour.
     IdentifierMismatch,

@@ -149,7 +149,9 @@ pub(super) fn why_lost(loser: &Candidate, reason: LosingReason) -> String {
             "the same device engaged with the same ad again later, and that one stands for both".to_owned()
         }
         LosingReason::LowerClass => "an engagement of a better class won".to_owned(),
-        LosingReason::OlderClick => "a later engagement of an equal class won".to_owned(),
+        LosingReason::OlderClick => {
+            "a later engagement of an equal class won, or one of the same moment by the rule of ties".to_owned()
+        }
         LosingReason::IdentifierMismatch => "it carries the identifier of another device".to_owned(),
         LosingReason::PlatformMismatch => {
             "operating system, version or model differ, or the system is not known".to_owned()
