@@ -96,6 +96,8 @@ async fn an_address_in_use_and_a_directory_in_use_are_errors() {
     let taken = server.address().to_string();
     let text = complaint(&["serve", "--data-dir", own.to_str().unwrap(), "--listen", &taken], &[]);
     assert!(text.contains(&taken), "{text}");
+    assert_eq!(text.matches("in use").count(), 1, "{text}");
+    assert!(!own.exists(), "no key is made that nobody was shown");
 
     let data = server.data();
     complaint(&["serve", "--data-dir", data.to_str().unwrap(), "--listen", "127.0.0.1:0"], &[]);

@@ -46,7 +46,7 @@ const ADSERVICES_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug, Error)]
 pub enum ServeError {
     /// The data directory cannot be used.
-    #[error("{path}: {source}; check server.data_dir and its permissions")]
+    #[error("{path} cannot be used; check server.data_dir and its permissions")]
     DataDirectory {
         /// The directory.
         path: String,
@@ -60,7 +60,7 @@ pub enum ServeError {
     #[error(transparent)]
     Vault(#[from] VaultError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -112,6 +112,9 @@ pub async fn serve_until(
     let config = Arc::new(config);
     let mut lifecycle = Lifecycle::new()?;
 
+    // An address that is taken ends it before a key is made that nobody would be shown again.
+    let public = listen(config.server.listen)?;
+    let admin = config.server.admin_listen.map(listen).transpose()?;
     prepare_directory(&config.server.data_dir)?;
     let vault = Arc::new(Vault::load(&config.server.data_dir)?);
     let store = open_store(&config.server.data_dir)?;
@@ -119,8 +122,6 @@ pub async fn serve_until(
     let tls = certificate(&config).await?;
     let databases = Databases::open(&config.geo)?;
 
-    let public = listen(config.server.listen)?;
-    let admin = config.server.admin_listen.map(listen).transpose()?;
     let courier = courier(&config, store.clone(), signing::secrets(&catalogue, &vault))?;
     let wake = courier.handle();
     let delivery = Delivering {

@@ -150,7 +150,8 @@ pub(super) fn why_lost(loser: &Candidate, reason: LosingReason) -> String {
         }
         LosingReason::LowerClass => "an engagement of a better class won".to_owned(),
         LosingReason::OlderClick => {
-            "a later engagement of an equal class won, or one of the same moment by the rule of ties".to_owned()
+            "a later engagement of an equal class won, or one of the same moment by the rule of ties"
+                .to_owned()
         }
         LosingReason::IdentifierMismatch => "it carries the identifier of another device".to_owned(),
         LosingReason::PlatformMismatch => {
