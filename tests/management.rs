@@ -2,11 +2,13 @@
 //! (management-and-reporting.md sections 1 to 7; DECISIONS 8, 27).
 
 mod apps;
+mod audit;
 mod campaigns;
 mod costs;
 mod events;
 mod keys;
 mod publisher;
 mod rows;
+mod secrets;
 mod team;
 mod triggers;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AppId, CampaignId, KeyId, MemberId, NetworkId, SegmentId, SourceId, TemplateId, Timestamp, TrackerId,
     TriggerId,
+    cost::CostUpload,
     fraud::{Blocklist, FraudSettings, Listing, Scope},
     platform::Os,
     policy::{Addresses, AppPolicy, Policy, Windows},
@@ -321,6 +322,8 @@ pub enum Entry {
     Event(AppId, String, EventSwitches),
     /// The settings of a network within an app.
     AppNetwork(AppNetwork),
+    /// An upload of costs. It is in the history only: what it says is stored on its own.
+    Costs(CostUpload),
 }
 
 /// What people decided about an event name; `None` leaves it to what comes in (DECISIONS 35).
@@ -639,6 +642,7 @@ impl Catalogue {
                 let blocklist = Arc::make_mut(&mut self.blocklist);
                 listings.into_iter().for_each(|listing| blocklist.apply(listing));
             }
+            Entry::Costs(_) => {}
             Entry::Source(source) => {
                 let ids = self.app_sources.entry(source.app).or_default();
                 if let Err(place) = ids.binary_search(&source.id) {

@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,56 @@ pub struct CostDay {
     pub uploaded: Timestamp,
     /// The rows.
     pub rows: Vec<CostRow>,
+}
+
+impl CostDay {
+    /// The sum of its rows.
+    #[must_use]
+    pub fn amount(&self) -> Decimal {
+        self.rows.iter().fold(Decimal::ZERO, |sum, row| sum.saturating_add(row.amount))
+    }
+}
+
+/// An upload as the history of changes keeps it: not its rows, but what they came to and what they replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CostUpload {
+    /// The app.
+    pub app: AppId,
+    /// The first day it speaks of.
+    pub from: Day,
+    /// The last day it speaks of.
+    pub to: Day,
+    /// The networks it speaks of.
+    pub networks: Vec<NetworkId>,
+    /// The number and the sum of the rows it replaced.
+    pub before: (u64, Decimal),
+    /// The number and the sum of its own.
+    pub after: (u64, Decimal),
+}
+
+impl CostUpload {
+    /// An upload of `days` for an app, of which `known` was said before about all of these days.
+    #[must_use]
+    pub fn of(app: AppId, days: &[CostDay], known: &[CostDay]) -> Self {
+        let is_replaced =
+            |old: &&CostDay| days.iter().any(|day| (day.day, day.network) == (old.day, old.network));
+        let networks: BTreeSet<NetworkId> = days.iter().map(|day| day.network).collect();
+        Self {
+            app,
+            from: days.iter().map(|day| day.day).min().unwrap_or_default(),
+            to: days.iter().map(|day| day.day).max().unwrap_or_default(),
+            networks: networks.into_iter().collect(),
+            before: total(known.iter().filter(is_replaced)),
+            after: total(days.iter()),
+        }
+    }
+}
+
+/// The number and the sum of rows.
+fn total<'d>(days: impl Iterator<Item = &'d CostDay>) -> (u64, Decimal) {
+    days.fold((0, Decimal::ZERO), |(rows, sum), day| {
+        (rows + day.rows.len() as u64, sum.saturating_add(day.amount()))
+    })
 }
 
 /// Where costs belong.

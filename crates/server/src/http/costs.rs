@@ -11,8 +11,8 @@ use axum::{
 };
 use measure::{
     AppId, CampaignId, Decimal, NetworkId, Timestamp,
-    catalogue::Catalogue,
-    cost::{COST_ROWS_MAX, CostDay, CostRow, Costs, Day, Place, Sum, day},
+    catalogue::{Catalogue, Entry},
+    cost::{COST_ROWS_MAX, CostDay, CostRow, CostUpload, Costs, Day, Place, Sum, day},
     time::DAY_MS,
 };
 use serde::Deserialize;
@@ -85,8 +85,38 @@ pub(super) async fn upload(
         "status": "success", "rows": count, "days": dates.into_iter().map(written).collect::<Vec<_>>(),
     });
     let days: Vec<CostDay> = days.into_values().collect();
+    record(&site, &caller, app, now, &days).await?;
     site.ask(move |store| store.put_costs(&days)).await?;
     Ok(Json(answer))
+}
+
+/// Notes an upload in the history of changes, before it is stored: none is stored without.
+async fn record(
+    site: &Site,
+    caller: &Caller,
+    app: AppId,
+    now: Timestamp,
+    days: &[CostDay],
+) -> Result<(), Error> {
+    let (from, to) = (days.iter().map(|day| day.day).min(), days.iter().map(|day| day.day).max());
+    let (Some(from), Some(to)) = (from, to) else { return Ok(()) };
+    let known = site.ask(move |store| store.costs(app, from, to)).await?;
+    let upload = CostUpload::of(app, days, &known);
+    let change =
+        site.catalogue.change(now, Some(caller.key()), |_| Ok::<_, Error>((vec![Entry::Costs(upload)], ())));
+    change.await
+}
+
+/// An upload before and after, as the audit log shows it.
+pub(super) fn recorded(upload: &CostUpload) -> (Value, Value) {
+    let shown = |(rows, amount): (u64, Decimal)| {
+        json!({
+            "app_id": upload.app, "from": written(upload.from), "to": written(upload.to),
+            "network_ids": upload.networks.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "rows": rows, "uploaded": amount.normalize().to_string(),
+        })
+    };
+    (shown(upload.before), shown(upload.after))
 }
 
 /// A row of an upload: its day, its network, and what it says.

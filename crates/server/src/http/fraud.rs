@@ -21,7 +21,7 @@ const PREFIX: &str = "fraud.";
 /// Whether an app uses the blocklist of the account.
 const BLOCKLIST: &str = "fraud.blocklist.enabled";
 /// The key that signs the clicks of a network.
-const SIGNING_KEY: &str = "fraud.click_validation.key";
+pub(super) const SIGNING_KEY: &str = "fraud.click_validation.key";
 /// The hash of its signatures.
 const SIGNING_HASH: &str = "fraud.click_validation.hash";
 /// What is shown, and may be sent back, for a key that is set.

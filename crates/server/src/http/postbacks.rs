@@ -1,6 +1,7 @@
 //! Triggers: which postbacks are sent (management-and-reporting.md section 7, postbacks.md sections 3, 12).
 
 pub mod history;
+pub mod secrets;
 pub mod templates;
 
 use axum::{Json, extract::State, http::StatusCode};
@@ -20,6 +21,7 @@ use super::{
     asked::{Path, Query},
     fields::Fields,
     next_id,
+    record::masking::MASK,
 };
 use crate::http::openapi::{
     Refusals,
@@ -76,7 +78,7 @@ pub async fn list(
     let catalogue = site.catalogue.current();
     let app = apps::find(&catalogue, &app)?;
     caller.may_read(app.id)?;
-    page.of(catalogue.triggers_of(app.id).map(|trigger| object(trigger)).collect())
+    page.of(catalogue.triggers_of(app.id).map(|trigger| object(&catalogue, trigger)).collect())
 }
 
 /// `GET /apps/{app}/postbacks/{trigger}`
@@ -98,7 +100,7 @@ pub async fn get(
     if trigger.app != app.id {
         return Err(Error::NotFound("trigger"));
     }
-    Ok(Json(envelope(true, &[], &[], vec![object(trigger)])))
+    Ok(Json(envelope(true, &[], &[], vec![object(&catalogue, trigger)])))
 }
 
 /// `POST /postbacks`
@@ -133,11 +135,11 @@ pub async fn create(
             deleted: false,
             sending: Sending::default(),
         };
+        let template = catalogue.template(trigger.template).map(AsRef::as_ref);
         if let Some(context) = fields.object("context")? {
-            merge(&mut trigger.context, context);
+            merge(&mut trigger.context, template, context)?;
         }
         signing::take(&mut trigger, &site.vault, now)?;
-        let template = catalogue.template(trigger.template).map(AsRef::as_ref);
         if let Some(template) = template.filter(|template| template.retired || !template.suits(&app.platform))
         {
             let reason = if template.retired { "is no longer offered" } else { "is for another platform" };
@@ -148,7 +150,7 @@ pub async fn create(
             return Err(duplicate(&site));
         }
         warnings.extend(ignored(fields));
-        let answer = envelope(true, &[], &warnings, vec![object(&trigger)]);
+        let answer = envelope(true, &[], &warnings, vec![object(catalogue, &trigger)]);
         let mut entries: Vec<Entry> =
             network_of(catalogue, template, now).map(Entry::Network).into_iter().collect();
         entries.push(Entry::Trigger(trigger));
@@ -182,14 +184,15 @@ pub async fn update(
             trigger.active = active;
         }
         if let Some(context) = fields.object("context")? {
-            merge(&mut trigger.context, context);
+            let template = catalogue.template(trigger.template).map(AsRef::as_ref);
+            merge(&mut trigger.context, template, context)?;
         }
         signing::take(&mut trigger, &site.vault, clock::now())?;
         unchanged(&trigger, &mut fields)?;
         trigger.version = trigger.version.saturating_add(1);
         let mut warnings = check(catalogue, &trigger)?;
         warnings.extend(ignored(fields));
-        let answer = envelope(true, &[], &warnings, vec![object(&trigger)]);
+        let answer = envelope(true, &[], &warnings, vec![object(catalogue, &trigger)]);
         Ok::<_, Error>((vec![Entry::Trigger(trigger)], answer))
     });
     Ok(Json(answer.await?))
@@ -302,10 +305,23 @@ fn ignored(mut fields: Fields) -> Vec<String> {
     fields.rest().map(|(key, _)| format!("{key}: is not known and was ignored")).collect()
 }
 
-/// Merges by key: new values take the place of old ones, `null` deletes.
-fn merge(context: &mut Vec<(String, event::Value)>, changes: Fields) {
+/// Merges by key: new values take the place of old ones, `null` deletes. A secret that comes back as it is
+/// shown stays what it is.
+fn merge(
+    context: &mut Vec<(String, event::Value)>,
+    template: Option<&Template>,
+    changes: Fields,
+) -> Result<(), Error> {
     for (key, value) in changes.rest() {
         let place = context.iter().position(|(known, _)| *known == key);
+        if secrets::is_masked(template, &key, &value) {
+            if place.is_some() {
+                continue;
+            }
+            let text =
+                format!("context.{key}: send the secret itself; none is set that {MASK} could stand for");
+            return Err(Error::BadRequest(text));
+        }
         let value = match value {
             Value::Null => {
                 place.map(|place| context.remove(place));
@@ -321,9 +337,18 @@ fn merge(context: &mut Vec<(String, event::Value)>, changes: Fields) {
             None => context.push((key, value)),
         }
     }
+    Ok(())
 }
 
-pub(super) fn object(trigger: &Trigger) -> Value {
+/// A trigger as it is shown: what its template calls a secret is masked.
+fn object(catalogue: &Catalogue, trigger: &Trigger) -> Value {
+    let mut object = plain(trigger);
+    object.get_mut("context").into_iter().for_each(|context| secrets::hide(catalogue, trigger, context));
+    object
+}
+
+/// A trigger with its secrets.
+pub(super) fn plain(trigger: &Trigger) -> Value {
     let context: Map<String, Value> =
         trigger.context.iter().map(|(key, value)| (key.clone(), json_value(value))).collect();
     let mut object = serde_json::json!({

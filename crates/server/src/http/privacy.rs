@@ -5,6 +5,7 @@
 use axum::{Json, extract::State};
 use measure::{
     AppId, DeviceId, JobId,
+    catalogue::Catalogue,
     identifier::{Digest, IdKind, Identifier},
     input::{Fact, Payload},
     privacy::{Job, JobKind, JobState, REQUEST_DEVICES_MAX, Subject},
@@ -154,7 +155,8 @@ pub(super) async fn get(
     let mut answer = shown(&job);
     if job.kind == JobKind::Access && job.state == JobState::Completed {
         let skipped = asked.page_token.unwrap_or_default();
-        answer["data"] = site.ask(move |store| data(store, &job, skipped, limit)).await?;
+        let catalogue = site.catalogue.current();
+        answer["data"] = site.ask(move |store| data(store, &catalogue, &job, skipped, limit)).await?;
     }
     Ok(Json(answer))
 }
@@ -273,7 +275,7 @@ fn shown(job: &Job) -> Value {
     };
     json!({
         "status": "OK", "response": "200", "job_status": job.state.name(), "job_id": job.id.to_string(),
-        "kind": kind, "app_id": job.app, "created": iso(job.created),
+        "kind": kind, "app_id": job.app, "created": iso(job.created), "key_id": job.by,
         "finished": job.finished.map(iso),
         "found": {
             "devices": job.devices, "inputs": job.inputs, "deliveries": job.deliveries,
@@ -283,14 +285,20 @@ fn shown(job: &Job) -> Value {
 }
 
 /// What an access request found, as it is on record now: what was erased since is not in it.
-fn data(store: &dyn Store, job: &Job, skipped: usize, limit: usize) -> Result<Value, StoreError> {
+fn data(
+    store: &dyn Store,
+    catalogue: &Catalogue,
+    job: &Job,
+    skipped: usize,
+    limit: usize,
+) -> Result<Value, StoreError> {
     let mut devices = Vec::new();
     let mut sent = Vec::new();
     for (app, device, install) in &job.subject.devices {
         devices.extend(device_of(store, *app, *device)?);
         let query =
             DeliveryQuery { install: Some(*install), limit: DELIVERIES_MAX, ..DeliveryQuery::default() };
-        sent.extend(store.deliveries(&query)?.iter().map(deliveries::delivery));
+        sent.extend(store.deliveries(&query)?.iter().map(|sent| deliveries::delivery(catalogue, sent)));
     }
     let mut inputs = Vec::new();
     for sequence in job.facts.iter().skip(skipped).take(limit) {

@@ -29,7 +29,7 @@ pub async fn versions(
     let versions = catalogue.trigger_versions(trigger.id).iter().map(|version| {
         json!({
             "version": version.trigger.version, "at": iso(version.at), "key_id": version.by,
-            "deleted": version.trigger.deleted, "trigger": object(&version.trigger),
+            "deleted": version.trigger.deleted, "trigger": object(&catalogue, &version.trigger),
         })
     });
     Ok(Json(json!({ "data": versions.collect::<Vec<_>>() })))

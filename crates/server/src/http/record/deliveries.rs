@@ -3,6 +3,7 @@
 use axum::{Json, extract::State};
 use measure::{
     AppId, DeliveryId, InstallId, TriggerId,
+    catalogue::Catalogue,
     input::{Fact, Outcome},
     postback::{Attempt, Delivery, DeliveryState, Method},
 };
@@ -10,7 +11,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::{DeliveryQuery, Store, StoreError};
 
-use super::super::asked::{Path, Query};
+use super::super::{
+    asked::{Path, Query},
+    postbacks::secrets::Hidden,
+};
 use super::{iso, masking, rows};
 use crate::http::openapi::Refusals;
 use crate::{auth::Caller, error::Error, site::Site};
@@ -62,7 +66,8 @@ pub(in crate::http) async fn list(
     let after = Some(token).filter(|token| !token.is_empty()).map(str::parse::<DeliveryId>).transpose();
     let after = after.map_err(|_| Error::BadRequest("pageToken: not one of ours".to_owned()))?;
     let query = DeliveryQuery { app: asked.app, trigger: asked.trigger, state, install, after, limit };
-    site.ask(move |store| page(store, &query)).await.map(Json)
+    let catalogue = site.catalogue.current();
+    site.ask(move |store| page(store, &catalogue, &query)).await.map(Json)
 }
 
 fn state(name: &str) -> Result<DeliveryState, Error> {
@@ -73,11 +78,11 @@ fn state(name: &str) -> Result<DeliveryState, Error> {
         .ok_or_else(|| Error::BadRequest("state: must be pending, delivered, dead or suppressed".to_owned()))
 }
 
-fn page(store: &dyn Store, query: &DeliveryQuery) -> Result<Value, StoreError> {
+fn page(store: &dyn Store, catalogue: &Catalogue, query: &DeliveryQuery) -> Result<Value, StoreError> {
     let deliveries = store.deliveries(query)?;
     let full = deliveries.len() == query.limit;
     let next = deliveries.last().filter(|_| full).map(|last| last.id.to_string());
-    let data: Vec<Value> = deliveries.iter().map(delivery).collect();
+    let data: Vec<Value> = deliveries.iter().map(|one| delivery(catalogue, one)).collect();
     if next.is_none() && query.state == Some(DeliveryState::Suppressed) {
         // Behind the deliveries that were withdrawn come the pairs that never became one.
         let last = store.last_sequence()?;
@@ -90,14 +95,15 @@ fn page(store: &dyn Store, query: &DeliveryQuery) -> Result<Value, StoreError> {
 }
 
 /// Everything of one delivery (postbacks.md section 8).
-pub(in crate::http) fn delivery(delivery: &Delivery) -> Value {
+pub(in crate::http) fn delivery(catalogue: &Catalogue, delivery: &Delivery) -> Value {
     let method = match delivery.request.method {
         Method::Get => "GET",
         Method::Post => "POST",
     };
-    let (url, body) = (masking::url(&delivery.request.url), masking::body(&delivery.request));
+    let hidden = Hidden::of(catalogue, delivery);
+    let (url, body) = (hidden.url(&delivery.request), hidden.body(&delivery.request));
     let attempts: Vec<Value> =
-        delivery.attempts.iter().map(|made| attempt(made, method, &url, &body)).collect();
+        delivery.attempts.iter().map(|made| attempt(&hidden, made, method, &url, &body)).collect();
     json!({
         "delivery_id": delivery.id.to_string(),
         "sent_as": delivery.sent_as.map(|id| id.to_string()),
@@ -124,19 +130,25 @@ pub(in crate::http) fn delivery(delivery: &Delivery) -> Value {
 }
 
 /// An attempt; every one of a delivery sends the same bytes.
-pub(in crate::http) fn attempt(attempt: &Attempt, method: &str, url: &str, body: &str) -> Value {
+pub(in crate::http) fn attempt(
+    hidden: &Hidden,
+    attempt: &Attempt,
+    method: &str,
+    url: &str,
+    body: &str,
+) -> Value {
     let headers: Map<String, Value> = attempt
         .headers
         .iter()
         .map(|(name, value)| {
             let shown = if name == "location" { masking::url(value) } else { value.clone() };
-            (name.clone(), shown.into())
+            (name.clone(), hidden.text(&shown).into())
         })
         .collect();
     json!({
         "number": attempt.number, "started": iso(attempt.started), "method": method, "url": url, "body": body,
         "status": attempt.status, "error": attempt.error, "connect_ms": attempt.connect_ms,
-        "ms": attempt.elapsed_ms, "headers": headers, "response": attempt.response,
+        "ms": attempt.elapsed_ms, "headers": headers, "response": hidden.text(&attempt.response),
     })
 }
 
@@ -151,7 +163,7 @@ pub(in crate::http) async fn one(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Error> {
-    find(&site, &caller, &id).await.map(|found| Json(delivery(&found)))
+    find(&site, &caller, &id).await.map(|found| Json(delivery(&site.catalogue.current(), &found)))
 }
 
 /// A delivery that the caller may see.

@@ -4,7 +4,8 @@
 use measure::postback::Request;
 use serde_json::Value;
 
-const MASK: &str = "***";
+/// What stands in the place of a secret.
+pub const MASK: &str = "***";
 
 /// What the name of a field says that holds a secret, as one of its words or its end.
 const SECRET: [&str; 11] = [
@@ -22,7 +23,7 @@ const SECRET: [&str; 11] = [
 ];
 
 /// Whether a field of this name holds a secret.
-fn is_secret(name: &str) -> bool {
+pub fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
     words.any(|word| {

@@ -1,13 +1,14 @@
 //! The audit log: every change that was ever made, from the history of the catalogue. Nothing is written
 //! for it, so it cannot disagree with what is in force.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::{Json, extract::State};
 use measure::{
-    KeyId, Timestamp,
-    catalogue::{Catalogue, Change, Entry},
-    fraud::Scope,
+    KeyId, TemplateId, Timestamp,
+    catalogue::{Catalogue, Change, Entry, Sealed},
+    fraud::{Blocked, Listing, Scope},
+    postback::Template,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,19 +19,28 @@ use crate::{
     http::{
         app_networks, apps,
         asked::Query,
-        campaigns, fraud, networks,
+        campaigns, costs, fraud, networks,
         openapi::Refusals,
-        postbacks,
-        record::{iso, rows},
+        postbacks::{self, secrets},
+        record::{
+            iso,
+            masking::{self, MASK},
+            rows,
+        },
         sources, tiers, trackers,
     },
     site::Site,
 };
 
-/// What a field of a secret is shown as.
-const MASK: &str = "***";
-/// A field whose name holds one of these words is a secret. Context keys of triggers are in users' hands.
+/// A field whose name holds one of these words is a secret, as is what [`masking`] takes for one. Context keys
+/// of triggers are in users' hands.
 const SECRET_WORDS: [&str; 6] = ["secret", "password", "token", "authorization", "api_key", "apikey"];
+/// Entries of a blocklist that one change shows; an import may have a hundred thousand.
+const LISTINGS_SHOWN: usize = 100;
+/// Fields whose names only look as if they held a secret. The `key` of a source is what its senders, browsers
+/// too, name it by.
+const NO_SECRETS: [&str; 3] =
+    ["attribution.referrer_click_id_key", "attribution.referrer_campaign_id_key", "key"];
 
 /// How the log is asked for.
 #[derive(Debug, Deserialize)]
@@ -86,18 +96,13 @@ pub(in crate::http) async fn list(
     let next = found.last().filter(|_| more).map(|place| changes[*place].version.to_string());
     let before = before(&changes, &found);
     let catalogue = site.catalogue.current();
-    let data: Vec<Value> = found
-        .iter()
-        .map(|place| {
-            let before = before.get(place).map(|place| &changes[*place].entry);
-            row(&site, &catalogue, &changes[*place], before)
-        })
-        .collect();
+    let data: Vec<Value> =
+        found.iter().map(|place| row(&site, &catalogue, &changes[*place], before.get(place))).collect();
     Ok(Json(json!({ "data": data, "nextToken": next })))
 }
 
 /// Every kind of thing that changes.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "settings",
     "app",
     "network",
@@ -113,6 +118,7 @@ const KINDS: [&str; 15] = [
     "template",
     "event",
     "app_network",
+    "costs",
 ];
 
 /// The kind and the number of what an entry changes.
@@ -135,22 +141,40 @@ fn name(entry: &Entry) -> (&'static str, String) {
         Entry::Templates(_) => ("template", String::new()),
         Entry::Event(app, name, _) => ("event", format!("{app} {name}")),
         Entry::AppNetwork(own) => ("app_network", format!("app {} network {}", own.app, own.network)),
+        Entry::Costs(upload) => ("costs", format!("app {}", upload.app)),
     }
 }
 
-/// For the changes at `found`, where the same thing was changed the last time before.
-fn before(changes: &[Change], found: &[usize]) -> BTreeMap<usize, usize> {
-    let mut latest: BTreeMap<(&'static str, String), usize> = BTreeMap::new();
+/// For the changes at `found`, the same thing as it was before; lists are followed entry by entry.
+fn before(changes: &[Change], found: &[usize]) -> BTreeMap<usize, Entry> {
+    let found: BTreeSet<usize> = found.iter().copied().collect();
+    let mut latest: BTreeMap<(&'static str, String), &Entry> = BTreeMap::new();
+    let mut listed: BTreeMap<&Blocked, &Listing> = BTreeMap::new();
+    let mut templates: BTreeMap<TemplateId, &Template> = BTreeMap::new();
     let mut before = BTreeMap::new();
     for (place, change) in changes.iter().enumerate() {
-        // Lists are put on and taken off: one list does not replace another.
-        if matches!(change.entry, Entry::Blocklist(_) | Entry::Templates(_)) {
-            continue;
-        }
-        if let Some(earlier) = latest.insert(name(&change.entry), place)
-            && found.contains(&place)
-        {
-            before.insert(place, earlier);
+        let wanted = found.contains(&place);
+        match &change.entry {
+            Entry::Costs(_) => {}
+            Entry::Blocklist(listings) => {
+                let known = listings.iter().filter_map(|listing| listed.insert(&listing.what, listing));
+                let known: Vec<Listing> = known.filter(|known| wanted && !known.removed).cloned().collect();
+                if !known.is_empty() {
+                    before.insert(place, Entry::Blocklist(known));
+                }
+            }
+            Entry::Templates(changed) => {
+                let known = changed.iter().filter_map(|template| templates.insert(template.id, template));
+                let known: Vec<Template> = known.filter(|_| wanted).cloned().collect();
+                if !known.is_empty() {
+                    before.insert(place, Entry::Templates(known));
+                }
+            }
+            entry => {
+                if let Some(earlier) = latest.insert(name(entry), entry).filter(|_| wanted) {
+                    before.insert(place, earlier.clone());
+                }
+            }
         }
     }
     before
@@ -158,10 +182,22 @@ fn before(changes: &[Change], found: &[usize]) -> BTreeMap<usize, usize> {
 
 fn row(site: &Site, catalogue: &Catalogue, change: &Change, before: Option<&Entry>) -> Value {
     let (kind, id) = name(&change.entry);
-    let after = shown(site, catalogue, &change.entry);
-    let before = before.map(|entry| shown(site, catalogue, entry));
+    let (mut after, mut before) =
+        (plain(site, catalogue, &change.entry), before.map(|entry| plain(site, catalogue, entry)));
+    // A new secret is a change, though it is shown like the old one.
+    let changed = before.as_ref().map(|before| changed("", before, &after)).unwrap_or_default();
+    hide(catalogue, &change.entry, &mut after);
+    before.iter_mut().for_each(|before| hide(catalogue, &change.entry, before));
+    if let Entry::Costs(upload) = &change.entry {
+        before = (upload.before.0 > 0).then(|| costs::recorded(upload).0);
+    }
     let gone = |value: &Value| value["deleted"] == true || value["revoked"] == true;
+    let unlisted = |entry: &Entry| match entry {
+        Entry::Blocklist(listings) => listings.iter().all(|listing| listing.removed),
+        _ => false,
+    };
     let action = match &before {
+        _ if unlisted(&change.entry) => "deleted",
         _ if gone(&after) && !before.as_ref().is_some_and(gone) => "deleted",
         Some(_) => "changed",
         None => "created",
@@ -174,35 +210,52 @@ fn row(site: &Site, catalogue: &Catalogue, change: &Change, before: Option<&Entr
             "member_id": member.map(|member| member.id), "member_name": member.map(|member| member.name.as_str()),
         })
     });
-    let changed = before.as_ref().map(|before| changed("", before, &after)).unwrap_or_default();
     json!({
         "version": change.version, "at": iso(change.at), "by": by, "kind": kind, "id": id,
         "action": action, "changed": changed, "before": before, "after": after,
     })
 }
 
-/// A thing as its own interface shows it, secrets masked.
-fn shown(site: &Site, catalogue: &Catalogue, entry: &Entry) -> Value {
+/// Masks the secrets of a thing.
+fn hide(catalogue: &Catalogue, entry: &Entry, shown: &mut Value) {
+    if let (Entry::Trigger(trigger), Some(context)) = (entry, shown.get_mut("context")) {
+        secrets::hide(catalogue, trigger, context);
+    }
+    mask(shown);
+}
+
+/// A thing as its own interface shows it, but with its secrets: sealed ones as they are stored.
+fn plain(site: &Site, catalogue: &Catalogue, entry: &Entry) -> Value {
     let mut shown = match entry {
         Entry::Policy(policy) => json!(policy),
-        Entry::App(app) => apps::object(app, None),
+        Entry::App(app) => apps::object(app, sealed(app.auth.secret.as_ref()).as_deref()),
         Entry::Network(network) => networks::object(network),
         Entry::Campaign(campaign) => campaigns::object(campaign, None),
         Entry::Segment(segment) => tiers::object(segment),
-        Entry::Tracker(tracker) => trackers::object(site, catalogue, tracker),
-        Entry::Trigger(trigger) => postbacks::object(trigger),
+        Entry::Tracker(tracker) => {
+            let mut shown = trackers::object(site, catalogue, tracker);
+            shown["overrides"] = trackers::overrides::recorded(tracker);
+            shown
+        }
+        Entry::Trigger(trigger) => postbacks::plain(trigger),
         Entry::Key(key) => super::keys::object(key),
-        Entry::Fraud(_, settings) => Value::Object(fraud::names(settings)),
+        Entry::Fraud(_, settings) => {
+            let mut names = fraud::names(settings);
+            let key = sealed(settings.signing_key.as_ref());
+            names.extend(key.map(|key| (fraud::SIGNING_KEY.to_owned(), key.into())));
+            Value::Object(names)
+        }
         Entry::Blocklist(listings) => {
-            let row = |listing: &measure::fraud::Listing| {
+            let row = |listing: &Listing| {
                 let mut row = fraud::blocklist::row(listing);
                 row["removed"] = listing.removed.into();
                 row
             };
-            json!(listings.iter().map(row).collect::<Vec<_>>())
+            let first: Vec<Value> = listings.iter().take(LISTINGS_SHOWN).map(row).collect();
+            json!({ "count": listings.len(), "entries": first })
         }
         Entry::Member(member) => super::members::object(member),
-        Entry::Source(source) => sources::object(source, None),
+        Entry::Source(source) => sources::object(source, sealed(source.secret.as_ref()).as_deref()),
         Entry::Templates(templates) => {
             templates.iter().map(|template| json!({ "id": template.id, "name": template.name })).collect()
         }
@@ -210,6 +263,7 @@ fn shown(site: &Site, catalogue: &Catalogue, entry: &Entry) -> Value {
             json!({ "name": name, "active": switches.active, "is_revenue": switches.is_revenue })
         }
         Entry::AppNetwork(own) => app_networks::recorded(own),
+        Entry::Costs(upload) => costs::recorded(upload).1,
     };
     let deleted = match entry {
         Entry::Campaign(campaign) => campaign.deleted,
@@ -222,8 +276,12 @@ fn shown(site: &Site, catalogue: &Catalogue, entry: &Entry) -> Value {
     if deleted {
         shown["deleted"] = true.into();
     }
-    mask(&mut shown);
     shown
+}
+
+/// A sealed secret, to be compared with another one.
+fn sealed(secret: Option<&Sealed>) -> Option<String> {
+    secret.map(|Sealed(bytes)| format!("{bytes:?}"))
 }
 
 /// Masks every secret that is set.
@@ -231,8 +289,9 @@ fn mask(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                let name = name.to_ascii_lowercase();
-                let secret = SECRET_WORDS.iter().any(|word| name.contains(word));
+                let lower = name.to_ascii_lowercase();
+                let named = SECRET_WORDS.iter().any(|word| lower.contains(word)) || masking::is_secret(name);
+                let secret = named && !NO_SECRETS.contains(&name.as_str());
                 if secret && matches!(value, Value::String(_) | Value::Number(_)) {
                     *value = MASK.into();
                 } else {
@@ -241,7 +300,7 @@ fn mask(value: &mut Value) {
             }
         }
         Value::Array(values) => values.iter_mut().for_each(mask),
-        Value::String(text) if text.contains("://") => *text = crate::http::record::masking::url(text),
+        Value::String(text) if text.contains("://") => *text = masking::url(text),
         _ => {}
     }
 }
@@ -287,14 +346,18 @@ mod tests {
     fn secrets_are_masked_wherever_they_stand() {
         let mut value = json!({
             "name": "x", "install_auth": { "secret": "s", "api_key": "k", "mode": "flag" },
-            "context": { "cpi_mostback_url": "https://u:p@partner.example.com/pb?a={b}", "Authorization": "b" },
+            "context": { "cpi_mostback_url": "https://u:p@partner.example.com/pb?a={b}", "Authorization": "b",
+                         "cpi_partner_write_key": "w" },
             "settings": { "fraud.click_validation.key": "***" }, "list": [{ "access_token": "t" }], "secret": null,
+            "attribution.referrer_click_id_key": "cid", "key": "named by senders",
         });
         mask(&mut value);
         let expected = json!({
             "name": "x", "install_auth": { "secret": "***", "api_key": "***", "mode": "flag" },
-            "context": { "cpi_mostback_url": "https://u:***@partner.example.com/pb?a={b}", "Authorization": "***" },
+            "context": { "cpi_mostback_url": "https://u:***@partner.example.com/pb?a={b}", "Authorization": "***",
+                         "cpi_partner_write_key": "***" },
             "settings": { "fraud.click_validation.key": "***" }, "list": [{ "access_token": "***" }], "secret": null,
+            "attribution.referrer_click_id_key": "cid", "key": "named by senders",
         });
         assert_eq!(value, expected);
     }

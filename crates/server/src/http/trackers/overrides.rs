@@ -173,6 +173,17 @@ fn wrong(name: &str) -> Error {
     Error::BadRequest(format!("{name}: must be an object"))
 }
 
+/// The overrides that a tracker has, by their keys, as the audit log shows them.
+pub(in crate::http) fn recorded(tracker: &Tracker) -> Value {
+    let kept = Fields::kept(&tracker.extra).take(OVERRIDES).unwrap_or_default();
+    let keys = KEYS.into_iter().chain([EVENT_ASSOCIATION]);
+    let set = keys.filter_map(|key| {
+        let one = read(&kept, key).ok().filter(|one| one.is_set)?;
+        Some((key.to_owned(), json!(one.value)))
+    });
+    Value::Object(set.collect())
+}
+
 fn object(tracker: &Tracker) -> Value {
     let kept = Fields::kept(&tracker.extra).take(OVERRIDES).unwrap_or_default();
     let mut shown = Fields::default();
@@ -183,7 +194,8 @@ fn object(tracker: &Tracker) -> Value {
         if let Some(Value::Object(given)) = kept.get(key) {
             fields.merge(Fields::new(given.clone()));
             let is_window = WINDOW_KEYS.contains(&key) || key == EVENT_ASSOCIATION;
-            if is_window && fields.peek("type").is_some_and(|unit| unit == "") {
+            let is_set = read(&kept, key).is_ok_and(|one| one.is_set);
+            if is_window && is_set && fields.peek("type").is_some_and(|unit| unit == "") {
                 fields.put("type", SECONDS.into());
             }
         }

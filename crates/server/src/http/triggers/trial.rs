@@ -24,7 +24,7 @@ use super::super::{
     asked::Path,
     fields::Fields,
     openapi::Refusals,
-    postbacks,
+    postbacks::{self, secrets::Hidden},
     record::{deliveries, masking},
 };
 use crate::{auth::Caller, clock, error::Error, site::Site};
@@ -85,7 +85,7 @@ pub async fn render(
     let trigger = postbacks::find(&catalogue, &trigger)?;
     caller.may_read(trigger.app)?;
     let (reasons, delivery) = rendered(&site, &catalogue, trigger, fields).await?;
-    Ok(Json(shown(trigger, &reasons, delivery.as_ref())))
+    Ok(Json(shown(&catalogue, trigger, &reasons, delivery.as_ref())))
 }
 
 #[utoipa::path(
@@ -105,12 +105,13 @@ pub async fn test(
     let trigger = postbacks::find(&catalogue, &trigger)?;
     caller.may_write(trigger.app)?;
     let (reasons, delivery) = rendered(&site, &catalogue, trigger, fields).await?;
-    let mut answer = shown(trigger, &reasons, delivery.as_ref());
+    let mut answer = shown(&catalogue, trigger, &reasons, delivery.as_ref());
     if let Some(delivery) = delivery {
         match site.delivery.sender.try_out(&delivery).await {
             Ok(attempt) => {
-                let (url, body) = (masking::url(&delivery.request.url), masking::body(&delivery.request));
-                answer["attempt"] = deliveries::attempt(&attempt, method(&delivery), &url, &body);
+                let hidden = Hidden::of(&catalogue, &delivery);
+                let (url, body) = (hidden.url(&delivery.request), hidden.body(&delivery.request));
+                answer["attempt"] = deliveries::attempt(&hidden, &attempt, method(&delivery), &url, &body);
                 answer["delivered"] = attempt.error.is_none().into();
             }
             Err(reason) => {
@@ -129,18 +130,25 @@ fn method(delivery: &Delivery) -> &'static str {
     }
 }
 
-fn shown(trigger: &Trigger, reasons: &[Suppression], delivery: Option<&Delivery>) -> Value {
+fn shown(
+    catalogue: &Catalogue,
+    trigger: &Trigger,
+    reasons: &[Suppression],
+    delivery: Option<&Delivery>,
+) -> Value {
     let names: Vec<&str> = reasons.iter().map(|reason| reason.name()).collect();
     let request = delivery.map(|delivery| {
-        let own = delivery.request.headers.iter();
-        let mut headers: Map<String, Value> =
-            own.map(|(name, value)| (name.clone(), masking::header(name, value).into())).collect();
+        let hidden = Hidden::of(catalogue, delivery);
+        let header = |(name, value): &(String, String)| {
+            (name.clone(), hidden.text(masking::header(name, value)).into())
+        };
+        let mut headers: Map<String, Value> = delivery.request.headers.iter().map(header).collect();
         headers.insert("x-sextant-delivery".to_owned(), delivery.id.to_string().into());
         json!({
             "method": method(delivery),
-            "url": masking::url(&delivery.request.url),
+            "url": hidden.url(&delivery.request),
             "content_type": delivery.request.content_type,
-            "body": masking::body(&delivery.request),
+            "body": hidden.body(&delivery.request),
             "success_match": delivery.request.success_match,
             "headers": headers,
             "signed": !trigger.sending.secrets.is_empty(),
