@@ -3,12 +3,14 @@
 
 mod apps;
 mod audit;
+mod blocklist;
 mod campaigns;
 mod costs;
 mod events;
 mod keys;
 mod publisher;
 mod rows;
+mod scope;
 mod secrets;
 mod team;
 mod triggers;

@@ -31,6 +31,9 @@ const WHOLE: [&str; 7] = [
     "date_end",
 ];
 
+/// Fields that are texts in answers, however they were sent.
+const TEXTS: [&str; 4] = ["meta", "legacy_io_guid", "smart_link_id", "what_if_parent_campaign_id"];
+
 /// How the list is asked for.
 #[derive(Debug, Deserialize)]
 pub struct ListQuery {
@@ -116,6 +119,8 @@ pub async fn save(
             }
         };
         fields.numbers(&WHOLE, true)?;
+        fields.flags(&["date_track_outside_range"])?;
+        fields.texts(&TEXTS);
         fields.without(&OWN);
         let mut kept = Fields::kept(&campaign.extra);
         kept.merge(fields);

@@ -126,6 +126,36 @@ impl Fields {
         Ok(())
     }
 
+    /// Makes texts of these fields where they were sent as numbers, because answers show them so.
+    pub fn texts(&mut self, keys: &[&str]) {
+        for key in keys {
+            if let Some(Value::Number(number)) = self.0.get(*key) {
+                let text = number.to_string();
+                self.put(key, text.into());
+            }
+        }
+    }
+
+    /// Makes booleans of these fields however they were sent: as booleans, 0 or 1, or one of these as a text. An
+    /// empty text is as good as nothing.
+    pub fn flags(&mut self, keys: &[&str]) -> Result<(), Error> {
+        for key in keys {
+            let text = match self.0.get(*key) {
+                None | Some(Value::Null | Value::Bool(_)) => continue,
+                Some(Value::String(text)) => text.trim().to_ascii_lowercase(),
+                Some(other) => other.to_string(),
+            };
+            let flag = match text.as_str() {
+                "" => Value::Null,
+                "true" | "1" => true.into(),
+                "false" | "0" => false.into(),
+                _ => return Err(Error::BadRequest(format!("{key}: must be true or false"))),
+            };
+            self.put(key, flag);
+        }
+        Ok(())
+    }
+
     /// Takes a switch out: a boolean, 0 or 1.
     pub fn flag(&mut self, key: &str) -> Result<Option<bool>, Error> {
         match self.take(key) {

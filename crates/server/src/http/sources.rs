@@ -72,10 +72,10 @@ pub async fn create(
     mut fields: Fields,
 ) -> Result<(StatusCode, Json<Value>), Error> {
     let now = clock::now();
-    let kind = kind(&fields.required_text("kind")?)?;
     let answer = site.catalogue.change(now, Some(caller.key()), |catalogue| {
         let app = apps::find(catalogue, &app)?;
         caller.may_write(app.id)?;
+        let kind = kind(&fields.required_text("kind")?)?;
         let mut source = fresh(catalogue, app, kind, now);
         let secret = change(&mut source, fields, catalogue, &site.vault)?;
         let answer = object(&source, secret.as_deref());

@@ -704,10 +704,10 @@ async fn trackers_that_make_no_sense_are_refused() {
     check("destination_url", json!("market:details?id=com.example"), 400).await;
     check("destination_url", json!("demo://shop/{item}"), 400).await;
     check("destination_url_reengagement", json!("javascript:1"), 400).await;
+    check("destination_url_reengagement", json!("demo://shop"), 201).await;
     let schemes = json!({ "settings": { "schemes": ["demo://"] } });
     assert_eq!(server.send("PATCH /apps/1", schemes).await.body["settings"]["schemes"], json!(["demo"]));
     check("destination_url", json!("demo://shop/{item}"), 201).await;
-    check("destination_url_reengagement", json!("demo://shop"), 201).await;
     let rows = [
         (404, "GET /tracker/9", ""),
         (404, "GET /tracker/1/99", ""),

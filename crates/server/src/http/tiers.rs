@@ -95,6 +95,7 @@ pub async fn save(
                 (StatusCode::CREATED, segment)
             }
         };
+        fields.texts(&["what_if_parent_tier_id"]);
         fields.without(&OWN);
         let mut kept = Fields::kept(&segment.extra);
         kept.merge(fields);

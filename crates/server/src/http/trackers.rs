@@ -12,6 +12,7 @@ use measure::{
     policy::Windows,
 };
 use serde_json::{Value, json};
+use wire::link::own_scheme;
 
 use super::{
     apps,
@@ -47,6 +48,18 @@ const OWN: [&str; 14] = [
 
 /// Fields that are numbers with a fraction in answers, however they were sent.
 const FRACTIONS: [&str; 4] = ["network_price", "budget_daily", "budget_weekly", "budget_max"];
+
+/// Fields that are booleans, and those that are texts, however they were sent.
+const FLAGS: [&str; 2] = ["perm_publisher_allow_view", "is_active"];
+const TEXTS: [&str; 7] = [
+    "landing_page_id",
+    "legacy_campaign_id",
+    "legacy_post_id",
+    "smart_link_id",
+    "what_if_parent_tracker_id",
+    "agency_tracker_id",
+    "agency_network_id",
+];
 
 /// `GET /tracker/{app}?<field>=<value>`: those whose fields all equal what is asked for.
 #[utoipa::path(
@@ -223,9 +236,13 @@ fn change(catalogue: &Catalogue, app: &App, tracker: &mut Tracker, mut fields: F
     }
     destination::check("destination_url", &tracker.destination_url, &app.schemes)?;
     if let Some(url) = fields.peek(REENGAGED).and_then(Value::as_str).filter(|url| !url.is_empty()) {
-        destination::check(REENGAGED, url, &app.schemes)?;
+        // No click leads there, so its scheme need not be named by the app: clients of the incumbent do not.
+        let own = url.split_once(':').and_then(|(scheme, _)| own_scheme(scheme).ok());
+        destination::check(REENGAGED, url, own.as_slice())?;
     }
     fields.numbers(&FRACTIONS, false)?;
+    fields.flags(&FLAGS)?;
+    fields.texts(&TEXTS);
     fields.without(&OWN);
     let mut kept = Fields::kept(&tracker.extra);
     kept.merge(fields);

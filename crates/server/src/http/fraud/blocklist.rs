@@ -3,7 +3,7 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, Request, State},
+    extract::{Request, State},
     http::StatusCode,
 };
 use measure::{
@@ -20,7 +20,11 @@ use crate::{
     auth::Caller,
     clock, edge,
     error::Error,
-    http::{fields::Fields, rfc3339},
+    http::{
+        asked::{Path, Query},
+        fields::Fields,
+        rfc3339,
+    },
     site::Site,
 };
 

@@ -90,7 +90,7 @@ pub struct CampaignBody {
     /// Its name; required to make one.
     #[schema(example = "Spring")]
     pub name: Option<String>,
-    /// Where its links lead unless a tracker says otherwise.
+    /// A label of its own: links lead where their trackers say.
     pub destination_url: Option<String>,
     /// Who made it.
     #[schema(example = "api")]
