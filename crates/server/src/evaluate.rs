@@ -92,8 +92,8 @@ const MODES: [Variation; 8] = [
     },
 ];
 
-/// The fraud rules that traffic alone can trigger, in a town with fraud.
-const RULES: [Variation; 10] = [
+/// The fraud rules that traffic can trigger without anybody's list or key, in a town with fraud.
+const RULES: [Variation; 11] = [
     Variation { name: "no rule", fraud: true, set: |_, _| {} },
     Variation {
         name: "minimum_time_to_install",
@@ -115,6 +115,11 @@ const RULES: [Variation; 10] = [
         name: "high_volume_device",
         fraud: true,
         set: |_, rules| reject(rules, Rule::HighVolumeDevice),
+    },
+    Variation {
+        name: "anonymous_network, data centres known",
+        fraud: true,
+        set: |_, rules| reject(rules, Rule::AnonymousNetwork),
     },
     Variation { name: "tti_distribution", fraud: true, set: |_, rules| reject(rules, Rule::TtiDistribution) },
     Variation { name: "click_flooding", fraud: true, set: |_, rules| reject(rules, Rule::ClickFlooding) },

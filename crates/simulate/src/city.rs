@@ -21,6 +21,8 @@ use self::{
 };
 use crate::device::Platform;
 
+pub use self::places::is_rented;
+
 pub(crate) const SECOND: i64 = 1_000;
 pub(crate) const MINUTE: i64 = 60 * SECOND;
 pub(crate) const HOUR: i64 = 60 * MINUTE;

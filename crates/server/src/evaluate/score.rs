@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use measure::engagement::EngagementKind;
 use simulate::city::{Cause, Install, Mark, NETWORKS, Trace};
 
 /// What was decided about an install.
@@ -9,6 +10,8 @@ use simulate::city::{Cause, Install, Mark, NETWORKS, Trace};
 pub struct Found {
     /// The match class, or `organic`.
     pub class: &'static str,
+    /// Whether a click or an impression won; `None` when nothing did.
+    pub kind: Option<EngagementKind>,
     /// The mark of the winning click or impression; `None` without one of ours.
     pub mark: Option<u64>,
     /// Whether another network had an equal claim.
@@ -32,6 +35,42 @@ pub struct Class {
     pub strangers: usize,
     /// Those with an equal claim of another network.
     pub ambiguous: usize,
+}
+
+/// A row of the table of classes: a match class, of clicks or of impressions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Row {
+    /// The match class, or `organic`.
+    pub class: &'static str,
+    /// Whether impressions are meant.
+    pub of_views: bool,
+}
+
+impl Row {
+    /// The row that an install belongs to whose cause leaves this trace, when it is found.
+    pub const fn of(trace: Trace) -> Self {
+        let (class, of_views) = match trace {
+            Trace::Identifier => ("device_id", false),
+            Trace::Referrer => ("referrer", false),
+            Trace::SearchAds => ("asa", false),
+            Trace::ViewIdentifier => ("device_id", true),
+            Trace::Guess => ("modeled", false),
+            Trace::ViewGuess => ("modeled", true),
+        };
+        Self { class, of_views }
+    }
+
+    /// Of those that no ad caused.
+    pub const ORGANIC: Self = Self { class: "organic", of_views: false };
+
+    /// In words.
+    pub fn name(self) -> String {
+        match (self.class, self.of_views) {
+            (class @ ("device_id" | "modeled"), false) => format!("`{class}`, click"),
+            (class, true) => format!("`{class}`, impression"),
+            (class, false) => format!("`{class}`"),
+        }
+    }
 }
 
 /// Installs with one kind of trace.
@@ -65,7 +104,9 @@ impl Spoils {
 #[derive(Clone, Debug, Default)]
 pub struct Score {
     /// By match class; `organic` is one.
-    pub classes: BTreeMap<&'static str, Class>,
+    pub classes: BTreeMap<Row, Class>,
+    /// Installs that no ad caused, and those of them that are credited to nobody.
+    pub organic: Traced,
     /// By what could be known.
     pub traces: BTreeMap<Trace, Traced>,
     /// By fraudulent network.
@@ -81,12 +122,14 @@ impl Score {
         let network_of = |mark: u64| mark_of(mark).and_then(|mark| mark.network);
         let winner = found.mark.and_then(network_of);
         let seen_by = found.mark.and_then(mark_of).map(|mark| mark.person);
-        let class = self.classes.entry(found.class).or_default();
+        let row = Row { class: found.class, of_views: found.kind == Some(EngagementKind::Impression) };
+        let class = self.classes.entry(row).or_default();
         class.credited += 1;
         class.ambiguous += usize::from(found.ambiguous);
         class.strangers +=
             usize::from(seen_by.is_some() && seen_by != mark_of(install.mark).map(|mark| mark.person));
-        let organic = found.class == "organic";
+        // A source that only the referrer names is credited to nobody either.
+        let organic = matches!(found.class, "organic" | "unclaimed");
         match install.cause {
             Cause::Ad { mark, trace } => {
                 let right =
@@ -101,6 +144,8 @@ impl Score {
                 self.earned += usize::from(same_network);
             }
             Cause::Organic | Cause::Fake => {
+                self.organic.installs += 1;
+                self.organic.found += usize::from(organic);
                 class.right += usize::from(organic);
                 class.was_organic += usize::from(!organic);
             }
@@ -124,9 +169,28 @@ impl Score {
         })
     }
 
-    /// The installs of a class; none when it never occurred.
+    /// The installs of a class, of clicks and impressions together; none when it never occurred.
     pub fn class(&self, name: &str) -> Class {
-        self.classes.get(name).copied().unwrap_or_default()
+        let rows = self.classes.iter().filter(|(row, _)| row.class == name);
+        rows.fold(Class::default(), |sum, (_, one)| Class {
+            credited: sum.credited + one.credited,
+            right: sum.right + one.right,
+            right_network: sum.right_network + one.right_network,
+            wrong_network: sum.wrong_network + one.wrong_network,
+            was_organic: sum.was_organic + one.was_organic,
+            strangers: sum.strangers + one.strangers,
+            ambiguous: sum.ambiguous + one.ambiguous,
+        })
+    }
+
+    /// The installs whose cause leaves the trace of a row, and those of them credited to their very ad, or to
+    /// nobody where no ad did it. None for a row that is nobody's truth.
+    pub fn truth(&self, row: Row) -> Option<Traced> {
+        if row == Row::ORGANIC {
+            return Some(self.organic);
+        }
+        let trace = Trace::ALL.into_iter().find(|trace| Row::of(*trace) == row)?;
+        Some(self.traces.get(&trace).copied().unwrap_or_default())
     }
 
     /// The installs that could only be guessed, and those of them found.

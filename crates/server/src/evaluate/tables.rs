@@ -2,9 +2,13 @@
 
 use std::io::Write as _;
 
-use simulate::city::{FLOODER, INJECTOR, NETWORKS, Trace};
+use simulate::city::{FLOODER, INJECTOR, NETWORKS};
 
-use super::{DEFAULTS, EvaluateOptions, score::Score, town::Town};
+use super::{
+    DEFAULTS, EvaluateOptions,
+    score::{Row, Score},
+    town::Town,
+};
 
 /// A table in Markdown: a line of names, then rows.
 fn table<const N: usize>(names: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
@@ -15,10 +19,13 @@ fn table<const N: usize>(names: [&str; N], rows: impl IntoIterator<Item = [Strin
     text
 }
 
+/// Where there is nothing to tell.
+const NONE: &str = "–";
+
 /// A share in percent.
 fn share(part: usize, of: usize) -> String {
     if of == 0 {
-        return "–".to_owned();
+        return NONE.to_owned();
     }
     #[expect(clippy::cast_precision_loss, reason = "counts of installs")]
     let percent = 100.0 * part as f64 / of as f64;
@@ -46,13 +53,14 @@ pub fn print(
     )?;
     if let Some((_, score)) = modes.iter().find(|(name, _)| *name == DEFAULTS) {
         writeln!(out, "What each match class is worth (defaults, no fraud)\n\n{}", classes(score))?;
-        writeln!(out, "What is found (defaults, no fraud)\n\n{}", traces(score))?;
     }
     writeln!(out, "Modes of modeled matching (no fraud)\n\n{}", modeled(modes))?;
     writeln!(out, "What fraud gains under each rule, set to reject\n\n{}", spoils(rules))?;
     Ok(())
 }
 
+/// Precision: of the installs of a class, those credited to their very ad. Recall: of the installs that could be
+/// found so, because click or impression and install have that in common, those credited to their very ad.
 fn classes(score: &Score) -> String {
     let names = [
         "class",
@@ -61,33 +69,29 @@ fn classes(score: &Score) -> String {
         "right network",
         "wrong network",
         "was organic",
-        "another person's click",
+        "other person's ad",
         "ambiguous",
+        "to be found",
+        "recall",
     ];
     table(
         names,
-        score.classes.iter().map(|(name, class)| {
+        score.classes.iter().map(|(row, class)| {
+            let truth = score.truth(*row);
+            let of_ads =
+                |part| if *row == Row::ORGANIC { NONE.to_owned() } else { share(part, class.credited) };
             [
-                (*name).to_owned(),
+                row.name(),
                 class.credited.to_string(),
                 share(class.right, class.credited),
-                share(class.right + class.right_network, class.credited),
-                share(class.wrong_network, class.credited),
-                share(class.was_organic, class.credited),
-                share(class.strangers, class.credited),
-                share(class.ambiguous, class.credited),
+                of_ads(class.right + class.right_network),
+                of_ads(class.wrong_network),
+                of_ads(class.was_organic),
+                of_ads(class.strangers),
+                of_ads(class.ambiguous),
+                truth.map_or_else(|| NONE.to_owned(), |truth| truth.installs.to_string()),
+                truth.map_or_else(|| NONE.to_owned(), |truth| share(truth.found, truth.installs)),
             ]
-        }),
-    )
-}
-
-fn traces(score: &Score) -> String {
-    table(
-        ["what there is to go by", "installs", "recall"],
-        Trace::ALL.into_iter().filter_map(|trace| {
-            let traced = score.traces.get(&trace)?;
-            let installs = traced.installs.to_string();
-            Some([trace.name().to_owned(), installs, share(traced.found, traced.installs)])
         }),
     )
 }

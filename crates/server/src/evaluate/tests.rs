@@ -1,7 +1,11 @@
 use measure::{fraud::FraudSettings, policy::AppPolicy};
 use simulate::city::{INJECTOR, Trace};
 
-use super::{MODES, RULES, Variation, score::Score, town::Town};
+use super::{
+    MODES, RULES, Variation,
+    score::{Row, Score},
+    town::Town,
+};
 
 fn scored(town: &Town, variation: &Variation) -> Score {
     let (mut policy, mut rules) = (AppPolicy::default(), FraudSettings::default());
@@ -29,6 +33,32 @@ fn a_certain_match_is_never_another_persons_and_nothing_is_counted_twice() {
     assert_eq!(installs, town.installs());
     let traced = score.traces[&Trace::SearchAds];
     assert_eq!(traced.found, traced.installs);
+}
+
+#[test]
+fn every_install_is_in_one_row_and_in_one_truth() {
+    let town = Town::draw(3, 600, 4).unwrap();
+    let score = scored(&town, &RULES[0]);
+    let found: usize =
+        Trace::ALL.iter().filter_map(|trace| score.traces.get(trace)).map(|one| one.installs).sum();
+    assert_eq!(found + score.organic.installs, town.installs());
+    for (row, class) in &score.classes {
+        let parts = class.right + class.right_network + class.wrong_network + class.was_organic;
+        assert_eq!(parts, class.credited, "{row:?}");
+    }
+    for trace in Trace::ALL {
+        let truth = score.truth(Row::of(trace)).unwrap();
+        assert!(truth.installs > 0 && truth.found <= truth.installs, "{trace:?}");
+    }
+    assert_eq!(score.truth(Row::ORGANIC).unwrap(), score.organic);
+}
+
+#[test]
+fn a_database_of_data_centres_takes_what_the_farm_made_up() {
+    let town = Town::draw(3, 1_200, 4).unwrap();
+    let fake = |variation: &Variation| scored(&town, variation).all_spoils().fake;
+    assert!(fake(&RULES[0]) > 0);
+    assert_eq!(fake(variation(&RULES, "anonymous_network, data centres known")), 0);
 }
 
 #[test]

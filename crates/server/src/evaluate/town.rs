@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -15,6 +16,7 @@ use measure::{
     flag::Flag,
     fraud::{FraudSettings, Scope},
     input::{Input, Payload},
+    place::Place,
     policy::{AppPolicy, Windows},
 };
 use simulate::{
@@ -110,6 +112,7 @@ impl Town {
     fn found(&self, decision: &Decision) -> Found {
         Found {
             class: decision.class(),
+            kind: decision.winner().map(|winner| winner.kind),
             mark: decision
                 .winner()
                 .and_then(|winner| winner.touch)
@@ -137,6 +140,8 @@ fn read(catalogue: &Catalogue, user_agents: &UserAgents, call: &Call) -> anyhow:
             (parsed.payload, parsed.flags)
         }
     };
+    let mut payload = payload;
+    locate(&mut payload);
     Ok(Input {
         id: input_id(call.received, call.mark, call.again),
         via: measure::source::Via::default(),
@@ -149,6 +154,16 @@ fn read(catalogue: &Catalogue, user_agents: &UserAgents, call: &Call) -> anyhow:
         flags,
         payload,
     })
+}
+
+/// What databases of addresses would say: everybody lives in one country, and nobody in a data centre.
+fn locate(payload: &mut Payload) {
+    let place_of = |ip: Option<IpAddr>| Place { anonymous: ip.map(city::is_rented), ..Place::default() };
+    match payload {
+        Payload::Engagement(engagement) => engagement.place = place_of(engagement.ip),
+        Payload::Install(install) => install.origin.place = place_of(install.origin.ip),
+        _ => {}
+    }
 }
 
 fn engagement(

@@ -23,6 +23,8 @@ const CARRIERS: u32 = 4;
 const V6_CARRIED: u32 = 55;
 /// Our people behind one address of a carrier at any time. Thousands share it in all; ours are a few of them.
 const CARRIED_PEOPLE: usize = 12;
+/// The first address of the data centres, behind all others.
+const RENTED: u32 = 0x1_f000;
 /// Hours after which a carrier hands out another address.
 const LEASE_HOURS: i64 = 3;
 
@@ -121,7 +123,7 @@ impl Places {
 
     /// An address of a data centre.
     pub const fn rented(&self, number: u32) -> IpAddr {
-        v4(0x1_f000 + number)
+        v4(RENTED + number)
     }
 
     /// A number that looks drawn and is always the same for the same person and slot.
@@ -135,6 +137,12 @@ impl Places {
         }
         x
     }
+}
+
+/// Whether an address is one of a data centre: what a database of anonymous networks would tell.
+#[must_use]
+pub fn is_rented(address: IpAddr) -> bool {
+    address.is_ipv4() && address >= v4(RENTED)
 }
 
 /// The address of this number in 198.18.0.0/15.
