@@ -133,6 +133,12 @@ async fn an_event_is_explained() {
     let answer = explained(&stray).await;
     assert_eq!(answer["decision"]["basis"], "no_install", "{answer}");
     assert!(sentences(&answer).contains("within 86400 seconds (ingest.hold)"), "{answer}");
+    // Without anything that a device is known by, it belongs to nobody, whatever its address is.
+    let nameless = json!({ "action": "event", "kochava_app_id": app.guid, "data": {
+        "event_name": "Purchase", "origination_ip": "203.0.113.24", "device_ua": device::PIXEL } });
+    let nameless = server.sends("/track/json", nameless.to_string()).await.accepted();
+    let answer = explained(&nameless).await;
+    assert_eq!(answer["decision"]["basis"], "no_install", "{answer}");
 }
 
 #[tokio::test]

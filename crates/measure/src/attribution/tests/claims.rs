@@ -15,6 +15,7 @@ fn a_claim_competes_as_a_certain_match() {
 fn a_beaten_claim_stays_as_an_influencer() {
     check("2 claim a\n1 device b", "b device_id; a san_claim_beaten");
     check("1 claimview a\n2 modeled b", "b modeled; a san_claim_beaten");
+    check("2 claimview a\n1 view b", "b device_id; a san_claim_beaten");
     check("2 claim a\n1 claim b", "b claim; a san_claim_beaten");
     check("set equalizer 2\n3 claim a\n1 modeled b", "b modeled; a san_claim_beaten");
 }
