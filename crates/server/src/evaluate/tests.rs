@@ -55,7 +55,7 @@ fn every_install_is_in_one_row_and_in_one_truth() {
 
 #[test]
 fn a_database_of_data_centres_takes_what_the_farm_made_up() {
-    let town = Town::draw(3, 1_200, 4).unwrap();
+    let town = Town::draw(3, 600, 4).unwrap();
     let fake = |variation: &Variation| scored(&town, variation).all_spoils().fake;
     assert!(fake(&RULES[0]) > 0);
     assert_eq!(fake(variation(&RULES, "anonymous_network, data centres known")), 0);
