@@ -26,7 +26,8 @@ const ENVIRONMENT: &str = "environment";
 const SHORT: &str = "short environment names";
 const COMMAND_LINE: &str = "command line";
 /// Environment names that begin so belong to commands other than `serve`.
-const OTHER_PREFIXES: [&str; 2] = ["SEXTANT_DEMO_", "SEXTANT_SIMULATE_"];
+const OTHER_PREFIXES: [&str; 4] =
+    ["SEXTANT_DEMO_", "SEXTANT_SIMULATE_", "SEXTANT_EVALUATE_", "SEXTANT_WHAT_IF_"];
 
 /// What the command line says: the configuration file, and settings by their dotted names.
 #[derive(Clone, Debug, Default)]

@@ -597,7 +597,7 @@ async fn campaigns_and_segments_are_kept_as_they_come() {
     let body = json!({ "name": "Summer", "source": "web", "date_end": "", "budget_max": 10 });
     let campaign = server.expect(201, "POST /campaign/1", body).await;
     assert_eq!((&campaign["id"], &campaign["app_id"]), (&json!("2"), &json!("1")));
-    assert_eq!((&campaign["type"], &campaign["date_end"]), (&json!("type_url_forward"), &json!("")));
+    assert_eq!((&campaign["type"], &campaign["date_end"]), (&json!("type_url_forward"), &Value::Null));
     let changed = json!({ "id": "2", "name": "Sun", "source": "api", "date_created": 1, "app_id": "9" });
     let changed = server.expect(200, "POST /campaign/1", changed).await;
     assert_eq!((&changed["name"], &changed["source"]), (&json!("Sun"), &json!("web")));

@@ -32,19 +32,19 @@ const ROWS: usize = 20;
 #[derive(Debug, Args)]
 pub struct WhatIfOptions {
     /// The number of the app
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", env = "SEXTANT_WHAT_IF_APP")]
     app: u64,
     /// A setting of the app that is to be otherwise, such as attribution.windows.click_modeled=3d; may be repeated
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    #[arg(long = "set", value_name = "NAME=VALUE", env = "SEXTANT_WHAT_IF_SET", value_parser = setting)]
     settings: Vec<(String, Value)>,
     /// A file with everything that is to be otherwise, as the body of POST /api/apps/{id}/what-if; - is standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "SEXTANT_WHAT_IF_BODY")]
     body: Option<PathBuf>,
     /// Installs received from this time on, such as 2026-01-31T00:00:00Z
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", env = "SEXTANT_WHAT_IF_FROM")]
     from: Option<String>,
     /// Installs received before this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", env = "SEXTANT_WHAT_IF_TO")]
     to: Option<String>,
     /// The running server to ask
     #[arg(
@@ -59,10 +59,10 @@ pub struct WhatIfOptions {
     #[arg(long, value_name = "KEY", env = "SEXTANT_WHAT_IF_KEY", hide_env_values = true)]
     key: Option<String>,
     /// A data directory to read instead, of a server that does not run
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "SEXTANT_WHAT_IF_DATA_DIR")]
     data_dir: Option<PathBuf>,
     /// Print the answer as JSON
-    #[arg(long)]
+    #[arg(long, env = "SEXTANT_WHAT_IF_JSON", value_parser = clap::builder::FalseyValueParser::new())]
     json: bool,
 }
 
