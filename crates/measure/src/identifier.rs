@@ -155,12 +155,59 @@ pub fn is_absent(value: &str) -> bool {
     if value.is_empty() || value.bytes().all(|b| matches!(b, b'0' | b'-' | b':')) {
         return true;
     }
-    let macro_like = |open: char, close: char| value.starts_with(open) && value.ends_with(close);
-    if macro_like('{', '}') || macro_like('[', ']') || macro_like('<', '>') {
+    if is_macro(value) || is_macro_encoded(value) {
         return true;
     }
-    const PLACEHOLDERS: [&str; 7] = ["device_id", "null", "(null)", "nil", "none", "undefined", "unknown"];
+    const PLACEHOLDERS: [&str; 12] = [
+        "device_id",
+        "null",
+        "(null)",
+        "nil",
+        "none",
+        "undefined",
+        "unknown",
+        "n/a",
+        "not available",
+        "not_available",
+        "not set",
+        "(not set)",
+    ];
     PLACEHOLDERS.iter().any(|placeholder| value.eq_ignore_ascii_case(placeholder))
+}
+
+/// Whether a value is a macro that nobody filled: `{idfa}`, `${idfa}`, `[idfa]`, `<idfa>`, `__IDFA__`, `%IDFA%`.
+fn is_macro(value: &str) -> bool {
+    let name = value.trim_start_matches(['$', '#']);
+    let within = |open: char, close: char| name.starts_with(open) && name.ends_with(close);
+    let around = |mark: &str| {
+        let name = value.strip_prefix(mark).and_then(|rest| rest.strip_suffix(mark));
+        name.is_some_and(|name| !name.is_empty())
+    };
+    within('{', '}')
+        || within('[', ']')
+        || within('<', '>')
+        || name.len() < value.len() && within('(', ')')
+        || around("__")
+        || around("%")
+}
+
+/// Whether a value is a macro whose brackets came percent-encoded, once or more.
+fn is_macro_encoded(value: &str) -> bool {
+    const BRACKETS: [(&str, &str); 3] = [("7b", "7d"), ("5b", "5d"), ("3c", "3e")];
+    const LENGTH_MAX: usize = 128;
+    if !value.starts_with(['%', '$', '#']) || value.len() > LENGTH_MAX {
+        return false;
+    }
+    let mut value = value.to_ascii_lowercase();
+    while value.contains("%25") {
+        value = value.replace("%25", "%");
+    }
+    let name = value.trim_start_matches(['$', '#']);
+    let name = ["%24", "%23"].iter().find_map(|mark| name.strip_prefix(mark)).unwrap_or(name);
+    let Some(name) = name.strip_prefix('%') else { return false };
+    BRACKETS.iter().any(|(open, close)| {
+        name.starts_with(open) && name.strip_suffix(close).is_some_and(|name| name.ends_with('%'))
+    })
 }
 
 /// An identifier reduced to 16 bytes: the start of SHA-256 over its kind and canonical value. Look-ups use

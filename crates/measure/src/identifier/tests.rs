@@ -100,6 +100,24 @@ fn absent_values() {
         "undefined",
         "unknown",
         "device_id",
+        "__IDFA__",
+        "${idfa}",
+        "$(idfa)",
+        "#{idfa}",
+        "%IDFA%",
+        "%%IDFA%%",
+        "%7Bidfa%7D",
+        "%7bidfa%7d",
+        "%7B%7Bidfa%7D%7D",
+        "%24%7Bidfa%7D",
+        "$%7Bidfa%7D",
+        "%257Bidfa%257D",
+        "%5BIDFA%5D",
+        "%3Cidfa%3E",
+        "N/A",
+        "n/a",
+        "(not set)",
+        "Not Available",
     ] {
         assert!(is_absent(value), "{value:?} means absent");
         assert_eq!(Identifier::new(IdKind::Adid, value), None, "{value:?}");
@@ -114,7 +132,23 @@ fn a_key_as_its_own_value_is_absent() {
 
 #[test]
 fn present_values() {
-    for value in [WRITTEN, "a1b2c3d4e5f60718", "00000000-0000-0000-0000-000000000001", "x", "nullable"] {
+    for value in [
+        WRITTEN,
+        "a1b2c3d4e5f60718",
+        "00000000-0000-0000-0000-000000000001",
+        "x",
+        "nullable",
+        "__",
+        "_a_",
+        "__a",
+        "%",
+        "50%",
+        "%41%42",
+        "a%7Bb%7D",
+        "$1",
+        "na",
+        "(a)",
+    ] {
         let id = Identifier::new(IdKind::Adid, &format!(" {value}\t")).expect("a usable identifier");
         assert_eq!(id.value, value, "kept as sent, trimmed");
     }
