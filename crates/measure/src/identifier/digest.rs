@@ -29,6 +29,13 @@ impl Digest {
         &self.0
     }
 
+    /// The MD5 of the digits. Of the MD5 of an identifier it is one of [`forms`] again, that of an identifier
+    /// hashed twice; of an identifier of 32 digits it is one hashed once.
+    #[must_use]
+    pub fn hashed(&self) -> Self {
+        hash(DigestLength::Md5, &self.0)
+    }
+
     /// Its length, which tells the outermost hash.
     #[must_use]
     pub fn length(&self) -> DigestLength {

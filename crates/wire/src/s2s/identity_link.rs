@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use measure::{
     flag::{Flag, Flags},
-    identifier::{Digest, Fingerprint, IdKind, Identifier},
+    identifier::{Digest, DigestLength, Fingerprint, IdKind, Identifier},
     link::IdentityLink,
     platform::Os,
 };
@@ -70,9 +70,11 @@ impl Named {
             return Ok(());
         }
         match digest {
-            // An IDFA without separators looks like an MD5 and must not be kept as one (DECISIONS 16).
-            Some(digest) if kind == IdKind::Idfa && digest.as_str().len() == 32 => {
-                self.plain.push(identifier)
+            // An MD5 without its method, or an IDFA without separators, which must not be kept (DECISIONS 16).
+            // It is looked up as both: as a digest by the MD5 of it, which is a form of the IDFA either way.
+            Some(digest) if kind == IdKind::Idfa && digest.length() == DigestLength::Md5 => {
+                self.plain.push(identifier);
+                self.digests.push((kind, digest.hashed()));
             }
             Some(digest) if crate::link::can_be_plain(&identifier) => {
                 self.plain.push(identifier);

@@ -2,7 +2,7 @@
 
 use measure::{
     flag::Flag,
-    identifier::{Fingerprint, IdKind, Identifier},
+    identifier::{DigestLength, Fingerprint, IdKind, Identifier, forms, matching_form},
 };
 
 use crate::world::{IDFA, install, named, occurs, try_identity_link, try_on, update};
@@ -59,7 +59,11 @@ fn identity_links() {
     let md5 = "358f3cc563911c41542fa3394787f529";
     let method = r#""device_hash_method":{"IDFA":"MD5"}"#;
     check("iOS", &format!(r#""device_id":{{"idfa":"{IDFA}"}}"#), &[], &[], true);
-    check("iOS", &format!(r#""device_id":{{"idfa":"{}"}}"#, IDFA.replace('-', "")), &[], &[], true);
+    // Without separators and without a method it may be an MD5 as well: looked up as both, kept as neither.
+    let lower_md5 = [("idfa", "e718f3645353e8cf742ff1293b141fcf")];
+    let bare = IDFA.replace('-', "");
+    check("iOS", &format!(r#""device_id":{{"idfa":"{bare}"}}"#), &[], &lower_md5, true);
+    check("iOS", &format!(r#""device_ids":{{"idfa":"{}"}}"#, bare.to_lowercase()), &[], &lower_md5, true);
     check("iOS", &format!(r#""device_id":"{IDFA}""#), &[], &[], true);
     check("iOS", &format!(r#""device_id":"{IDFA}","device_id_type":"idfa""#), &[], &[], true);
     check("tvOS", &format!(r#""device_id":"{IDFA}""#), &[], &[], true);
@@ -85,6 +89,20 @@ fn identity_links() {
         false,
     );
     check("iOS", r#""kochava_device_id":"SX-1""#, &[], &[], false);
+}
+
+#[test]
+fn an_md5_without_its_method_is_looked_up_as_the_hash_that_it_may_be() {
+    for form in forms(IDFA, DigestLength::Md5).into_iter().filter(|(form, _)| !form.is_double()) {
+        let sent = form.1.as_str().to_uppercase();
+        let rest = format!(r#""device_id":{{"idfa":"{sent}"}},"data":{{"user_id":"u-42"}}"#);
+        let (link, parsed) = try_identity_link("iOS", &rest).unwrap();
+        let [(IdKind::Idfa, digest)] = &link.digests[..] else { panic!("{link:?}") };
+        assert!(matching_form(IDFA, digest).is_some(), "a form of the identifier: {}", form.0);
+        assert!(!occurs(&sent, &format!("{parsed:?}")), "it may be the IDFA itself: {parsed:?}");
+        let refused = format!(r#"{rest},"att":false"#);
+        assert_eq!(try_identity_link("iOS", &refused).unwrap().0.digests, [], "not even looked up");
+    }
 }
 
 #[test]
