@@ -8,7 +8,8 @@ use std::{
 };
 
 use measure::{Decimal, event::Value};
-use serde::de::{self, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use thiserror::Error;
 
 /// How deep lists and objects may lie in each other.
 pub const DEPTH_MAX: usize = 32;
@@ -27,6 +28,28 @@ pub enum Json {
     Object(Object),
 }
 
+/// Why a text is not taken for JSON.
+#[derive(Debug, Error)]
+pub enum JsonError {
+    /// It is not sound.
+    #[error("not valid JSON: {0}")]
+    Broken(#[from] serde_json::Error),
+    /// It is too much, whether sound or not.
+    #[error(transparent)]
+    TooMuch(#[from] TooMuch),
+}
+
+/// A limit that a JSON text goes beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum TooMuch {
+    /// More than [`VALUES_MAX`] values.
+    #[error("more than {VALUES_MAX} values in one element: send less in each")]
+    Values,
+    /// More than [`DEPTH_MAX`] levels.
+    #[error("nested deeper than {DEPTH_MAX} levels: send it flatter")]
+    Depth,
+}
+
 /// The entries of an object, in the order written.
 pub type Object = Vec<(String, Json)>;
 
@@ -36,13 +59,31 @@ pub fn get<'a>(object: &'a [(String, Json)], key: &str) -> Option<&'a Json> {
 }
 
 impl Json {
-    /// Reads exactly one value.
-    pub fn parse(text: &str) -> serde_json::Result<Self> {
-        let reading = Reading { numbers: RefCell::new(Numbers(text)), values: Cell::new(0) };
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let json = Node { reading: &reading, depth: 0 }.deserialize(&mut deserializer)?;
-        deserializer.end()?;
-        Ok(json)
+    /// Reads exactly one value. Numbers may be of any size: it is for their readers to say which they use.
+    ///
+    /// # Errors
+    /// The text is no JSON, or goes beyond a limit.
+    pub fn parse(text: &str) -> Result<Self, JsonError> {
+        match Self::read(text, text) {
+            // serde_json wants to know every number in binary, and these are too large for that.
+            Err(JsonError::Broken(error)) if error.to_string().starts_with("number out of range") => {
+                Self::read(&with_small_numbers(text), text)
+            }
+            read => read,
+        }
+    }
+
+    /// Reads `sound`, which is `written` but for the values of numbers.
+    fn read(sound: &str, written: &str) -> Result<Self, JsonError> {
+        let reading = Reading {
+            numbers: RefCell::new(Numbers(written)),
+            values: Cell::new(0),
+            beyond: Cell::new(None),
+        };
+        let mut deserializer = serde_json::Deserializer::from_str(sound);
+        let json = Node { reading: &reading, depth: 0 }.deserialize(&mut deserializer);
+        let json = json.and_then(|json| deserializer.end().map(|()| json));
+        json.map_err(|error| reading.beyond.get().map_or(JsonError::Broken(error), JsonError::TooMuch))
     }
 
     /// The entries, when it is an object.
@@ -178,15 +219,45 @@ impl<'a> Iterator for Numbers<'a> {
     }
 }
 
+/// The text with every number that is beyond binary ones cut short: without its exponent, and with the first
+/// digits of its whole part. It is sound exactly when the text is.
+fn with_small_numbers(text: &str) -> String {
+    const DIGITS_KEPT: usize = 2;
+    let mut small = String::with_capacity(text.len());
+    let mut copied = 0;
+    for number in Numbers(text) {
+        if number.parse::<f64>().is_ok_and(f64::is_finite) {
+            continue;
+        }
+        // Where the number stands: it is a part of the text.
+        let at = number.as_ptr().addr() - text.as_ptr().addr();
+        small.push_str(text.get(copied..at).unwrap_or_default());
+        let (mantissa, _) = number.split_once(['e', 'E']).unwrap_or((number, ""));
+        let (whole, fraction) = mantissa.split_at(mantissa.find('.').unwrap_or(mantissa.len()));
+        small.push_str(whole.get(..DIGITS_KEPT.min(whole.len())).unwrap_or_default());
+        small.push_str(fraction);
+        copied = at + number.len();
+    }
+    small.push_str(text.get(copied..).unwrap_or_default());
+    small
+}
+
 struct Reading<'a> {
     numbers: RefCell<Numbers<'a>>,
     values: Cell<usize>,
+    /// The limit that was met.
+    beyond: Cell<Option<TooMuch>>,
 }
 
 impl Reading<'_> {
     fn number<E: de::Error>(&self) -> Result<Json, E> {
         let token = self.numbers.borrow_mut().next();
         token.map(|text| Json::Number(text.to_owned())).ok_or_else(|| E::custom("a number is out of place"))
+    }
+
+    fn beyond<E: de::Error>(&self, limit: TooMuch) -> E {
+        self.beyond.set(Some(limit));
+        E::custom(limit)
     }
 }
 
@@ -200,7 +271,7 @@ struct Node<'r, 't> {
 impl Node<'_, '_> {
     fn below<E: de::Error>(self) -> Result<Self, E> {
         if self.depth >= DEPTH_MAX {
-            return Err(E::custom(format!("nested deeper than {DEPTH_MAX} levels")));
+            return Err(self.reading.beyond(TooMuch::Depth));
         }
         Ok(Self { reading: self.reading, depth: self.depth + 1 })
     }
@@ -213,7 +284,7 @@ impl<'de> DeserializeSeed<'de> for Node<'_, '_> {
         let values = self.reading.values.get() + 1;
         self.reading.values.set(values);
         if values > VALUES_MAX {
-            return Err(D::Error::custom(format!("more than {VALUES_MAX} values in one element")));
+            return Err(self.reading.beyond(TooMuch::Values));
         }
         deserializer.deserialize_any(self)
     }

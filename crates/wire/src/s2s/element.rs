@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     form,
-    json::{Json, get},
+    json::{Json, JsonError, get},
     quarantine::masked,
     redaction::mask,
     refusal::Refusal,
@@ -69,7 +69,7 @@ fn one(element: Result<Element, Refusal>) -> Result<Body, Refusal> {
 }
 
 fn array(text: &str) -> Result<Body, Refusal> {
-    let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| broken(&error))?;
+    let items: Vec<&RawValue> = serde_json::from_str(text).map_err(broken)?;
     if items.is_empty() {
         return Err(Refusal::bad_request("the array is empty: send at least one object"));
     }
@@ -90,14 +90,17 @@ fn text(body: &[u8]) -> Result<&str, Refusal> {
     str::from_utf8(body).map_err(|_| Refusal::bad_request("the body is not UTF-8: encode it as UTF-8"))
 }
 
-fn broken(error: &serde_json::Error) -> Refusal {
-    Refusal::bad_request(format!("the body is not valid JSON: {error}"))
+fn broken(error: impl Into<JsonError>) -> Refusal {
+    Refusal::bad_request(match error.into() {
+        error @ JsonError::Broken(_) => format!("the body is {error}"),
+        JsonError::TooMuch(limit) => limit.to_string(),
+    })
 }
 
 impl Element {
     /// Reads one JSON object.
     fn read(text: &str) -> Result<Self, Refusal> {
-        let json = Json::parse(text).map_err(|error| broken(&error))?;
+        let json = Json::parse(text).map_err(broken)?;
         Ok(Self { text: text.to_owned(), json })
     }
 

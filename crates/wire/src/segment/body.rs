@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::{Call, Form, Kind};
 use crate::{
-    json::{Json, get},
+    json::{Json, JsonError, get},
     refusal::Refusal,
     s2s::{BadElement, ELEMENTS_MAX},
 };
@@ -94,7 +94,10 @@ fn call(text: &str, kind: Option<Kind>, shared: &Shared) -> Result<Call, Refusal
             "the call has more than {EVENT_BYTES_MAX} bytes: send less"
         )));
     }
-    let mut json = Json::parse(text).map_err(|error| broken(&error))?;
+    let mut json = Json::parse(text).map_err(|error| match error {
+        JsonError::Broken(error) => broken(&error),
+        JsonError::TooMuch(limit) => Refusal::bad_request(limit.to_string()),
+    })?;
     let Json::Object(entries) = &mut json else {
         return Err(Refusal::bad_request("the call is not an object"));
     };
