@@ -59,6 +59,11 @@ pub fn settle(text: Option<&str>, received: Timestamp) -> (Timestamp, Option<Fla
     }
 }
 
+/// Whether a text is a time in ISO 8601.
+pub fn is_iso(text: &str) -> bool {
+    iso(text.trim()).is_some()
+}
+
 fn epoch(number: Decimal) -> Option<Timestamp> {
     let tens = |exponent: u32| Decimal::from(10_u64.pow(exponent));
     if number >= tens(17) {

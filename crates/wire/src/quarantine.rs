@@ -1,11 +1,20 @@
 //! Bodies that nothing could be read from, made fit to be kept (DECISIONS 11).
 
-use crate::redaction::{MASK, is_masked};
+use std::borrow::Cow;
+
+use crate::{
+    json::Json,
+    moment,
+    redaction::{MASK, begins_as_json, is_masked, mask},
+};
 
 /// Characters of a run of identifier-like characters that stay readable.
 const SHOWN: usize = 4;
 /// Runs of at least this many identifier-like characters are taken for an identifier.
 const IDENTIFIER_LENGTH: usize = 12;
+
+/// Runs of at least this many hexadecimal digits are one even when all of them are letters.
+const LETTERS_LENGTH: usize = 32;
 
 /// The text of a body that is no sound JSON, with what identifies a device or a person masked: texts under
 /// a key that names an identifier, an address or identity links, and everything that looks like an identifier
@@ -13,26 +22,52 @@ const IDENTIFIER_LENGTH: usize = 12;
 /// What is not UTF-8 shows as replacement characters.
 #[must_use]
 pub fn masked(body: &[u8]) -> String {
-    let text = values_masked(&String::from_utf8_lossy(body));
+    text_masked(&String::from_utf8_lossy(body))
+}
+
+/// [`masked`] of a text.
+pub(crate) fn text_masked(text: &str) -> String {
+    without_runs(&values_masked(text), |run| is_identifier_like(run) || is_address_like(run))
+}
+
+/// A text of a sound body with what looks like an identifier masked. Versions look like addresses, and times
+/// like identifiers: they stay.
+pub(crate) fn runs_masked(text: &str) -> String {
+    if moment::is_iso(text) { text.to_owned() } else { without_runs(text, is_identifier_like) }
+}
+
+/// Whether a run of hexadecimal digits, dots, colons and dashes may be the identifier of a device.
+pub(crate) fn is_identifier_like(run: &str) -> bool {
+    let is_run = run.chars().all(is_of_run);
+    let has_digit = run.bytes().any(|byte| byte.is_ascii_digit());
+    let letters = || run.bytes().filter(u8::is_ascii_hexdigit).count() >= LETTERS_LENGTH;
+    is_run && run.len() >= IDENTIFIER_LENGTH && (has_digit || letters())
+}
+
+fn is_address_like(run: &str) -> bool {
+    let is_address = run.matches('.').count() == 3 || run.matches(':').count() > 1;
+    is_address && run.len() >= 7 && run.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+const fn is_of_run(c: char) -> bool {
+    c.is_ascii_hexdigit() || matches!(c, '-' | ':' | '.')
+}
+
+/// The text with the ends of some runs masked.
+fn without_runs(text: &str, is_masked: impl Fn(&str) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut run = String::new();
-    for c in text.chars().chain(['\0']) {
-        if c.is_ascii_hexdigit() || matches!(c, '-' | ':' | '.') {
-            run.push(c);
-            continue;
-        }
-        let digits = run.chars().filter(char::is_ascii_digit).count();
-        let address = run.matches('.').count() == 3 || run.matches(':').count() > 1;
-        if digits > 0 && (run.len() >= IDENTIFIER_LENGTH || (address && run.len() >= 7)) {
-            out.extend(run.chars().take(SHOWN));
-            out.push('…');
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (plain, behind) = rest.split_at(rest.find(is_of_run).unwrap_or(rest.len()));
+        let end = behind.find(|c| !is_of_run(c)).unwrap_or(behind.len());
+        let (run, behind) = behind.split_at(end);
+        out.push_str(plain);
+        if is_masked(run) {
+            out.extend(run.chars().take(SHOWN).chain(['…']));
         } else {
-            out.push_str(&run);
+            out.push_str(run);
         }
-        run.clear();
-        if c != '\0' {
-            out.push(c);
-        }
+        rest = behind;
     }
     out
 }
@@ -55,6 +90,7 @@ fn values_masked(text: &str) -> String {
             '"' if is_secret || secret_depth.is_some() => {
                 out.extend(["\"", if token.len() > 2 { MASK } else { "" }, "\""]);
             }
+            '"' => out.push_str(&said_masked(token, is_link)),
             _ => out.push_str(token),
         }
         match c {
@@ -74,6 +110,18 @@ fn values_masked(text: &str) -> String {
         }
     }
     out
+}
+
+/// A string with what it says masked, when it is JSON itself.
+fn said_masked(string: &str, is_link: bool) -> Cow<'_, str> {
+    match serde_json::from_str::<String>(string) {
+        Ok(text) if begins_as_json(&text) => {
+            let mut json = Json::Text(text);
+            mask(&mut json, is_link);
+            json.to_string().into()
+        }
+        _ => string.into(),
+    }
 }
 
 /// Bytes of the string that a text begins with, its quotes included; to the end when it is not closed.

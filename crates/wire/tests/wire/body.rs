@@ -88,3 +88,72 @@ fn masking_hides_identifiers_wherever_they_stand() {
     let expected = r#"{"action":"event","data":{"origination_ip":"***","ip_address":"***","seen":"***","app_version":"1.2.3.4"}}"#;
     assert_eq!(element.masked(), expected);
 }
+
+/// A text as JSON writes it.
+fn written(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[test]
+fn masking_reaches_into_texts() {
+    let idfa = "DEADBEEF-7425-40DE-944B-E07FC1F90AE7";
+    let masked = |body: &str| elements(body.as_bytes()).unwrap().elements.remove(0).unwrap().masked();
+    let hides = |body: &str, secret: &str| {
+        let shown = masked(body).to_lowercase();
+        assert!(!shown.contains(&secret.to_lowercase()), "{body}: {shown}");
+    };
+    let data = format!(
+        r#"{{"event_name":"E","device_ids":{{"idfa":"{idfa}","custom":"me"}},"app_tracking_transparency":{{"att":false}}}}"#
+    );
+    let head = r#""action":"event","kochava_app_id":"kodemo-3f2a9c1b0d4e5f6a","kochava_device_id":"J1""#;
+    let body = format!("{{{head},\"data\":{}}}", written(&data));
+    hides(&body, idfa);
+    hides(&body, "\\\"me");
+    assert!(masked(&body).contains(r#"\"event_name\":\"E\""#), "the rest stays: {}", masked(&body));
+    assert!(masked(&body).contains("kodemo-3f2a9c1b0d4e5f6a"), "so does the app: {}", masked(&body));
+    hides(&format!("{{\"data\":{}}}", written(&format!(r#"{{"device_ids":{{"adid":"{idfa}"}}}}"#))), idfa);
+    hides(&format!("{{{head},\"data\":{{\"a\":{}}}}}", written(&format!("[{}]", written(&data)))), idfa);
+    hides(&format!("{{{head},\"data\":{}}}", written(data.trim_end_matches('}'))), "\"me");
+    hides(&format!("{{{head},\"data\":{}}}", written(data.trim_end_matches('}'))), idfa);
+    let form: String = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([("action", "event"), ("data", &data)])
+        .finish();
+    hides(&form, idfa);
+    // What looks like an identifier is one, whatever it is called; times and versions stay.
+    hides(&format!(r#"{{{head},"data":{{"x":"id {idfa}"}}}}"#), idfa);
+    hides(&format!(r#"{{{head},"data":{{"{idfa}":1}}}}"#), idfa);
+    hides(
+        r#"{"action":"event","data":{"device_ids":{"idfa":"{DEADBEEF-7425-40DE-944B-E07FC1F90AE7}"}}}"#,
+        idfa,
+    );
+    let plain = r#"{"action":"event","data":{"at":"2025-10-10T12:40:00.000Z","app_version":"1.2.3.4","usertime":"1760000000000","idfa":"{idfa}"}}"#;
+    assert_eq!(masked(plain), plain);
+    // Keys are case-insensitive.
+    let shouted = r#"{"action":"event","ORIGINATION_IP":"192.0.2.1","Kochava_Device_Id":"J1","IP":"192.0.2.2","Identity_Link":{"a":"b"}}"#;
+    let expected = r#"{"action":"event","ORIGINATION_IP":"***","Kochava_Device_Id":"***","IP":"***","Identity_Link":{"a":"***"}}"#;
+    assert_eq!(masked(shouted), expected);
+    assert_eq!(
+        wire::quarantine::masked(&shouted.as_bytes()[..shouted.len() - 1]),
+        expected.trim_end_matches("}}").to_owned() + "}"
+    );
+}
+
+#[test]
+fn numbers_of_any_size_are_taken_and_limits_are_named() {
+    for number in
+        ["1e999999999", "-1E+400", &"9".repeat(400), &format!("-{}.5", "1".repeat(400)), "1e-999999999"]
+    {
+        let body = format!(r#"{{"a":{number},"b":"1e999","c":1.50}}"#);
+        assert_eq!(texts(body.as_bytes()), [body.as_str()]);
+    }
+    for broken in ["01e999", "1.e999", "1e999x", "1e", "-e999", &format!("0{}", "9".repeat(400))] {
+        let body = format!(r#"{{"a":{broken},"b":1e999}}"#);
+        assert_eq!(elements(body.as_bytes()).map(|_| ()).unwrap_err().status, 400, "{broken}");
+    }
+    let refusal = |body: &str| elements(body.as_bytes()).map(|_| ()).unwrap_err().error;
+    let many = refusal(&format!("{{\"a\":[{}1]}}", "1,".repeat(100_000)));
+    assert!(many.contains("10000 values") && !many.contains("JSON"), "{many}");
+    let deep = refusal(&format!("{}1{}", "{\"a\":".repeat(40), "}".repeat(40)));
+    assert!(deep.contains("32 levels") && !deep.contains("JSON"), "{deep}");
+    assert!(refusal("{\"a\":}").contains("not valid JSON"));
+}

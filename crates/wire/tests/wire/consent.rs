@@ -2,7 +2,7 @@
 
 use measure::{flag::Flag, identifier::IdKind};
 
-use crate::world::{IDFA, PIXEL, install, install_on, named, occurs, try_on};
+use crate::world::{IDFA, PIXEL, event, install, install_on, named, occurs, try_on};
 
 #[test]
 fn tracking_transparency() {
@@ -95,6 +95,46 @@ fn a_dropped_idfa_is_nowhere() {
     check(r#""copy":"\u0037C9E6679-7425-40DE-944B-E07FC1F90AE7""#);
     check(&format!(r#""identity_link":{{"user":"{IDFA}","idfa":"{IDFA}"}}"#));
     check(r#""idfa":"0FA77C9E-7425-40DE-944B-E07FC1F90AE7","copy":"0fa77c9e742540de944be07fc1f90ae7""#);
+}
+
+/// A text as JSON writes it.
+fn written(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[test]
+fn a_dropped_idfa_is_in_no_text_of_json_either() {
+    let refused = r#""att":false,"device_ids":{"idfv":"v-1"}"#;
+    let check = |field: &str| {
+        let (event, parsed) = event(&format!("{refused},{field}"));
+        assert!(!occurs(IDFA, &format!("{parsed:?}")), "{field}: {parsed:?}");
+        assert!(parsed.flags.contains(&Flag::IdfaDroppedAttFalse), "{field}");
+        assert_eq!(named(&event.origin.identifiers), [("idfv", "v-1")], "{field}");
+    };
+    let ids = format!(r#"{{"idfa":"{IDFA}","n":1}}"#);
+    check(&format!(r#""event_data":{}"#, written(&ids)));
+    check(&format!(r#""note":{}"#, written(&ids)));
+    check(&format!(r#""event_data":{{"deep":[{}]}}"#, written(&format!(r#" [{ids}]"#))));
+    check(&format!(r#""event_data":{}"#, written(&format!(r#"{{"ids":{}}}"#, written(&ids)))));
+    let mut deep = ids.clone();
+    for _ in 0..8 {
+        deep = format!(r#"{{"x":{}}}"#, written(&deep));
+    }
+    check(&format!(r#""event_data":{}"#, written(&deep)));
+    check(&format!(r#""event_data":{}"#, written(&format!(r#"{{"idfa":"{IDFA}","#))));
+    check(&format!(r#""uri":"app://open?x=1&idfa={IDFA}&y=2""#));
+    check(&format!(r#""uri":"app%3A%2F%2Fopen%3Fidfa%3D{}""#, IDFA.replace('-', "%2D")));
+    check(&format!(r#""event_data":{{"idfa":"{{{IDFA}}}"}}"#));
+    check(&format!(r#""event_data":{},"copy":"x {IDFA}""#, written(&ids)));
+
+    let (_, parsed) = event(&format!(r#"{refused},"event_data":{}"#, written(&ids)));
+    assert!(parsed.body.contains(r#""event_data":"{\"n\":1}""#), "the rest stays: {}", parsed.body);
+    let (_, parsed) = event(&format!(r#""att":true,"event_data":{}"#, written(&ids)));
+    assert!(occurs(IDFA, &parsed.body), "with consent it stays: {}", parsed.body);
+    let body = format!(r#"{{"device_ids":{},"app_tracking_transparency":{{"att":false}}}}"#, written(&ids));
+    let (install, parsed) = install(&body);
+    assert!(!occurs(IDFA, &format!("{parsed:?}")), "{parsed:?}");
+    assert_eq!(install.origin.identifiers, []);
 }
 
 #[test]

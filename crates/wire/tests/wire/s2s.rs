@@ -40,6 +40,8 @@ fn usertime() {
     check("1900000000", receipt, Some(Flag::TimeFuture));
     check("1760000000123456789", receipt, Some(Flag::TimeInvalid));
     check("\"yesterday\"", receipt, Some(Flag::TimeInvalid));
+    check("1e999999999", receipt, Some(Flag::TimeInvalid));
+    check("-1e999999999", receipt, Some(Flag::TimeInvalid));
     check("true", receipt, Some(Flag::TimeInvalid));
     check("[]", receipt, Some(Flag::TimeInvalid));
     check("null", receipt, Some(Flag::TimeMissing));
