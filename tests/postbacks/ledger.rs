@@ -71,10 +71,12 @@ async fn a_correction_is_counted_for_both_networks() {
     let (one, other) = (app.link("One").await, app.link("Other").await);
     let to = |network: &str, template: u64, path: &str| {
         json!({ "type": "install", "template_id": template, "context": {
-            "cpi_mostback_url": sink.url(path), "sx_network_id": network, "deferred_for": 3_000 } })
+            "cpi_mostback_url": sink.url(path), "sx_network_id": network } })
     };
     let to_one = app.trigger_with(to(&one.network, 3373, "/one")).await;
     let to_other = app.trigger_with(to(&other.network, 3374, "/other")).await;
+    // So that nothing is sent before the other click is in, however long that takes.
+    server.post(&format!("/api/triggers/{to_one}/pause"), json!({})).await.is(200);
     let adid = device::advertising_id(1);
     let at = |minutes: i64| format!("adid={adid}&click_time={}", crate::harness::now() - 60 * minutes);
     one.click(&at(9)).await;
@@ -83,6 +85,7 @@ async fn a_correction_is_counted_for_both_networks() {
     comes_to(&server, to_other, [1, 0, 0, 0], json!({ "other_network": 1 })).await;
     other.click(&at(5)).await;
     comes_to(&server, to_one, [2, 0, 0, 0], json!({ "influencer_only": 1, "superseded": 1 })).await;
+    server.post(&format!("/api/triggers/{to_one}/resume"), json!({})).await.is(200);
     comes_to(&server, to_other, [2, 1, 0, 0], json!({ "other_network": 1 })).await;
     assert!(sink.hits("/one").is_empty());
     server.balanced().await;
