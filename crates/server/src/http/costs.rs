@@ -19,13 +19,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::{Store, StoreError};
 
-use super::{
-    apps,
-    asked::Query,
-    fields::Fields,
-    openapi::{Refusals, bodies::CostBody},
-    table,
-};
+use super::{apps, asked::Query, fields::Fields, openapi::Refusals, table};
 use crate::{auth::Caller, clock, edge, error::Error, site::Site};
 
 /// An upload has fewer bytes than this.
@@ -50,7 +44,7 @@ pub(super) struct UploadQuery {
 #[utoipa::path(
     post, path = "/api/costs", tag = "management",
     params(("app" = Option<u64>, Query, description = "the number of the app")),
-    request_body(content = CostBody, content_type = "application/x-ndjson", description = "one such object per line, or CSV with these columns"),
+    request_body(content = String, content_type = "text/csv", description = "CSV or JSON lines with `date`, `network_id`, `cost` (docs/management.md)"),
     responses((status = 200, description = "how much was taken", body = Value), Refusals),
     operation_id = "costs_upload",
 )]

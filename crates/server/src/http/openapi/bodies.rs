@@ -273,25 +273,3 @@ pub struct IdentityLinkBody {
     #[schema(example = "u-42")]
     pub value: String,
 }
-
-/// A row of an upload of costs.
-#[derive(ToSchema)]
-pub struct CostBody {
-    /// The day, UTC.
-    #[schema(example = "2025-10-09")]
-    pub date: String,
-    /// The network that was paid.
-    #[schema(example = "1001")]
-    pub network_id: String,
-    /// US dollars, a decimal.
-    #[schema(example = "12.34")]
-    pub cost: String,
-    /// The partner's number of the campaign, as links carry it.
-    pub partner_campaign_id: Option<String>,
-    /// The partner's name of the campaign.
-    pub partner_campaign_name: Option<String>,
-    /// The creative.
-    pub creative_id: Option<String>,
-    /// USD or absent: amounts are not converted.
-    pub currency: Option<String>,
-}
