@@ -33,6 +33,15 @@ struct Verdict {
     sharers: Vec<InstallId>,
 }
 
+/// What makes an install of a known device one of its own.
+#[derive(Clone, Copy)]
+pub(crate) struct Earlier {
+    /// The first install of the device.
+    pub first: InstallId,
+    /// When the last one before this happened.
+    pub last_installed: Option<Timestamp>,
+}
+
 impl Turn<'_, '_> {
     pub(crate) fn install(
         &mut self,
@@ -40,27 +49,27 @@ impl Turn<'_, '_> {
         install: &Install,
     ) -> Result<Vec<Outcome>, StoreError> {
         if let Some(known) = self.known {
-            return self.new_install(input, install, known.reprocess_for(input.id.into()));
+            return self.new_install(input, install, known.earlier(input.id.into()));
         }
         let keys = install.origin.join_keys();
         let Some(device) = self.view.device_by(input.app, &keys)? else {
             return self.new_install(input, install, None);
         };
-        match self.reprocess_for(input, install, &device)? {
+        match self.earlier(input, install, &device)? {
             None => self.duplicate_install(input, install, device),
-            first => self.new_install(input, install, first),
+            earlier => self.new_install(input, install, earlier),
         }
     }
 
-    /// The first install of a known device, when this is one of its own: the app says so, the time since the
+    /// The earlier installs of a known device, when this is one of its own: the app says so, the time since the
     /// last one has passed, and the sender gives a `kochava_device_id` that nobody has yet. One that is known
     /// is the same app instance, so its install is the one on record.
-    fn reprocess_for(
+    fn earlier(
         &mut self,
         input: &Input,
         install: &Install,
         device: &Device,
-    ) -> Result<Option<InstallId>, StoreError> {
+    ) -> Result<Option<Earlier>, StoreError> {
         let age_ms = install.time.since(device.installed);
         let wanted = self.catalogue.app(input.app).is_some_and(|app| app.policy.reprocesses(age_ms));
         let Some(id) = install.origin.kochava_device_id.as_ref().filter(|_| wanted) else { return Ok(None) };
@@ -68,14 +77,15 @@ impl Turn<'_, '_> {
             return Ok(None);
         }
         let last = self.view.install(input.app, device.install)?;
-        Ok(last.and_then(|(record, _)| record.reprocess_for).or(Some(device.install)))
+        let first = last.and_then(|(record, _)| record.reprocess_for).unwrap_or(device.install);
+        Ok(Some(Earlier { first, last_installed: Some(device.installed) }))
     }
 
     fn new_install(
         &mut self,
         input: &mut Input,
         install: &Install,
-        reprocess_for: Option<InstallId>,
+        earlier: Option<Earlier>,
     ) -> Result<Vec<Outcome>, StoreError> {
         let record = InstallRecord {
             id: input.id.into(),
@@ -85,7 +95,8 @@ impl Turn<'_, '_> {
             catalogue: input.catalogue,
             install: install.clone(),
             flags: input.flags.clone(),
-            reprocess_for,
+            reprocess_for: earlier.map(|earlier| earlier.first),
+            last_installed: earlier.and_then(|earlier| earlier.last_installed),
         };
         let verdict = self.decide(&record, 0, input.received, None)?;
         self.count_install(input, &verdict.decision);

@@ -15,7 +15,7 @@ use measure::{
 };
 use store::{Ask, DigestIndex, Seen, Store, StoreError};
 
-use crate::{Answer, Submission, memory::Memory, view::View};
+use crate::{Answer, Submission, install::Earlier, memory::Memory, view::View};
 
 /// The source of idempotency keys that are the bytes of an event: they only flag.
 const BODY: &str = "body";
@@ -24,9 +24,9 @@ const INDEX_STEP_DEVICES: usize = 500;
 
 /// What a machine that decides a record again knows of the decisions there were.
 pub(crate) trait Known: Send + Sync {
-    /// Which install of its device an install was processed again for. Whether it was one of its own is not
+    /// The earlier installs of the device, when an install was processed again. Whether it was one of its own is not
     /// decided again.
-    fn reprocess_for(&self, install: InstallId) -> Option<InstallId>;
+    fn earlier(&self, install: InstallId) -> Option<Earlier>;
 
     /// Whether a decision says what the one before it said, of which not everything may be known.
     fn says_the_same(&self, old: &Decision, new: &Decision) -> bool;

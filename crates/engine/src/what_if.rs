@@ -331,7 +331,7 @@ impl<'a> Run<'a> {
             keys.add(number, &match_keys(&install.install, &lengths, end.addresses()));
             let before = table.standing(decision);
             table.note_refused(number, decision);
-            table.note_reprocessed(number, install.reprocess_for);
+            table.note_earlier(number, install);
             table.rows.push(Row {
                 id: install.id,
                 installed: install.install.time,

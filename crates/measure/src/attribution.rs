@@ -125,7 +125,8 @@ pub enum LosingReason {
     AcquisitionTracker,
     /// Its tracker does not list the event, or not for engagements of this kind (section 9).
     NotCovered,
-    /// It did not happen after the install (section 9).
+    /// It did not happen after the install (section 9), or, for an install that comes again, after the one
+    /// before (section 8).
     BeforeInstall,
     /// The minimum time to reengagement had not passed since the last attribution (section 9).
     MtrProtected,

@@ -94,4 +94,7 @@ pub struct InstallRecord {
     /// The first install of the device, when this is a later one (tracking-and-attribution.md section 8).
     #[serde(default)]
     pub reprocess_for: Option<InstallId>,
+    /// When the device had been installed before that, for a later one.
+    #[serde(default)]
+    pub last_installed: Option<Timestamp>,
 }

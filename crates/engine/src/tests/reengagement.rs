@@ -10,13 +10,14 @@ use measure::{
     install::InstallRecord,
     policy::AppPolicy,
     postback::{DeliveryState, Trigger, TriggerKind},
+    reengagement::Reengagement,
 };
 use proptest::prelude::*;
 use store::{DeliveryQuery, Memory, Store};
 
 use super::{
     all_triggers, assert_balanced, essence, payloads, steps,
-    world::{APP, World, adid, click, event, hashed, install, origin, plain, trigger},
+    world::{APP, World, adid, app, click, event, hashed, install, origin, plain, trigger},
 };
 use crate::replay;
 
@@ -217,6 +218,31 @@ fn an_install_after_the_window_is_one_of_its_own() {
     let late = world.input(2 * day + 4, click(2, 2 * day, plain(adid(1)), 1));
     world.take(std::slice::from_ref(&late));
     assert_eq!(world.verdict(&again), "organic");
+}
+
+/// Section 8: the old source is not carried over.
+#[test]
+fn one_click_brings_a_user_back_once() {
+    let day = 86_400;
+    let policy = AppPolicy { install_reprocessing_days: Some(1), ..AppPolicy::default() };
+    let mut world = World::of(app(policy), Some(Reengagement { events: Vec::new() }), vec![]);
+    let early = world.input(0, click(3, 0, plain(adid(1)), 1));
+    let mut come = |at: i64, id: &str| world.input(at, install(at, origin(Some(id), vec![adid(1)], 9)));
+    let installs = [come(10, "a"), come(2 * day, "b"), come(4 * day, "c"), come(6 * day, "d")];
+    let back = world.input(3 * day, click(3, 3 * day, plain(adid(1)), 1));
+    let [first, second, third, fourth] = installs.clone();
+    world.take(&[early, first, second, back, third, fourth]);
+    let found = installs.each_ref().map(|input| {
+        (
+            world.verdict(input),
+            world.decision(input).candidates.iter().filter_map(|one| one.lost).collect::<Vec<_>>(),
+        )
+    });
+    let early = LosingReason::BeforeInstall;
+    assert_eq!(found[0], ("organic".to_owned(), vec![LosingReason::ReengagementTracker]));
+    assert_eq!(found[1], ("organic".to_owned(), vec![early]));
+    assert_eq!(found[2], ("device_id 3".to_owned(), vec![early]));
+    assert_eq!(found[3], ("organic".to_owned(), vec![early, early]));
 }
 
 fn triggers() -> Vec<Trigger> {

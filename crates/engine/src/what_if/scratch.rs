@@ -31,7 +31,10 @@ use super::{
     table::{Table, filing, filing_of},
     touches::Touches,
 };
-use crate::{install::same_decision, machine::Known};
+use crate::{
+    install::{Earlier, same_decision},
+    machine::Known,
+};
 
 /// The lengths of digests that links of the app have carried.
 pub(super) struct Lengths {
@@ -193,8 +196,8 @@ impl State {
 }
 
 impl Known for Scratch {
-    fn reprocess_for(&self, install: InstallId) -> Option<InstallId> {
-        self.state().table.reprocess_for(install)
+    fn earlier(&self, install: InstallId) -> Option<Earlier> {
+        self.state().table.earlier(install)
     }
 
     fn says_the_same(&self, old: &Decision, new: &Decision) -> bool {

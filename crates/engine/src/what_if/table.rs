@@ -12,10 +12,12 @@ use measure::{
     flag::{Flag, Flags},
     fraud::HourFigures,
     identifier::DigestLength,
+    install::InstallRecord,
     policy::{Level, Window},
 };
 
 use super::{Altered, CHANGES_MAX, Side, class};
+use crate::install::Earlier;
 
 /// What winners have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -134,8 +136,8 @@ pub(super) struct Table {
     figures: HashMap<u32, BTreeMap<TouchId, HourFigures>>,
     /// Engagements that installs were refused, because an earlier one has them.
     refused: HashMap<u32, Vec<TouchId>>,
-    /// Which install of its device a later one was processed again for.
-    reprocessed: HashMap<u32, InstallId>,
+    /// What came before the later installs of a device.
+    earlier: HashMap<u32, Earlier>,
     /// Rows that changed, with the former winner and the new one as the what-if saw them.
     changes: HashMap<u32, [Option<Box<Candidate>>; 2]>,
 }
@@ -197,14 +199,15 @@ impl Table {
         }
     }
 
-    /// Notes which install of its device an install was processed again for.
-    pub(super) fn note_reprocessed(&mut self, number: u32, first: Option<InstallId>) {
-        self.reprocessed.extend(first.map(|first| (number, first)));
+    /// Notes which installs of its device came before one that was processed again.
+    pub(super) fn note_earlier(&mut self, number: u32, record: &InstallRecord) {
+        let last_installed = record.last_installed;
+        self.earlier.extend(record.reprocess_for.map(|first| (number, Earlier { first, last_installed })));
     }
 
-    /// Which install of its device an install was processed again for.
-    pub(super) fn reprocess_for(&self, install: InstallId) -> Option<InstallId> {
-        self.reprocessed.get(&self.number(install)?).copied()
+    /// Which installs of its device came before one that was processed again.
+    pub(super) fn earlier(&self, install: InstallId) -> Option<Earlier> {
+        self.earlier.get(&self.number(install)?).copied()
     }
 
     /// Whether a decision says what the last one on its install said, if that is the one of revision `old`.

@@ -68,7 +68,7 @@ pub(super) fn decide_for(question: &Question<'_>, purpose: Purpose<'_>) -> Decis
     let found = touches.values().filter_map(|touch| judge.touch(touch));
     let mut candidates: Vec<Candidate> = found.chain(judge.search_ads()).collect();
     match purpose {
-        Purpose::Install | Purpose::Reinstall => fraud::judge(question, &mut candidates),
+        Purpose::Install | Purpose::Reinstall(_) => fraud::judge(question, &mut candidates),
         Purpose::Event(_) => fraud::judge_reengagement(question, &mut candidates),
     }
     judge.look_for_clicks(&candidates);

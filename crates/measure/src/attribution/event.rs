@@ -188,6 +188,7 @@ pub fn stand_in(input: InputId, event: &Event, received: Timestamp, device: &Dev
         install: Install { origin, time: event.time, ..Install::default() },
         flags: Flags::new(),
         reprocess_for: None,
+        last_installed: None,
     }
 }
 
@@ -264,8 +265,8 @@ fn association(catalogue: &Catalogue, app: Option<&App>, source: Option<&Source>
 pub(super) enum Purpose<'a> {
     /// The first install of a device.
     Install,
-    /// An install that comes again.
-    Reinstall,
+    /// An install that comes again, with the time of the one before it where that is known.
+    Reinstall(Option<Timestamp>),
     /// An event.
     Event(Case<'a>),
 }
@@ -281,7 +282,7 @@ pub(super) struct Case<'a> {
 impl Purpose<'_> {
     /// What an engagement is to be credited with when it is an install.
     pub(super) const fn of(record: &InstallRecord) -> Self {
-        if record.reprocess_for.is_some() { Self::Reinstall } else { Self::Install }
+        if record.reprocess_for.is_some() { Self::Reinstall(record.last_installed) } else { Self::Install }
     }
 
     /// Whether an engagement is looked at; `tracker` is what a reengagement tracker may be credited with. No
@@ -294,7 +295,11 @@ impl Purpose<'_> {
     pub(super) fn bar(self, touch: &Touch, tracker: Option<&Reengagement>) -> Option<LosingReason> {
         match (self, tracker) {
             (Self::Install, Some(_)) => Some(LosingReason::ReengagementTracker),
-            (Self::Reinstall, None) => Some(LosingReason::AcquisitionTracker),
+            (Self::Reinstall(_), None) => Some(LosingReason::AcquisitionTracker),
+            // It brought about the install before, if any: its source is not carried over.
+            (Self::Reinstall(last), Some(_)) => {
+                last.is_some_and(|last| touch.time <= last).then_some(LosingReason::BeforeInstall)
+            }
             (Self::Event(case), tracker) => {
                 if !tracker.is_some_and(|tracker| tracker.covers(case.event, touch.kind)) {
                     Some(LosingReason::NotCovered)
@@ -304,13 +309,13 @@ impl Purpose<'_> {
                     None
                 }
             }
-            (Self::Install, None) | (Self::Reinstall, Some(_)) => None,
+            (Self::Install, None) => None,
         }
     }
 
     /// What bars what has no tracker of ours.
     pub(super) fn bar_without_tracker(self) -> Option<LosingReason> {
-        matches!(self, Self::Reinstall).then_some(LosingReason::AcquisitionTracker)
+        matches!(self, Self::Reinstall(_)).then_some(LosingReason::AcquisitionTracker)
     }
 
     /// What bars an engagement that nothing else bars: the minimum time.

@@ -190,7 +190,7 @@ pub(super) fn why_lost(loser: &Candidate, reason: LosingReason) -> String {
         LosingReason::NotCovered => {
             "its tracker does not list this event, or not for engagements of this kind".to_owned()
         }
-        LosingReason::BeforeInstall => "it did not happen after the install".to_owned(),
+        LosingReason::BeforeInstall => "the app was installed after it already".to_owned(),
         LosingReason::MtrProtected => {
             "the minimum time to reengagement had not passed since the last attribution".to_owned()
         }

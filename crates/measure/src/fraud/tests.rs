@@ -439,6 +439,7 @@ impl Case {
             install: Install { time, ..self.install.clone() },
             flags: Flags::new(),
             reprocess_for: None,
+            last_installed: None,
         };
         decide(&Question {
             record: &record,
@@ -703,6 +704,7 @@ fn a_finding_of_the_click_decides_the_install() {
         install: case.install,
         flags: Flags::new(),
         reprocess_for: None,
+        last_installed: None,
     };
     // Settings may have changed since: what was said when it came in stands.
     let decision = decide(&Question {

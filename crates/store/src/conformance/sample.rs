@@ -328,6 +328,7 @@ pub fn install(app: AppId, n: u128) -> InstallRecord {
         install: Install { origin: origin(n), time: day(1), ..Install::default() },
         flags: [Flag::UaMissing].into(),
         reprocess_for: Some(install_id(1)),
+        last_installed: Some(day(0)),
     }
 }
 

@@ -520,4 +520,10 @@ fn an_install_that_comes_again_is_for_reengagement_trackers_only() {
     check("reprocessed\nasa 1", "organic; apple acquisition_tracker");
     check("reprocessed\nreengage b Purchase/clicks\n2 view b", "b device_id");
     check("reprocessed\nreengage b\n31d device b", "organic; b outside_window");
+    // Nothing that led to the install before leads to this one, too.
+    check(
+        "reprocessed 5d\nreengage b\n5d device b\n6d modeled b",
+        "organic; b before_install, b before_install",
+    );
+    check("reprocessed 5d\nreengage b\n6d device b\n4d modeled b", "b modeled; b before_install");
 }

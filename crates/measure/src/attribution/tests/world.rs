@@ -17,7 +17,7 @@
 //! `install OPTION…` with the options `os=`, `ver=`, `model=`, `ip=`, `att=`, `id=KIND:VALUE`, `no_id`,
 //! `referrer=NAME`, `campaign=GUID` (what the install referrer names),
 //! `received=AGE` (after it happened), `reengage X EVENT…` makes the tracker of X one for reengagement,
-//! `mtr EVENT LENGTH` sets a minimum time, `reprocessed` says that the device had the app before.
+//! `mtr EVENT LENGTH` sets a minimum time, `reprocessed` says that the device had the app before, `reprocessed LENGTH` how long before.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -82,6 +82,7 @@ impl World {
             install,
             flags: Flags::new(),
             reprocess_for: None,
+            last_installed: None,
         };
         Self {
             record,
@@ -126,7 +127,10 @@ impl World {
                 let seconds = u32::try_from(ms(length) / 1_000).expect("a time");
                 self.minimum_times.insert((*event).to_owned(), seconds);
             }
-            ["reprocessed"] => self.record.reprocess_for = Some(InstallId(Uuid::from_u128(7))),
+            ["reprocessed", last @ ..] => {
+                self.record.reprocess_for = Some(InstallId(Uuid::from_u128(7)));
+                self.record.last_installed = last.first().map(|ago| INSTALLED.plus(-ms(ago)));
+            }
             ["set", "clock_skew", length] => self.app.clock_skew_ms = Some(ms(length)),
             ["set", "modeled_without_att", on] => self.app.modeled_without_att = on.parse().ok(),
             ["set", "modeled_single_use", on] => self.app.modeled_single_use = on.parse().ok(),
