@@ -21,14 +21,12 @@ impl Turn<'_, '_> {
         let id = input.id.into();
         let keys = claim.match_keys();
         let late_for = self.late_for(input, claim.time, &claim.identifiers, &keys)?;
-        let duplicate = self.seen_before(input, Some(sighting(claim)))?;
+        let duplicate = self.seen_before(input, || Some(sighting(claim)))?;
         let touch = claim.touch(id, input.received);
         if !late_for.is_empty() {
             self.view.add_claim(id, claim.clone());
         }
-        for key in keys {
-            self.view.add_touch(input.app, key, touch.clone());
-        }
+        self.file_touch(input, keys, &touch);
         self.remember_digest_lengths(input, &claim.identifiers)?;
         let mut outcomes = vec![Outcome::Touched { duplicate, suppressed: Vec::new(), findings: Vec::new() }];
         for install in late_for {

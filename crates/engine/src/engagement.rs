@@ -64,7 +64,7 @@ impl Turn<'_, '_> {
         let id = input.id.into();
         let keys = engagement.match_keys(id, self.catalogue.addresses());
         let late_for = self.late_for(input, engagement.time, &engagement.identifiers, &keys)?;
-        let duplicate = self.seen_before(input, sighting(engagement))?;
+        let duplicate = self.seen_before(input, || sighting(engagement))?;
         if duplicate {
             let kind = Counter::Duplicates(engagement.kind.name().to_owned());
             count(&mut self.view.batch().tally, Some(input.app), kind, 1);
@@ -75,9 +75,7 @@ impl Turn<'_, '_> {
         if !late_for.is_empty() {
             self.view.add_engagement(id, engagement.clone());
         }
-        for key in keys {
-            self.view.add_touch(input.app, key, touch.clone());
-        }
+        self.file_touch(input, keys, &touch);
         self.remember_digest_lengths(input, &engagement.identifiers)?;
 
         let suppressed = self.post_click(input, engagement, duplicate, &findings)?;
@@ -95,13 +93,26 @@ impl Turn<'_, '_> {
         Ok(outcomes)
     }
 
-    /// Whether an engagement of the same `sighting` came before; else it is remembered.
+    /// Files an engagement under the keys by which installs look for it.
+    pub(crate) fn file_touch(&mut self, input: &Input, keys: Vec<MatchKey>, touch: &Touch) {
+        for key in keys {
+            if self.known.is_none_or(|known| known.looks_under(&key)) {
+                self.view.add_touch(input.app, key, touch.clone());
+            }
+        }
+    }
+
+    /// Whether an engagement of the same `sighting` came before; else it is remembered. No decision depends on
+    /// it.
     pub(crate) fn seen_before(
         &mut self,
         input: &Input,
-        sighting: Option<IdempotencyKey>,
+        sighting: impl FnOnce() -> Option<IdempotencyKey>,
     ) -> Result<bool, StoreError> {
-        let Some(key) = sighting else { return Ok(false) };
+        if self.known.is_some() {
+            return Ok(false);
+        }
+        let Some(key) = sighting() else { return Ok(false) };
         if self.view.seen(input.app, &key, input.received)?.is_some() {
             return Ok(true);
         }
@@ -178,7 +189,7 @@ impl Turn<'_, '_> {
         findings: &[Finding],
     ) -> Result<Vec<measure::input::Suppressed>, StoreError> {
         let Some(app) = self.catalogue.app(input.app) else { return Ok(Vec::new()) };
-        if engagement.kind != EngagementKind::Click {
+        if engagement.kind != EngagementKind::Click || self.known.is_some() {
             return Ok(Vec::new());
         }
         let spent = self.spent(input.app, input.received)?;

@@ -117,13 +117,24 @@ fn rules<'c>(catalogue: &'c Catalogue, app: AppId, engagement: &Engagement) -> R
 }
 
 impl Turn<'_, '_> {
+    /// Whether nothing has to be counted: nobody decides by it.
+    fn is_idle(&self) -> bool {
+        self.known.is_some_and(|known| !known.counts())
+    }
+
     /// Goes on to the hour of an input.
     pub(crate) fn advance_hour(&mut self, input: &Input) {
+        if self.is_idle() {
+            return;
+        }
         self.memory.count.of(input.app, input.received);
     }
 
     /// Counts an engagement and lets the rules about it look.
     pub(crate) fn look_at(&mut self, input: &Input, engagement: &Engagement) -> Vec<Finding> {
+        if self.is_idle() {
+            return Vec::new();
+        }
         let rules = rules(self.catalogue, input.app, engagement);
         let figures = self.memory.count.of(input.app, input.received);
         let seen = figures.observe(engagement, input.received, &rules);
@@ -132,11 +143,17 @@ impl Turn<'_, '_> {
 
     /// Counts a click into its hour.
     pub(crate) fn count_touch(&mut self, input: &Input, touch: &Touch) {
+        if self.is_idle() {
+            return;
+        }
         self.memory.count.of(input.app, input.received).count_touch(touch);
     }
 
     /// Counts an install into its hour, by its first decision.
     pub(crate) fn count_install(&mut self, input: &Input, decision: &Decision) {
+        if self.is_idle() {
+            return;
+        }
         self.memory.count.of(input.app, input.received).count_install(&decision.candidates);
     }
 

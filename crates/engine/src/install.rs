@@ -100,6 +100,10 @@ impl Turn<'_, '_> {
         };
         let verdict = self.decide(&record, 0, input.received, None)?;
         self.count_install(input, &verdict.decision);
+        self.await_engagements(&record);
+        if self.known.is_some() {
+            return self.follow_up(input, record, verdict, Vec::new());
+        }
         let mut device = self.new_device(&record, verdict.source.clone());
         let changed = apply_user(input.id, &install.origin.user, &mut device);
         self.file(&record, &device);
@@ -115,6 +119,17 @@ impl Turn<'_, '_> {
         self.view.put_device(device);
         let class = verdict.decision.class().to_owned();
         count(&mut self.view.batch().tally, Some(input.app), Counter::Installs(class), 1);
+        self.follow_up(input, record, verdict, outcomes)
+    }
+
+    /// Puts a decided install on record, and lets what shares its click be decided again.
+    fn follow_up(
+        &mut self,
+        input: &Input,
+        record: InstallRecord,
+        verdict: Verdict,
+        mut outcomes: Vec<Outcome>,
+    ) -> Result<Vec<Outcome>, StoreError> {
         self.credit_modeled(&record, &verdict.decision, true)?;
         self.view.batch().decisions.push(verdict.decision);
         self.memory.remember_recent((input.received, input.app, record.id));
@@ -187,7 +202,7 @@ impl Turn<'_, '_> {
         device
     }
 
-    /// Files a new install under everything it can be found by later.
+    /// Makes everything that a new install is known by lead to its device.
     fn file(&mut self, record: &InstallRecord, device: &Device) {
         for key in device.join_keys() {
             self.view.add_device_key(record.app, key, device.id);
@@ -195,6 +210,10 @@ impl Turn<'_, '_> {
         for identifier in &device.identifiers {
             self.index_digests(device, identifier);
         }
+    }
+
+    /// Files an install under the keys by which engagements that come late look for it.
+    fn await_engagements(&mut self, record: &InstallRecord) {
         for key in self.match_keys(record) {
             self.view.add_arrival(record, key);
         }

@@ -6,6 +6,7 @@ use measure::{
     AppId, InstallId, Timestamp,
     attribution::{Candidate, Decision, horizon, match_keys},
     catalogue::Catalogue,
+    engagement::MatchKey,
     flag::Flag,
     identifier::{DigestLength, JoinKey, forms},
     input::{IdempotencyKey, Input, Outcome, Payload, Quarantined},
@@ -30,6 +31,12 @@ pub(crate) trait Known: Send + Sync {
 
     /// Whether a decision says what the one before it said, of which not everything may be known.
     fn says_the_same(&self, old: &Decision, new: &Decision) -> bool;
+
+    /// Whether an install may look for engagements under a key.
+    fn looks_under(&self, key: &MatchKey) -> bool;
+
+    /// Whether any rule counts engagements and installs.
+    fn counts(&self) -> bool;
 }
 
 /// Decides and commits, batch by batch.
@@ -139,7 +146,7 @@ impl Machine {
         self.refresh()?;
         self.begin_digest_indexes(&requests)?;
         let store = self.store.clone();
-        let mut ask = ask(&requests, &self.memory);
+        let mut ask = ask(&requests, &self.memory, self.known.is_some());
         let known = self.memory.devices.take(&mut ask.devices);
         let mut view = View::open(store.as_ref(), self.next_sequence, ask)?;
         view.add(known);
@@ -183,7 +190,7 @@ impl Machine {
     fn put(&mut self, view: View<'_>) -> Result<bool, StoreError> {
         let next_sequence = view.sequence();
         let (mut batch, known) = view.into_parts();
-        if batch.is_empty() {
+        if batch.is_empty() && self.known.is_none() {
             self.memory.devices.put(known);
             return Ok(false);
         }
@@ -275,13 +282,16 @@ fn quarantine(view: &mut View<'_>, body: Quarantined) -> Answer {
 }
 
 /// What the inputs of a batch need to know, so that it is loaded in one go. What is missed here is loaded
-/// when it is needed.
-fn ask(requests: &[Vec<Submission>], memory: &Memory) -> Ask {
+/// when it is needed. Who decides `again` needs engagements only.
+fn ask(requests: &[Vec<Submission>], memory: &Memory, again: bool) -> Ask {
     let mut ask = Ask::default();
     let none = BTreeSet::new();
     for submission in requests.iter().flatten() {
         let Submission::Input(input, catalogue) = submission else { continue };
         let app = input.app;
+        if again && !matches!(input.payload, Payload::Install(_)) {
+            continue;
+        }
         if let Some(key) = &input.key {
             ask.seen.push((app, key.clone()));
         }
@@ -299,6 +309,9 @@ fn ask(requests: &[Vec<Submission>], memory: &Memory) -> Ask {
                         .into_iter()
                         .map(|key| (app, key, until)),
                 );
+                if again {
+                    continue;
+                }
                 let keys = install.origin.join_keys();
                 ask.held.extend(keys.iter().map(|key| (app, key.clone())));
                 keys
@@ -339,6 +352,9 @@ pub(crate) fn body_key(input: &Input) -> IdempotencyKey {
 impl Turn<'_, '_> {
     /// Decides one input and puts it on record.
     pub(crate) fn take(&mut self, mut input: Input) -> Result<Answer, StoreError> {
+        if self.known.is_some() {
+            return self.take_again(input);
+        }
         if self.memory.graves.refuse(&input) {
             return Ok(Answer::Erased);
         }
@@ -377,6 +393,26 @@ impl Turn<'_, '_> {
         let id = input.id;
         self.follow(&input, &outcomes);
         self.view.record(input, outcomes);
+        Ok(Answer::Accepted(id))
+    }
+
+    /// Decides one input that is on record already: nothing is written down of it, and nobody is told.
+    fn take_again(&mut self, mut input: Input) -> Result<Answer, StoreError> {
+        self.advance_hour(&input);
+        let (id, received) = (input.id, input.received);
+        let payload = std::mem::replace(&mut input.payload, Payload::Update(Update::default()));
+        match &payload {
+            Payload::Engagement(engagement) => drop(self.engagement(&input, engagement)?),
+            Payload::Install(install) => drop(self.install(&mut input, install)?),
+            Payload::Claim(claim) => drop(self.claim(&input, claim)?),
+            Payload::Event(_)
+            | Payload::Update(_)
+            | Payload::Link(_)
+            | Payload::Aggregate(_)
+            | Payload::Ignored(_) => {}
+        }
+        let batch = self.view.batch();
+        batch.now = batch.now.max(received);
         Ok(Answer::Accepted(id))
     }
 

@@ -51,8 +51,8 @@ pub const CHANGES_MAX: usize = 100_000;
 pub const INSTALLS_MAX: usize = 20_000_000;
 /// Inputs decided in one step.
 const STEP_INPUTS: usize = 256;
-/// How far apart the receipts of one step may lie, as in the batches of a server: within a step nothing is too
-/// old to count, and nothing forgotten.
+/// How far apart the receipts of one step may lie, as in the batches of a server, where something in it asks what
+/// is too old: within a step nothing becomes so.
 const STEP_MS: i64 = 100;
 /// Installs read in one step.
 const STEP_INSTALLS: usize = 1_000;
@@ -366,7 +366,8 @@ impl<'a> Run<'a> {
             // Rules that count want every engagement.
             keys: (!counts).then(|| keys.clone()),
         };
-        let scratch = Arc::new(Scratch::new(record.clone(), plan.app, keys, Lengths { known, since }, table));
+        let scratch =
+            Arc::new(Scratch::new(record.clone(), plan.app, keys, Lengths { known, since }, table, counts));
         let mut versions = Versions::new(first, changes);
         let machine = Machine::again(scratch.clone(), scratch.clone(), versions.at(0))?;
         Ok(Self {
@@ -466,7 +467,14 @@ impl<'a> Run<'a> {
     }
 
     fn submit(&mut self, input: Box<Input>) -> Result<(), WhatIfError> {
-        if self.waiting.len() >= STEP_INPUTS || input.received.since(self.waiting_since) > STEP_MS {
+        // What only files an engagement does not ask what has become too old.
+        let asks = match &input.payload {
+            Payload::Engagement(engagement) => engagement.time < input.received,
+            Payload::Claim(claim) => claim.time < input.received,
+            _ => true,
+        };
+        let is_over = asks && input.received.since(self.waiting_since) > STEP_MS;
+        if self.waiting.len() >= STEP_INPUTS || is_over {
             self.flush()?;
         }
         if self.waiting.is_empty() {

@@ -55,6 +55,9 @@ use draft::Draft;
 use space::{Space, Spaces};
 use view::{View, missing};
 
+/// Facts that room is made for before they are read.
+const FACTS_ROOM: usize = 1_000;
+
 /// The layout of the data directory. A directory of another number is refused.
 const FORMAT: u64 = 1;
 
@@ -561,7 +564,12 @@ impl Store for Fjall {
     }
 
     fn facts(&self, first: u64, limit: usize) -> Result<Vec<Fact>, StoreError> {
-        self.view().from(Space::Facts, key::number(first)).take(limit).collect()
+        // Facts are large: growing would move them all again and again.
+        let mut facts = Vec::with_capacity(limit.min(FACTS_ROOM));
+        for fact in self.view().from(Space::Facts, key::number(first)).take(limit) {
+            facts.push(fact?);
+        }
+        Ok(facts)
     }
 
     fn facts_back(&self, last: u64, limit: usize) -> Result<Vec<Fact>, StoreError> {

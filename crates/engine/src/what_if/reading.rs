@@ -25,9 +25,9 @@ use super::{
 use crate::privacy::is_erased;
 
 /// Facts read at once by one reader.
-const CHUNK_FACTS: u64 = 2_000;
+const CHUNK_FACTS: u64 = 500;
 /// Chunks that may wait for each reader.
-const CHUNKS_MAX: usize = 4;
+const CHUNKS_MAX: usize = 16;
 
 /// What is read.
 #[derive(Clone)]

@@ -12,6 +12,7 @@ use measure::{
     catalogue::Change,
     cost::{CostDay, Day},
     device::Device,
+    engagement::MatchKey,
     fraud::Figures,
     identifier::{DigestLength, JoinKey},
     input::{Fact, Quarantined},
@@ -60,6 +61,8 @@ pub(super) struct Scratch {
     app: AppId,
     keys: Arc<Keys>,
     lengths: Lengths,
+    /// Whether any rule counts.
+    counts: bool,
     state: Mutex<State>,
 }
 
@@ -83,6 +86,7 @@ impl Scratch {
         keys: Arc<Keys>,
         lengths: Lengths,
         table: Table,
+        counts: bool,
     ) -> Self {
         let state = State {
             table,
@@ -93,7 +97,7 @@ impl Scratch {
             #[cfg(test)]
             decisions: Vec::new(),
         };
-        Self { record, app, keys, lengths, state: Mutex::new(state) }
+        Self { record, app, keys, lengths, counts, state: Mutex::new(state) }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -150,21 +154,17 @@ impl State {
         context
     }
 
-    fn take(&mut self, batch: &Batch, keys: &Keys) {
+    fn take(&mut self, batch: &Batch) {
         self.horizon = expiry::advance(self.horizon, batch.now);
         let mut last: Option<(TouchId, u32)> = None;
         for (_, key, touch) in &batch.touches {
-            let key = hash(key);
-            if !keys.may_have(key) {
-                continue;
-            }
             // The keys of one engagement come one after the other.
             let number = match last {
                 Some((id, number)) if id == touch.id => number,
                 _ => self.touches.keep(touch),
             };
             last = Some((touch.id, number));
-            self.touches.file(key, number);
+            self.touches.file(hash(key), number);
         }
         self.most = self.most.max(self.touches.len());
         for decision in &batch.decisions {
@@ -205,6 +205,14 @@ impl Known for Scratch {
         let known = self.state().table.says_the_same(old.revision, new);
         known.unwrap_or_else(|| same_decision(old, new))
     }
+
+    fn looks_under(&self, key: &MatchKey) -> bool {
+        self.keys.may_have(hash(key))
+    }
+
+    fn counts(&self) -> bool {
+        self.counts
+    }
 }
 
 /// When an engagement was received, as its identifier tells.
@@ -223,7 +231,7 @@ impl Store for Scratch {
     }
 
     fn write(&self, batch: &Batch) -> Result<(), StoreError> {
-        self.state().take(batch, &self.keys);
+        self.state().take(batch);
         Ok(())
     }
 

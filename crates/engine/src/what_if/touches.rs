@@ -1,12 +1,18 @@
 //! Engagements as a what-if keeps them: one compact entry each, found by the hash of a match key, forgotten
 //! when they are too old to count.
 
-use std::collections::{HashMap, VecDeque, hash_map::Entry};
+use std::{
+    collections::{HashMap, VecDeque, hash_map::Entry},
+    hash::Hash,
+    sync::Arc,
+};
 
 use measure::{
     Timestamp, TouchId,
     engagement::{IpKey, LinkIdentifier, Touch},
     identifier::{Digest, IdKind, Identifier},
+    place::Place,
+    platform::Traits,
     policy::TOUCHES_PER_KEY_MAX,
 };
 use uuid::Uuid;
@@ -20,8 +26,12 @@ struct Kept {
     time: Timestamp,
     received: Timestamp,
     content_key: u64,
+    /// 0 is none.
+    site: u64,
     shape: u32,
+    make: u32,
     ip: Option<IpKey>,
+    place: Place,
     identifiers: Identifiers,
 }
 
@@ -39,6 +49,59 @@ struct Held {
     value: Box<str>,
 }
 
+/// What is left of an engagement without what is its own.
+fn shape(touch: &Touch) -> Touch {
+    Touch {
+        id: TouchId(Uuid::nil()),
+        kind: touch.kind,
+        time: Timestamp(0),
+        received: Timestamp(0),
+        tracker: touch.tracker,
+        network: touch.network,
+        campaign: touch.campaign,
+        segment: touch.segment,
+        identifiers: Vec::new(),
+        ip: None,
+        traits: Traits::default(),
+        content_key: 0,
+        completed_view: touch.completed_view,
+        site: None,
+        findings: touch.findings.clone(),
+        claim: touch.claim,
+        place: Place::default(),
+    }
+}
+
+/// Values that many have in common, each once and by its number.
+struct Numbered<T> {
+    values: Vec<Arc<T>>,
+    numbers: HashMap<Arc<T>, u32>,
+}
+
+impl<T> Default for Numbered<T> {
+    fn default() -> Self {
+        Self { values: Vec::new(), numbers: HashMap::new() }
+    }
+}
+
+impl<T: Eq + Hash + Clone> Numbered<T> {
+    fn number(&mut self, value: T) -> u32 {
+        if let Some(number) = self.numbers.get(&value) {
+            return *number;
+        }
+        let number = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
+        let value = Arc::new(value);
+        self.values.push(value.clone());
+        self.numbers.insert(value, number);
+        number
+    }
+
+    /// Every number that was given has its value.
+    fn get(&self, number: u32) -> T {
+        T::clone(&self.values[number as usize])
+    }
+}
+
 /// A text as a UUID, when that gives the very text again.
 fn uuid(text: &str) -> Option<Uuid> {
     let uuid = Uuid::try_parse(text).ok().filter(|_| text.len() == 36)?;
@@ -53,10 +116,10 @@ enum List {
 }
 
 /// The order of DECISIONS 5, oldest first.
-type Place = (Timestamp, u64, TouchId);
+type Turn = (Timestamp, u64, TouchId);
 
 /// Where an engagement stands in the order; nothing for one that is forgotten, which so comes first.
-fn place(kept: Option<&Kept>) -> Option<Place> {
+fn place(kept: Option<&Kept>) -> Option<Turn> {
     kept.map(|kept| (kept.time, kept.content_key, kept.id))
 }
 
@@ -67,8 +130,8 @@ pub(super) struct Touches {
     /// The number of the first one kept.
     first: u32,
     lists: HashMap<u64, List>,
-    shapes: Vec<Touch>,
-    shape_numbers: HashMap<Touch, u32>,
+    shapes: Numbered<Touch>,
+    makes: Numbered<Traits>,
     kinds: Vec<IdKind>,
     forgotten: usize,
 }
@@ -87,8 +150,11 @@ impl Touches {
             time: touch.time,
             received: touch.received,
             content_key: touch.content_key,
-            shape: self.shape(touch),
+            site: touch.site.unwrap_or_default(),
+            shape: self.shapes.number(shape(touch)),
+            make: self.makes.number(touch.traits.clone()),
             ip: touch.ip,
+            place: touch.place,
             identifiers,
         };
         let number = self.first.wrapping_add(u32::try_from(self.kept.len()).unwrap_or(u32::MAX));
@@ -181,13 +247,15 @@ impl Touches {
     }
 
     fn touch(&self, kept: &Kept) -> Touch {
-        // Every shape that is named is there.
-        let mut touch = self.shapes[kept.shape as usize].clone();
+        let mut touch = self.shapes.get(kept.shape);
+        touch.traits = self.makes.get(kept.make);
+        touch.site = (kept.site != 0).then_some(kept.site);
         touch.id = kept.id;
         touch.time = kept.time;
         touch.received = kept.received;
         touch.content_key = kept.content_key;
         touch.ip = kept.ip;
+        touch.place = kept.place;
         touch.identifiers = match &kept.identifiers {
             Identifiers::None => Vec::new(),
             Identifiers::Uuid(kind, uuid) => {
@@ -198,26 +266,6 @@ impl Touches {
             Identifiers::Many(many) => many.iter().filter_map(|held| self.identifier(held)).collect(),
         };
         touch
-    }
-
-    /// What is left of an engagement without what is its own.
-    fn shape(&mut self, touch: &Touch) -> u32 {
-        let shape = Touch {
-            id: TouchId(Uuid::nil()),
-            time: Timestamp(0),
-            received: Timestamp(0),
-            content_key: 0,
-            ip: None,
-            identifiers: Vec::new(),
-            ..touch.clone()
-        };
-        if let Some(number) = self.shape_numbers.get(&shape) {
-            return *number;
-        }
-        let number = u32::try_from(self.shapes.len()).unwrap_or(u32::MAX);
-        self.shapes.push(shape.clone());
-        self.shape_numbers.insert(shape, number);
-        number
     }
 
     fn identifiers(&mut self, identifiers: &[LinkIdentifier]) -> Identifiers {
