@@ -3,16 +3,12 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use tokio::{
-    sync::{Mutex, mpsc},
-    task::JoinSet,
-    time::{Interval, MissedTickBehavior},
-};
+use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     account::Account,
@@ -108,7 +104,31 @@ struct Shared {
     target: Target,
     next: AtomicUsize,
     failures: AtomicUsize,
-    pace: Option<Mutex<Interval>>,
+    pace: Option<Pace>,
+}
+
+/// Lets one request after the other go, so that there are never more than the rate allows since the first.
+struct Pace {
+    begun: tokio::time::Instant,
+    rate: f64,
+    next: AtomicU32,
+}
+
+impl Pace {
+    fn new(rate: f64) -> Self {
+        Self { begun: tokio::time::Instant::now(), rate, next: AtomicU32::new(0) }
+    }
+
+    /// Waits for the turn of the next request.
+    async fn turn(&self) {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep_until(self.begun + due(number, self.rate)).await;
+    }
+}
+
+/// How long after the first one the request with this number, counted from 0, may go at `rate` requests a second.
+fn due(number: u32, rate: f64) -> Duration {
+    Duration::try_from_secs_f64(f64::from(number) / rate).unwrap_or(Duration::MAX)
 }
 
 /// Sends `scenario` to `target` under the names of `account`. `progress` is called with the number of steps
@@ -123,11 +143,7 @@ pub async fn run(
     limits: Limits,
     mut progress: impl FnMut(usize),
 ) -> Result<Traffic, Error> {
-    let pace = limits.rate.filter(|rate| *rate > 0.0).map(|rate| {
-        let mut interval = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
-        interval.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        Mutex::new(interval)
-    });
+    let pace = limits.rate.filter(|rate| *rate > 0.0).map(Pace::new);
     let shared = Arc::new(Shared {
         scenario,
         account: account.clone(),
@@ -175,7 +191,7 @@ async fn work(shared: Arc<Shared>, outcomes: mpsc::Sender<Result<Sent, Failure>>
         let mut referrer = None;
         for (number, step) in person.steps.iter().enumerate() {
             if let Some(pace) = &shared.pace {
-                pace.lock().await.tick().await;
+                pace.turn().await;
             }
             let request = request::render(&shared.account, person, step, referrer.as_deref());
             let outcome = match shared.target.send(&request).await {

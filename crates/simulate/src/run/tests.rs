@@ -96,6 +96,33 @@ async fn everything_is_sent_once_and_each_person_in_order() {
     }
 }
 
+#[test]
+fn no_request_goes_before_its_turn() {
+    let check = |number: u32, rate: f64, us: u64| {
+        assert_eq!(due(number, rate), Duration::from_micros(us), "{number} at {rate}");
+    };
+    check(0, 400.0, 0);
+    check(1, 400.0, 2_500);
+    check(400, 400.0, 1_000_000);
+    check(4_000, 400.0, 10_000_000);
+    check(1, 0.5, 2_000_000);
+    check(3, 1_000_000.0, 3);
+    for (count, rate) in [(5_u32, 1.0), (1_000, 37.0), (100_000, 400.0)] {
+        // However many have gone by a moment, they are not more than the rate gives until then, and the first.
+        let until = due(count, rate).as_secs_f64();
+        assert!(f64::from(count) <= until * rate + 1.0, "{count} within {until} s at {rate}");
+    }
+    assert_eq!(due(u32::MAX, f64::MIN_POSITIVE), Duration::MAX);
+}
+
+#[tokio::test]
+async fn requests_wait_for_their_turns() {
+    let rate = 2_000.0;
+    let (traffic, seen, ..) = ran(Stub::default(), 30, Limits { concurrency: 8, rate: Some(rate) }).await;
+    let last = u32::try_from(seen.len() - 1).unwrap();
+    assert!(traffic.took >= due(last, rate), "{} requests in {:?}", seen.len(), traffic.took);
+}
+
 #[tokio::test]
 async fn a_phone_hands_the_click_id_of_its_redirect_to_the_app() {
     let (traffic, seen, scenario, _) = ran(Stub::default(), 60, Limits::default()).await;
