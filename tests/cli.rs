@@ -4,7 +4,7 @@ use reqwest::Method;
 use tempfile::TempDir;
 
 use crate::harness::{
-    Answered as _, KEY, Server, json,
+    Answered as _, KEY, Server, Value, json,
     program::{Process, program, run},
 };
 
@@ -86,6 +86,43 @@ fn wrong_settings_are_named_and_refused() {
     assert!(text.contains("/nowhere/sextant.toml"), "{text}");
     complaint(&["serve", "--data-dir", data, "--listen", "nowhere"], &[]);
     complaint(&["server"], &[]);
+}
+
+#[tokio::test]
+async fn a_settings_file_is_in_force_where_nothing_stronger_speaks() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("sextant.toml");
+    let settings = r#"
+        [server]
+        listen = "127.0.0.1:1"
+        public_url = "https://link.example.com"
+        [limits]
+        app_requests_per_second = 0
+        [publisher_api]
+        duplicate_status = 400
+    "#;
+    std::fs::write(&file, settings).unwrap();
+    let mut command = program();
+    command.arg("serve").arg("--config").arg(&file).arg("--data-dir").arg(directory.path().join("data"));
+    command.args(["--listen", "127.0.0.1:0"]).env("SEXTANT_BOOTSTRAP_KEY", KEY);
+    let mut served = Process::start(command, &directory.path().join("log"));
+    let address = served.says("listening on ").await;
+    assert_ne!(address, "127.0.0.1:1", "the command line is stronger than the file");
+    let client = Server::start().await;
+    let call = async |path: &str, body: Value| {
+        let request = client.foreign(Method::POST, &format!("http://{address}{path}"));
+        request.header("Authentication-Key", KEY).body(body.to_string()).answer().await
+    };
+    let web = json!({ "name": "Web", "platform": "Web", "guid": "koweb-1" });
+    call("/apps", web).await.is(201);
+    let init = json!({ "action": "init", "kochava_app_id": "koweb-1", "data": {} });
+    let told = call("/track/kvinit", init).await.is(200).json();
+    let event = &told["networking"]["urls"]["event"];
+    assert_eq!(event, "https://link.example.com/track/json/", "public_url is the file's: {told}");
+    let trigger = json!({ "app_id": 1, "type": "install", "template_id": 3373, "title": "x",
+                          "context": { "cpi_mostback_url": "https://partner.example.com/pb" } });
+    call("/postbacks", trigger.clone()).await.is(201);
+    call("/postbacks", trigger).await.is(400);
 }
 
 #[tokio::test]
@@ -187,7 +224,7 @@ async fn logs_can_be_structured() {
     let log = server.log();
     assert!(!log.is_empty());
     for line in log.lines() {
-        let parsed: Result<serde_json::Value, _> = serde_json::from_str(line);
+        let parsed: Result<Value, _> = serde_json::from_str(line);
         assert!(parsed.is_ok_and(|line| line.is_object()), "not a JSON object: {line}");
     }
 }

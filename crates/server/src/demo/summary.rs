@@ -320,7 +320,41 @@ fn time(took: Option<Duration>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use simulate::{check::Disagreement, generate, run::Failure};
+
     use super::*;
+
+    /// A summary in which nothing is wrong.
+    fn right() -> Summary {
+        let plan = generate::Plan { seed: 1, people: 1, until: 1_790_000_000 };
+        let report = Report { ledger: json!({ "balanced": true }), ..Report::default() };
+        let scenario = Arc::new(generate::scenario(&plan));
+        Summary { seed: 1, scenario, traffic: Traffic::default(), report, arrived: None }
+    }
+
+    /// What fails here ends the program with 1, as every error of a command does (`crates/server/tests/demo.rs`).
+    #[test]
+    fn the_verdict_fails_when_anything_that_has_to_be_right_is_not() {
+        right().verdict().unwrap();
+        let check = |change: fn(&mut Summary), word: &str| {
+            let mut summary = right();
+            change(&mut summary);
+            let complaint = summary.verdict().unwrap_err().to_string();
+            assert!(complaint.contains(word), "{complaint}");
+        };
+        let (device, expected, found) = ("d".to_owned(), "a".to_owned(), "b".to_owned());
+        let disagreement = Disagreement { device, expected, found };
+        let mut wrong = right();
+        wrong.report.disagreements.push(disagreement);
+        assert!(wrong.verdict().unwrap_err().to_string().contains("1 results disagree"));
+        let failure = |summary: &mut Summary| {
+            summary.traffic.failures.push(Failure { person: 0, step: 0, what: "x".to_owned() });
+        };
+        check(failure, "1 requests failed");
+        check(|summary| summary.report.ledger = json!({ "balanced": false }), "does not balance");
+        check(|summary| summary.report.ledger = Value::Null, "does not balance");
+    }
 
     #[test]
     fn numbers_are_grouped() {
