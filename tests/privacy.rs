@@ -88,6 +88,23 @@ async fn a_dropped_idfa_is_nowhere() {
         server.sends("/track/json", foreign.to_string()).await.refused(404);
         let form = format!("action=event&kochava_app_id={}&data[device_ids][idfa]={id}", app.guid);
         server.sends("/track/json", form).await.refused(400);
+        // The same in texts that are JSON.
+        let ids = json!({ "idfa": id }).to_string();
+        let data = json!({ "event_name": "View", "device_ids": { "idfa": id },
+                           "app_tracking_transparency": { "att": false } });
+        for field in ["device_ids", "event_data", "note"] {
+            let mut data = json!({ "event_name": "View", "app_tracking_transparency": { "att": false } });
+            data[field] = json!(ids);
+            inputs.push(app.send("event", &device, data).await.accepted());
+        }
+        let whole = json!({ "action": "event", "kochava_app_id": app.guid, "data": data.to_string() });
+        server.sends("/track/json", whole.to_string()).await.refused(400);
+        let form: String = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("action", "event"), ("kochava_app_id", &app.guid), ("data", &data.to_string())])
+            .finish();
+        server.sends("/track/json", form).await.refused(400);
+        let foreign = json!({ "data": json!({ "device_ids": { "adid": id } }).to_string() });
+        server.sends("/track/json", foreign.to_string()).await.refused(400);
     }
     crate::harness::eventually("nothing is pending", async || {
         server.deliveries("state=pending").await.is_empty().then_some(())

@@ -19,10 +19,12 @@ async fn events_and_links_wait_for_their_install() {
     };
     let path = "/v1/cpi/identityLink.php";
     let hashed = link(json!({ "idfa": "358f3cc563911c41542fa3394787f529" }), json!({ "idfa": "md5" }));
+    let unnamed = link(json!({ "idfa": "358f3cc563911c41542fa3394787f529" }), Value::Null);
     let plain = link(json!({ "idfv": "3D5F0B1E-6C2A-4E57-9E0B-7A1C2D3E4F50" }), Value::Null);
     let early = [
         app.event("SX-1", "Purchase", json!({ "sum": 3 })).await,
         server.sends(path, hashed.to_string()).await.accepted(),
+        server.sends(path, unnamed.to_string()).await.accepted(),
         server.sends(path, plain.to_string()).await.accepted(),
         app.send("identityLink", "SX-1", json!({ "identity_link": { "user_id": "u-43" } })).await.accepted(),
     ];
@@ -41,8 +43,10 @@ async fn events_and_links_wait_for_their_install() {
     }
     assert_eq!(outcomes(&app, &stranger).await, ["no_install"]);
     // What comes after the install joins at once.
-    let late = server.sends(path, hashed.to_string()).await.accepted();
-    assert_eq!(outcomes(&app, &late).await, ["linked"]);
+    for link in [hashed, unnamed] {
+        let late = server.sends(path, link.to_string()).await.accepted();
+        assert_eq!(outcomes(&app, &late).await, ["linked"]);
+    }
     server.balanced().await;
 }
 
@@ -89,6 +93,9 @@ async fn events_join_by_any_identifier() {
 async fn a_hashed_link_finds_a_device_that_was_there_before_any_hash() {
     let server = Server::start().await;
     for (method, digest) in [
+        ("", "358f3cc563911c41542fa3394787f529"),
+        ("", "E718F3645353E8CF742FF1293B141FCF"),
+        ("", "7c9e6679742540de944be07fc1f90ae7"),
         ("md5", "358f3cc563911c41542fa3394787f529"),
         ("md5", "e718f3645353e8cf742ff1293b141fcf"),
         ("sha1", "2b8734dd8ba2c30d3468bce86b2df733592f5f2f"),
