@@ -116,9 +116,17 @@ async fn a_refused_call_can_be_mended_under_the_same_key() {
     let server = Server::start().await;
     let app = server.app("iOS").await;
     let broken = app.body("event", "SX-1", json!({})).to_string();
-    send(&app, "k-1", &broken).await.refused(400);
+    let first = send(&app, "k-1", &broken).await;
+    first.refused(400);
+    // Until it is mended it is answered as the first time, and counts once.
+    let again = send(&app, "k-1", &broken).await;
+    assert_eq!((again.status, again.text(), again.inputs()), (400, first.text(), first.inputs()));
     send(&app, "k-1", &event(&app, "Purchase")).await.accepted();
-    server.balanced().await;
+    let ledger = server.balanced().await;
+    let inputs = &ledger["inputs"];
+    assert_eq!((&inputs["quarantined"], &inputs["accepted"]), (&json!(1), &json!(1)), "{ledger}");
+    let kept = server.get(&format!("/api/apps/{}/quarantine", app.id)).await.is(200).json();
+    assert_eq!(kept["data"].as_array().map(Vec::len), Some(1), "{kept}");
 }
 
 #[tokio::test]

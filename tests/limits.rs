@@ -100,6 +100,24 @@ async fn slow_senders_are_let_go() {
 }
 
 #[tokio::test]
+async fn a_call_whose_time_is_over_before_it_came_whole_is_refused_and_counted() {
+    let server = Server::with(&[("SEXTANT_LIMITS_REQUEST_TIMEOUT", "1s")]).await;
+    let app = server.app("iOS").await;
+    let mut socket = Socket::open(server.address()).await;
+    let head = "POST /track/json HTTP/1.1\r\nhost: sextant\r\ncontent-length: 100\r\n\r\n{\"action\":";
+    socket.write(head.as_bytes()).await;
+    let answer = tokio::time::timeout(Duration::from_secs(60), socket.answer()).await.expect("an answer");
+    let (status, body) = answer.expect("an answer");
+    assert_eq!(status, 503);
+    let body: serde_json::Value = serde_json::from_slice(&body).expect("the answer is JSON");
+    assert_eq!(body["success"], "0", "{body}");
+    app.event("SX-1", "View", json!({})).await;
+    let ledger = server.balanced().await;
+    let inputs = &ledger["inputs"];
+    assert_eq!((&inputs["received"], &inputs["refused"]), (&json!(2), &json!(1)), "{ledger}");
+}
+
+#[tokio::test]
 async fn what_is_not_http_does_not_hurt() {
     let server = Server::start().await;
     let app = server.app("iOS").await;

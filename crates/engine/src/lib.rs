@@ -37,7 +37,7 @@ use std::{
 use measure::{
     InputId,
     catalogue::Catalogue,
-    input::{Input, Quarantined},
+    input::{IdempotencyKey, Input, Quarantined},
 };
 use store::{Store, StoreError};
 use tokio::sync::{
@@ -77,8 +77,9 @@ impl Default for Options {
 pub enum Submission {
     /// An input, with the catalogue it was resolved under.
     Input(Box<Input>, Arc<Catalogue>),
-    /// A body that could not be used.
-    Quarantine(Box<Quarantined>),
+    /// A body that could not be used. What comes again under the same key counts once; the key is of these
+    /// bytes, so that a body that was mended is another one.
+    Quarantine(Box<Quarantined>, Option<IdempotencyKey>),
 }
 
 /// What became of a submission. What names an input is durable.

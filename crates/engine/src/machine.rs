@@ -20,6 +20,8 @@ use crate::{Answer, Submission, install::Earlier, memory::Memory, view::View};
 
 /// The source of idempotency keys that are the bytes of an event: they only flag.
 const BODY: &str = "body";
+/// Where keys of bodies are filed that belong to no known app; apps are numbered from 1.
+const NO_APP: AppId = AppId(0);
 /// Devices added to a digest index in one commit.
 const INDEX_STEP_DEVICES: usize = 500;
 
@@ -155,7 +157,7 @@ impl Machine {
             let mut of_request = Vec::with_capacity(request.len());
             for submission in request {
                 of_request.push(match submission {
-                    Submission::Quarantine(body) => quarantine(&mut view, *body),
+                    Submission::Quarantine(body, key) => quarantine(&mut view, *body, key)?,
                     Submission::Input(input, catalogue) => {
                         let memory = &mut self.memory;
                         let known = self.known.as_deref();
@@ -272,13 +274,24 @@ impl Machine {
     }
 }
 
-fn quarantine(view: &mut View<'_>, body: Quarantined) -> Answer {
+fn quarantine(
+    view: &mut View<'_>,
+    body: Quarantined,
+    key: Option<IdempotencyKey>,
+) -> Result<Answer, StoreError> {
+    let place = body.app.unwrap_or(NO_APP);
+    if let Some(key) = key {
+        if let Some(first) = view.seen(place, &key, body.received)? {
+            return Ok(Answer::Repeated(first.input));
+        }
+        view.put_seen(place, key, Seen { input: body.id, received: body.received, body_hash: [0; 16] });
+    }
     let batch = view.batch();
     batch.now = batch.now.max(body.received);
     count(&mut batch.tally, body.app, Counter::Quarantined, 1);
     let id = body.id;
     batch.quarantine.push(body);
-    Answer::Quarantined(id)
+    Ok(Answer::Quarantined(id))
 }
 
 /// What the inputs of a batch need to know, so that it is loaded in one go. What is missed here is loaded
@@ -287,7 +300,13 @@ fn ask(requests: &[Vec<Submission>], memory: &Memory, again: bool) -> Ask {
     let mut ask = Ask::default();
     let none = BTreeSet::new();
     for submission in requests.iter().flatten() {
-        let Submission::Input(input, catalogue) = submission else { continue };
+        let (input, catalogue) = match submission {
+            Submission::Input(input, catalogue) => (input, catalogue),
+            Submission::Quarantine(body, key) => {
+                ask.seen.extend(key.clone().map(|key| (body.app.unwrap_or(NO_APP), key)));
+                continue;
+            }
+        };
         let app = input.app;
         if again && !matches!(input.payload, Payload::Install(_)) {
             continue;

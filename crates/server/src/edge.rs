@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::Config;
 
-pub use body::{read_body, read_body_under};
+pub use body::{Received, read_body, read_body_under};
 pub use databases::{DatabaseError, Databases};
 pub use user_agent::UserAgents;
 

@@ -27,7 +27,7 @@ mod trackers;
 mod triggers;
 pub mod what_if;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -50,22 +50,22 @@ pub use record::replay::Replays;
 
 /// Everything on one address.
 pub fn all(site: &Site) -> Router {
-    finish(ingest().merge(management()).merge(health()), site)
+    finish(ingest(site).merge(management(site)).merge(health(site)), site)
 }
 
 /// What the public address serves when management has its own.
 pub fn public(site: &Site) -> Router {
-    finish(ingest().merge(health()), site)
+    finish(ingest(site).merge(health(site)), site)
 }
 
 /// What the management address serves when it has its own.
 pub fn admin(site: &Site) -> Router {
-    finish(management().merge(health()), site)
+    finish(management(site).merge(health(site)), site)
 }
 
 /// What the world sends. Every path is served with and without a slash at its end.
-fn ingest() -> OpenApiRouter<Site> {
-    OpenApiRouter::new()
+fn ingest(site: &Site) -> OpenApiRouter<Site> {
+    let ours = OpenApiRouter::new()
         .routes(routes!(ingest::s2s::track_json))
         .routes(routes!(ingest::s2s::identity_link))
         .routes(routes!(ingest::browser::handshake))
@@ -82,10 +82,11 @@ fn ingest() -> OpenApiRouter<Site> {
         .route("/v1/cpi/click/", get(ingest::link::click).head(uncounted))
         .route("/track/impression", head(uncounted))
         .route("/track/impression/", get(ingest::link::impression).head(uncounted))
-        .merge(segment())
-        .merge(amplitude())
+        .layer(from_fn_with_state(Patience::of(site, ingest::late), in_time));
+    ours.merge(segment().layer(from_fn_with_state(Patience::of(site, ingest::segment::late), in_time)))
+        .merge(amplitude(site))
         .layer(map_response(ingest::open_to_browsers))
-        .merge(aggregates())
+        .merge(aggregates().layer(from_fn_with_state(Patience::of(site, ingest::late), in_time)))
 }
 
 /// Segment's HTTP Tracking API with the short forms that browsers use, and its webhooks.
@@ -119,18 +120,22 @@ fn segment() -> OpenApiRouter<Site> {
 }
 
 /// Amplitude's HTTP API.
-fn amplitude() -> OpenApiRouter<Site> {
+fn amplitude(site: &Site) -> OpenApiRouter<Site> {
     use ingest::amplitude;
     let preflight = || options(ingest::segment::preflight);
-    OpenApiRouter::new()
+    let events = OpenApiRouter::new()
         .routes(routes!(amplitude::http_api))
         .routes(routes!(amplitude::batch))
-        .routes(routes!(amplitude::identify))
-        .routes(routes!(amplitude::group_identify))
         .route("/2/httpapi", preflight())
         .route("/batch", preflight())
+        .layer(from_fn_with_state(Patience::of(site, amplitude::late_events), in_time));
+    let identifications = OpenApiRouter::new()
+        .routes(routes!(amplitude::identify))
+        .routes(routes!(amplitude::group_identify))
         .route("/identify", preflight())
         .route("/groupidentify", preflight())
+        .layer(from_fn_with_state(Patience::of(site, amplitude::late_identify), in_time));
+    events.merge(identifications)
 }
 
 /// What Apple's devices send, and networks forward. The last two are the paths that Apple appends to the
@@ -152,7 +157,7 @@ async fn uncounted() -> Error {
 }
 
 /// What the account's own people and tools ask for, with a management key.
-fn management() -> OpenApiRouter<Site> {
+fn management(site: &Site) -> OpenApiRouter<Site> {
     OpenApiRouter::new()
         .routes(routes!(apps::list, apps::create))
         .routes(routes!(apps::get, apps::update, apps::delete))
@@ -182,6 +187,7 @@ fn management() -> OpenApiRouter<Site> {
         .merge(team())
         .merge(privacy_requests())
         .merge(record())
+        .layer(from_fn_with_state(Patience::of(site, late), in_time))
         .layer(map_response(secured))
 }
 
@@ -276,8 +282,11 @@ fn delivering() -> OpenApiRouter<Site> {
         .routes(routes!(record::replay::progress))
 }
 
-fn health() -> OpenApiRouter<Site> {
-    OpenApiRouter::new().routes(routes!(health::alive)).routes(routes!(health::ready))
+fn health(site: &Site) -> OpenApiRouter<Site> {
+    OpenApiRouter::new()
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .layer(from_fn_with_state(Patience::of(site, late), in_time))
 }
 
 /// What holds for every route.
@@ -289,19 +298,32 @@ fn finish(routes: OpenApiRouter<Site>, site: &Site) -> Router {
         .route("/openapi.json", get(async move || openapi::served(&description)))
         .fallback(async || Error::NotFound("path"))
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
-        .layer(from_fn_with_state(site.clone(), in_time))
         .with_state(site.clone())
+}
+
+/// How long requests may take, and what is answered when one takes longer: senders read answers in the form of
+/// what they send to.
+#[derive(Clone)]
+struct Patience {
+    most: Duration,
+    late: fn() -> Response,
+}
+
+impl Patience {
+    fn of(site: &Site, late: fn() -> Response) -> Self {
+        Self { most: site.config.limits.request_timeout, late }
+    }
 }
 
 /// Answers 503 when a request takes longer than `limits.request_timeout`. What was handed to storage is
 /// finished all the same.
-async fn in_time(State(site): State<Site>, request: Request, next: Next) -> Response {
-    let answer = tokio::time::timeout(site.config.limits.request_timeout, next.run(request)).await;
-    match answer {
-        Ok(answer) => answer,
-        // Pages may read it as they may every other answer to what they send; there is nothing of anybody in it.
-        Err(_) => ingest::open_to_browsers(Error::TimedOut.into_response()).await,
-    }
+async fn in_time(State(patience): State<Patience>, request: Request, next: Next) -> Response {
+    let answer = tokio::time::timeout(patience.most, next.run(request)).await;
+    answer.unwrap_or_else(|_| (patience.late)())
+}
+
+fn late() -> Response {
+    Error::TimedOut.into_response()
 }
 
 /// Headers of answers that may hold secrets: never cached, never framed, never taken for a page.

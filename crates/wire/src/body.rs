@@ -4,7 +4,8 @@
 pub const BODY_BYTES_MAX: usize = 2_097_152;
 
 /// The first 16 bytes of SHA-256.
-pub(crate) fn hash(bytes: &[u8]) -> [u8; 16] {
+#[must_use]
+pub fn hash(bytes: &[u8]) -> [u8; 16] {
     use sha2::Digest as _;
     let mut hash = [0; 16];
     for (to, from) in hash.iter_mut().zip(sha2::Sha256::digest(bytes)) {

@@ -23,11 +23,14 @@ mod tests;
 use std::{borrow::Cow, net::SocketAddr};
 
 use axum::{
+    body::Body,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
 use finished::Finished;
+
+use crate::{edge, error::Error, ledger::Ledger, site::Site};
 
 pub use limit::AppLimits;
 pub use pace::Paces;
@@ -52,6 +55,41 @@ pub(super) async fn open_to_browsers(mut response: Response) -> Response {
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
 }
+
+/// Reads the body of a call. One that does not come whole counts as refused, also when nobody waits for it any
+/// more: its sender is gone, or the time for the request is over.
+async fn body_of(
+    site: &Site,
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<edge::Received, Error> {
+    let mut unread = Unread(Some(&site.ledger));
+    let body = edge::read_body_under(site, headers, body, bytes_max).await?;
+    unread.0 = None;
+    Ok(body)
+}
+
+/// A call whose body is not there yet. When it goes, the call was refused.
+struct Unread<'l>(Option<&'l Ledger>);
+
+impl Drop for Unread<'_> {
+    fn drop(&mut self) {
+        if let Some(ledger) = self.0 {
+            ledger.refuse(None);
+        }
+    }
+}
+
+/// What is answered when a request takes longer than `limits.request_timeout`. What was received is finished and
+/// counted all the same.
+pub(super) fn late() -> Response {
+    answer::refusal(503, LATE)
+}
+
+/// What the sender of a call hears whose time is over.
+const LATE: &str = "the call took too long, and what was received of it is finished all the same: send it again, \
+                    with its Idempotency-Key if it had one";
 
 /// Runs `work` to its end, whether or not the sender waits for the answer.
 async fn finish(work: impl Future<Output = Response> + Send + 'static) -> Response {

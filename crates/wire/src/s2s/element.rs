@@ -1,9 +1,9 @@
 //! Bodies taken apart into elements (ingest.md section 15).
 
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use crate::{
+    body::hash,
     form,
     json::{Json, JsonError, get},
     quarantine::masked,
@@ -33,6 +33,8 @@ pub struct BadElement {
     pub refusal: Refusal,
     /// Its own text, masked for the quarantine: not the whole array, which would be kept once for each.
     pub masked: String,
+    /// The first 16 bytes of SHA-256 over its own text.
+    pub hash: [u8; 16],
 }
 
 impl From<BadElement> for Refusal {
@@ -81,7 +83,8 @@ fn array(text: &str) -> Result<Body, Refusal> {
             object if object.starts_with('{') => Element::read(object),
             _ => Err(Refusal::bad_request("the element is not an object")),
         };
-        read.map_err(|refusal| BadElement { refusal, masked: masked(item.get().as_bytes()) })
+        let bytes = item.get().as_bytes();
+        read.map_err(|refusal| BadElement { refusal, masked: masked(bytes), hash: hash(bytes) })
     });
     Ok(Body { elements: elements.collect(), is_array: true })
 }
@@ -150,11 +153,7 @@ impl Element {
     /// The first 16 bytes of SHA-256 over the text.
     #[must_use]
     pub fn body_hash(&self) -> [u8; 16] {
-        let mut hash = [0; 16];
-        for (to, from) in hash.iter_mut().zip(Sha256::digest(&self.text)) {
-            *to = from;
-        }
-        hash
+        hash(self.text.as_bytes())
     }
 
     pub(crate) const fn json(&self) -> &Json {

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::{Call, Form, Kind};
 use crate::{
+    body::hash,
     json::{Json, JsonError, get},
     refusal::Refusal,
     s2s::{BadElement, ELEMENTS_MAX},
@@ -82,8 +83,12 @@ fn many(items: &[&RawValue], shared: &Shared) -> Result<Calls, Refusal> {
         return Err(Refusal::bad_request(error));
     }
     let one = |item: &&RawValue| {
-        call(item.get(), None, shared)
-            .map_err(|refusal| BadElement { refusal, masked: super::masked_text(item.get()) })
+        let text = item.get();
+        call(text, None, shared).map_err(|refusal| BadElement {
+            refusal,
+            masked: super::masked_text(text),
+            hash: hash(text.as_bytes()),
+        })
     };
     Ok(items.iter().map(one).collect())
 }

@@ -56,6 +56,16 @@ fn the_raw_usertime_is_kept() {
 }
 
 #[test]
+fn an_amount_that_cannot_be_kept_is_flagged() {
+    for written in ["1e999999999", "1e-999999999", "\"1e999999999\"", "\"much\"", "[]"] {
+        let (event, parsed) = event(&format!(r#""event_data":{{"sum":{written},"n":1}}"#));
+        assert_eq!(event.amount, None, "{written}");
+        assert!(parsed.flags.contains(&Flag::AmountInvalid), "{written}");
+        assert!(parsed.body.contains(written), "the body stays: {}", parsed.body);
+    }
+}
+
+#[test]
 fn amount() {
     let check = |data: &str, expected: Option<&str>| {
         let amount = event(data).0.amount.map(|amount| amount.to_string());
@@ -73,6 +83,10 @@ fn amount() {
     check(r#""event_data":{"sum":12345678901234567.89}"#, Some("12345678901234567.89"));
     check(r#""event_data":{"sum":1.5e2}"#, Some("150"));
     check(r#""event_data":{"sum":"1_000"}"#, None);
+    check(r#""event_data":{"sum":1e999999999}"#, None);
+    check(r#""event_data":{"sum":1e999999999,"price":3}"#, Some("3"));
+    check(r#""event_data":{"sum":1e-999999999}"#, None);
+    check(r#""event_data":-1e400"#, None);
     check(r#""event_data":{"sum":1e300}"#, None);
     check(r#""event_data":{"sum":1,"sum":2}"#, Some("2"));
     check(r#""event_data":"20""#, Some("20"));

@@ -18,15 +18,15 @@ use wire::{
 };
 
 use super::{
-    Peer,
+    LATE, Peer,
     answer::{Fate, with_inputs},
-    finish,
+    body_of, finish,
     pace::Who,
     s2s::{Prepared, submit},
     source::{self, Known, receivers},
 };
 use crate::http::openapi::Untaken;
-use crate::{clock, edge, error::Error, site::Site};
+use crate::{clock, error::Error, site::Site};
 
 /// Seconds after which a sender that met a full queue or the limit of an app may come again.
 const RETRY_AFTER_SECONDS: &str = "2";
@@ -54,10 +54,9 @@ async fn receive(
 ) -> Response {
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let body = match edge::read_body(&site, request, endpoint.bytes_max() + 1).await {
+    let body = match body_of(&site, &headers, request.into_body(), endpoint.bytes_max() + 1).await {
         Ok(body) => body,
         Err(error) => {
-            site.ledger.refuse(None);
             let text = match &error {
                 Error::TooLarge(_) => "Payload too large".to_owned(),
                 other => other.message(),
@@ -72,6 +71,16 @@ async fn receive(
         received.answer(fates, plan.refusal)
     })
     .await
+}
+
+/// What is answered when the time for an upload of events is over.
+pub(in crate::http) fn late_events() -> Response {
+    No::new(503, LATE).answer(Endpoint::HttpApi)
+}
+
+/// What is answered when the time for identifications is over.
+pub(in crate::http) fn late_identify() -> Response {
+    No::new(503, LATE).answer(Endpoint::Identify)
 }
 
 /// What is to be put on record, and the refusal when the upload is not taken.

@@ -147,7 +147,7 @@ impl Call<'_> {
             reason: refused.error.clone(),
             body: masked,
         };
-        let submission = Submission::Quarantine(Box::new(body));
+        let submission = Submission::Quarantine(Box::new(body), None);
         let step =
             Step::Quarantine { submission, status: refused.status, error: refused.error, drained: false };
         Prepared { app: Some(self.app.id), step }

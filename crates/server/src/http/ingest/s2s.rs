@@ -17,7 +17,7 @@ use measure::{
 };
 use wire::{
     auth::{AuthOutcome, authenticate},
-    body::BODY_BYTES_MAX,
+    body::{BODY_BYTES_MAX, hash},
     quarantine::masked,
     refusal::Refusal,
     s2s::{BadElement, Edge, Element, Endpoint, Parsed, elements, parse},
@@ -26,12 +26,12 @@ use wire::{
 use super::{
     Peer,
     answer::{Fate, array, refusal, single},
-    finish, search_ads,
+    body_of, finish, search_ads,
     source::{self, Known},
     text,
 };
 use crate::http::openapi::Untaken;
-use crate::{clock, edge, ledger, site::Site};
+use crate::{clock, ledger, site::Site};
 
 #[utoipa::path(
     post, path = "/track/json", tag = "ingest",
@@ -59,12 +59,9 @@ pub(in crate::http) async fn identity_link(
 
 async fn receive(site: Site, peer: Peer, request: Request, endpoint: Endpoint) -> Response {
     let (Parts { headers, .. }, body) = request.into_parts();
-    let body = match edge::read_body_under(&site, &headers, body, BODY_BYTES_MAX).await {
+    let body = match body_of(&site, &headers, body, BODY_BYTES_MAX).await {
         Ok(body) => body,
-        Err(error) => {
-            site.ledger.refuse(None);
-            return refusal(error.status(), &error.message());
-        }
+        Err(error) => return refusal(error.status(), &error.message()),
     };
     // From here on the work is finished even if the sender has gone.
     finish(async move { take(&site, peer, &headers, &body, endpoint).await }).await
@@ -82,7 +79,13 @@ async fn take(site: &Site, peer: Peer, headers: &HeaderMap, body: &[u8], endpoin
         };
         match elements(body) {
             Ok(parsed) => (call.prepare_all(&peer, &parsed.elements, parsed.is_array), parsed.is_array),
-            Err(refused) => (vec![call.quarantine(None, None, masked(body), refused)], false),
+            Err(refused) => {
+                let key = call.header_key(None);
+                (
+                    vec![call.quarantine(None, None, Unusable::of(masked(body), hash(body), key), refused)],
+                    false,
+                )
+            }
         }
     };
     if let Some(apple) = &site.adservices {
@@ -150,7 +153,11 @@ impl Call<'_> {
             |(index, (element, sender)): (usize, (&Result<Element, BadElement>, &Option<Known>))| {
                 match element {
                     Ok(element) => self.prepare(&edge, index, element, sender.as_ref(), is_array),
-                    Err(bad) => self.quarantine(None, None, bad.masked.clone(), bad.refusal.clone()),
+                    Err(bad) => {
+                        let key = self.header_key(Some(index));
+                        let unusable = Unusable::of(bad.masked.clone(), bad.hash, key);
+                        self.quarantine(None, None, unusable, bad.refusal.clone())
+                    }
                 }
             };
         elements.iter().zip(&senders).enumerate().map(prepare).collect()
@@ -178,6 +185,8 @@ impl Call<'_> {
         sender: Option<&Known>,
         is_array: bool,
     ) -> Prepared {
+        let key = self.idempotency_key(index, element, is_array);
+        let unusable = |key| Unusable::of(element.masked(), element.body_hash(), key);
         let Some(sender) = sender else {
             let refused = if element.app_guid().is_none() {
                 Refusal::bad_request("kochava_app_id is missing: send the GUID of the app")
@@ -185,7 +194,7 @@ impl Call<'_> {
                 let error = "kochava_app_id is not known here: create the app first, or check its GUID";
                 Refusal { status: 404, error: error.to_owned() }
             };
-            return self.quarantine(None, Some(element), element.masked(), refused);
+            return self.quarantine(None, Some(element), unusable(key), refused);
         };
         let app = &sender.app;
         let parsed = if sender.is_enabled() {
@@ -197,14 +206,14 @@ impl Call<'_> {
             return source::refuse(Some(sender), self.action(element), 403, source::SWITCHED_OFF);
         };
         match parsed {
-            Err(refused) => self.quarantine(Some(app), Some(element), element.masked(), refused),
+            Err(refused) => self.quarantine(Some(app), Some(element), unusable(key), refused),
             Ok(parsed) => {
                 let input = Input {
                     id: clock::new_id(self.received),
                     received: self.received,
                     app: app.id,
                     catalogue: self.catalogue.version,
-                    key: self.idempotency_key(index, element, is_array),
+                    key,
                     body_hash: element.body_hash(),
                     body: parsed.body,
                     flags: parsed.flags,
@@ -260,20 +269,22 @@ impl Call<'_> {
 
     /// The sender's key for this element (DECISIONS 26): the header, by place in an array, else `nt_id`.
     fn idempotency_key(&self, index: usize, element: &Element, is_array: bool) -> Option<IdempotencyKey> {
-        if let Some(key) = text(self.headers, "idempotency-key").filter(|key| !key.is_empty()) {
-            let key = if is_array { format!("{key}#{index}") } else { key.into_owned() };
-            return Some(IdempotencyKey { source: "header".to_owned(), key });
-        }
-        let nt_id = element.nt_id()?;
-        Some(IdempotencyKey { source: "nt_id".to_owned(), key: nt_id.to_owned() })
+        let nt_id = |key: &str| IdempotencyKey { source: "nt_id".to_owned(), key: key.to_owned() };
+        self.header_key(is_array.then_some(index)).or_else(|| element.nt_id().map(nt_id))
     }
 
-    /// `masked` is what is kept of the body.
+    /// The key of the header, for the element at this place of an array.
+    fn header_key(&self, index: Option<usize>) -> Option<IdempotencyKey> {
+        let key = text(self.headers, "idempotency-key").filter(|key| !key.is_empty())?;
+        let key = index.map_or_else(|| key.clone().into_owned(), |index| format!("{key}#{index}"));
+        Some(IdempotencyKey { source: "header".to_owned(), key })
+    }
+
     fn quarantine(
         &self,
         app: Option<&Arc<App>>,
         element: Option<&Element>,
-        masked: String,
+        unusable: Unusable,
         refused: Refusal,
     ) -> Prepared {
         let drained = match (app, element) {
@@ -292,12 +303,30 @@ impl Call<'_> {
             },
             status: if drained { 200 } else { refused.status },
             reason: refused.error.clone(),
-            body: masked,
+            body: unusable.masked,
         };
         let app = body.app;
-        let submission = Submission::Quarantine(Box::new(body));
+        let submission = Submission::Quarantine(Box::new(body), unusable.key);
         let step = Step::Quarantine { submission, status: refused.status, error: refused.error, drained };
         Prepared { app, step }
+    }
+}
+
+/// A body that cannot be used.
+struct Unusable {
+    /// What is kept of it.
+    masked: String,
+    /// What makes a retry of it count once. A body that was mended under the sender's key has another one.
+    key: Option<IdempotencyKey>,
+}
+
+impl Unusable {
+    fn of(masked: String, hash: [u8; 16], key: Option<IdempotencyKey>) -> Self {
+        let key = key.map(|IdempotencyKey { source, key }| {
+            let key = format!("{source} {:032x} {key}", u128::from_be_bytes(hash));
+            IdempotencyKey { source: "quarantine".to_owned(), key }
+        });
+        Self { masked, key }
     }
 }
 
@@ -319,7 +348,7 @@ pub(super) async fn submit(site: &Site, prepared: Vec<Prepared>) -> Vec<Fate> {
                         site.edge.locate(input);
                         input.payload.has_source().then(|| (input.via, input.payload.kind()))
                     }
-                    Submission::Quarantine(_) => None,
+                    Submission::Quarantine(..) => None,
                 };
                 submissions.push(submission);
                 OnAnswer::Taken { of, browser }
@@ -378,6 +407,11 @@ impl OnAnswer {
             }
             (Answer::Quarantined(id), Self::Quarantined { status, error, .. }) => {
                 (Fate::Quarantined { id, status, error }, ledger::Fate::Kept)
+            }
+            // The same bytes under the same key: answered again as they were, and counted once.
+            (Answer::Repeated(id), Self::Quarantined { status, error, drained }) => {
+                let again = if drained { Fate::Drained(id) } else { Fate::Quarantined { id, status, error } };
+                (again, ledger::Fate::Repeated)
             }
             (Answer::Accepted(id) | Answer::Quarantined(id), _) => (Fate::Accepted(id), ledger::Fate::Kept),
             (Answer::Repeated(id), _) | (Answer::Conflict(id), Self::Taken { browser: true, .. }) => {

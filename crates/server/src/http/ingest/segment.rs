@@ -18,15 +18,15 @@ use wire::{
 };
 
 use super::{
-    Peer,
+    LATE, Peer,
     answer::{Fate, with_inputs},
-    finish,
+    body_of, finish,
     s2s::{Prepared, submit},
     source::{self, Known, receivers},
     text,
 };
 use crate::http::openapi::Untaken;
-use crate::{auth, clock, edge, error::Error, site::Site};
+use crate::{auth, clock, error::Error, site::Site};
 
 /// Seconds after which a sender that met a limit or a full queue may come again.
 const RETRY_AFTER_SECONDS: &str = "2";
@@ -95,10 +95,9 @@ async fn take(
         Form::One(_) => EVENT_BYTES_MAX,
         Form::Batch | Form::Webhook => BATCH_BYTES_MAX,
     };
-    let body = match edge::read_body(&site, request, bytes_max + 1).await {
+    let body = match body_of(&site, &headers, request.into_body(), bytes_max + 1).await {
         Ok(body) => body,
         Err(error) => {
-            site.ledger.refuse(None);
             // Too much is 400 here, as the platform documents it.
             let status = if matches!(error, Error::TooLarge(_)) { 400 } else { error.status() };
             return refusal(status, &error.message());
@@ -253,6 +252,11 @@ fn answer(fates: Vec<Fate>) -> Response {
 }
 
 /// A refusal: `code` and `message` are what the platform's libraries read.
+/// What is answered when the time for a request is over.
+pub(in crate::http) fn late() -> Response {
+    refusal(503, LATE)
+}
+
 fn refusal(status: u16, error: &str) -> Response {
     let code = match status {
         401 => "invalid_write_key",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
+    http::request::Parts,
     response::Response,
 };
 use engine::Submission;
@@ -20,11 +21,11 @@ use wire::{quarantine::masked, refusal::Refusal, skad::POSTBACK_BYTES_MAX};
 
 use super::{
     answer::{refusal, single},
-    finish,
+    body_of, finish,
     s2s::{Prepared, Step, submit},
 };
 use crate::http::openapi::Untaken;
-use crate::{clock, edge, site::Site};
+use crate::{clock, site::Site};
 
 #[utoipa::path(
     post, path = "/v1/skad/postback", tag = "ingest",
@@ -35,12 +36,10 @@ use crate::{clock, edge, site::Site};
 pub(in crate::http) async fn postback(State(site): State<Site>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let body = match edge::read_body(&site, request, POSTBACK_BYTES_MAX).await {
+    let (Parts { headers, .. }, body) = request.into_parts();
+    let body = match body_of(&site, &headers, body, POSTBACK_BYTES_MAX).await {
         Ok(body) => body,
-        Err(error) => {
-            site.ledger.refuse(None);
-            return refusal(error.status(), &error.message());
-        }
+        Err(error) => return refusal(error.status(), &error.message()),
     };
     finish(async move {
         let prepared = {
@@ -124,7 +123,7 @@ impl Call<'_> {
             body: masked(self.body),
         };
         let app = body.app;
-        let submission = Submission::Quarantine(Box::new(body));
+        let submission = Submission::Quarantine(Box::new(body), None);
         let step =
             Step::Quarantine { submission, status: refused.status, error: refused.error, drained: false };
         Prepared { app, step }

@@ -202,6 +202,84 @@ async fn nothing_is_accepted_that_could_not_be_committed() {
     assert_eq!(world.ledger().await["accepted"], json!(1));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_too_long_is_answered_as_its_sender_reads_it_and_counted_once() {
+    let world = World::with(&[("limits.request_timeout", "100ms")]).await;
+    world.store.stall_commits(true);
+    type IsOfForm = fn(&Value) -> bool;
+    let calls: [(&str, Value, IsOfForm); 4] = [
+        ("/track/json", event("SX-1", 1), |body| body["success"] == json!("0")),
+        (
+            "/v1/track",
+            json!({ "writeKey": "ko-1", "event": "x", "userId": "u-1", "context": { "ip": "203.0.113.7" } }),
+            |body| body["success"] == json!(false) && body["code"].is_string(),
+        ),
+        (
+            "/2/httpapi",
+            json!({ "api_key": "ko-1", "events": [{ "event_type": "x", "device_id": "device-1" }] }),
+            |body| body["code"] == json!(503),
+        ),
+        ("/track/json", json!({ "action": "event" }), |body| body["success"] == json!("0")),
+    ];
+    for (path, call, is_of_form) in &calls {
+        let reply = world.send(&format!("POST {path}"), &[], call.to_string()).await;
+        assert_eq!(
+            (reply.status, reply.header("access-control-allow-origin")),
+            (503, "*"),
+            "{path}: {reply:?}"
+        );
+        assert!(!reply.header("retry-after").is_empty(), "{path}");
+        assert!(is_of_form(&reply.json()), "{path}: {}", reply.json());
+    }
+    let inputs = world.ledger().await;
+    assert_eq!((&inputs["received"], &inputs["in_flight"]), (&json!(4), &json!(4)), "{inputs}");
+    world.store.stall_commits(false);
+    world.until("accepted", 3).await;
+    world.until("quarantined", 1).await;
+    let inputs = world.ledger().await;
+    assert_eq!(
+        (&inputs["received"], &inputs["refused"], &inputs["in_flight"]),
+        (&json!(4), &json!(0), &json!(0)),
+        "finished, and counted once: {inputs}"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_counts_once_under_its_key() {
+    let world = World::with(&[]).await;
+    let call = async |key: &str, body: &str| {
+        let reply =
+            world.send("POST /track/json", &[("idempotency-key", key.as_bytes())], body.to_owned()).await;
+        (reply.status, reply.inputs().join(","), reply.json())
+    };
+    let nameless = r#"{"action":"event","kochava_app_id":"ko-1","data":{}}"#;
+    let bodies = [
+        nameless,
+        r#"{"action":"event","kochava_app_id":"ko-nowhere","data":{}}"#,
+        r#"{"action":"event","#,
+        r#"[{"action":"event","kochava_app_id":"ko-1","data":{}},7]"#,
+    ];
+    for (n, body) in bodies.iter().enumerate() {
+        let first = call(&format!("k-{n}"), body).await;
+        assert!(matches!(first.0, 400 | 404), "{body}: {first:?}");
+        assert_eq!(call(&format!("k-{n}"), body).await, first, "{body}");
+    }
+    let inputs = world.ledger().await;
+    assert_eq!((&inputs["quarantined"], &inputs["repeated"]), (&json!(5), &json!(5)), "{inputs}");
+    let kept = world.server.get("/api/apps/1/quarantine").await.body;
+    assert_eq!(kept["data"].as_array().map(Vec::len), Some(2), "{kept}");
+    // Another body under the key is another attempt, good or not, and so is the same one under another key.
+    assert_ne!(call("k-0", &nameless.replace("{}", r#"{"n":1}"#)).await.1, call("k-0", nameless).await.1);
+    assert_ne!(call("k-9", nameless).await.1, call("k-0", nameless).await.1);
+    assert_eq!(call("k-0", &event("SX-1", 1).to_string()).await.0, 200);
+    assert_eq!(call("k-0", &event("SX-1", 2).to_string()).await.0, 409);
+    let nt = r#"{"action":"event","kochava_app_id":"ko-1","nt_id":"n-1","data":{}}"#;
+    let replies =
+        [world.send("POST /track/json", &[], nt).await, world.send("POST /track/json", &[], nt).await];
+    assert_eq!(replies[0].inputs(), replies[1].inputs());
+    assert_eq!(world.ledger().await["quarantined"], json!(8));
+}
+
 #[tokio::test]
 async fn an_array_is_answered_element_by_element() {
     let world = World::with(&[]).await;
@@ -360,15 +438,4 @@ async fn a_user_agent_in_any_letters_counts() {
     let reply = world.send(&line, &[("user-agent", agent.as_bytes())], Body::empty()).await;
     let input = world.server.get(&format!("/api/inputs/{}", reply.inputs()[0])).await.body;
     assert_eq!((reply.status, input["flags"].to_string().contains("ua_missing")), (302, false), "{input}");
-}
-
-#[tokio::test]
-async fn whoever_waited_too_long_may_read_so_on_any_page_and_its_call_is_finished() {
-    let world = World::with(&[("limits.request_timeout", "3s")]).await;
-    world.store.stall_commits(true);
-    let reply = world.post(&event("SX-1", 1)).await;
-    assert_eq!(reply.status, 503, "{reply:?}");
-    assert_eq!((reply.header("access-control-allow-origin"), reply.header("retry-after")), ("*", "1"));
-    world.store.stall_commits(false);
-    world.until("accepted", 1).await;
 }
