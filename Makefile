@@ -21,5 +21,6 @@ bench-delivery: ## postbacks a second against the bare HTTP client of the same r
 	cargo bench --locked -p courier --bench postbacks
 	cargo bench --locked -p server --bench throughput -- journey
 
-bless: ## write missing golden records
+bless: ## write missing golden records, and the description of the interface as it is now
 	STORE_BLESS=1 cargo test -p store --locked
+	OPENAPI_BLESS=1 cargo test -p server --locked --bin sextant description_in_the_repository

@@ -967,3 +967,18 @@ async fn slow_senders_are_told_so() {
     assert!(answer.await.unwrap().starts_with("HTTP/1.1 408 "));
     serving.abort();
 }
+
+/// Where the description lies for whoever reads the repository and makes clients from it. `make bless` writes it.
+const DESCRIPTION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi.json");
+
+#[tokio::test]
+async fn the_description_in_the_repository_is_the_one_that_is_served() {
+    let request = Request::get("/openapi.json").body(Body::empty()).unwrap();
+    let answer = Server::start().await.router.oneshot(request).await.unwrap();
+    let served = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    if std::env::var_os("OPENAPI_BLESS").is_some() {
+        std::fs::write(DESCRIPTION, &served).unwrap();
+    }
+    let kept = std::fs::read(DESCRIPTION).unwrap_or_default();
+    assert!(served == kept, "openapi.json is not current: run `make bless` and look at what changed");
+}
