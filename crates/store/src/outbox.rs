@@ -383,14 +383,15 @@ pub(crate) fn settle(delivery: &mut Delivery, settlement: &Settlement, tally: &m
 }
 
 /// It was withdrawn while it was being sent. The attempt is on record; what arrived has been delivered,
-/// and the reason says that it was not to be.
+/// and the reason says that it was not to be. Whether anything of it is another.
 fn settle_withdrawn(delivery: &mut Delivery, settlement: &Settlement, tally: &mut Tally) -> bool {
-    if settlement.state == DeliveryState::Delivered && delivery.state == DeliveryState::Suppressed {
+    let arrived = settlement.state == DeliveryState::Delivered && delivery.state == DeliveryState::Suppressed;
+    if arrived {
         count_final(delivery, -1, tally);
         delivery.state = DeliveryState::Delivered;
         count_final(delivery, 1, tally);
     }
-    settlement.attempt.is_some()
+    arrived || settlement.attempt.is_some()
 }
 
 /// Makes a final delivery pending again. Whether it was final.

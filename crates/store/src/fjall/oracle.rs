@@ -338,3 +338,24 @@ fn a_history_with_leases() {
     }
     assert_eq!(answers(&store), answers(&memory));
 }
+
+/// A settlement without an attempt is no courier's, but what arrived has arrived.
+#[test]
+fn what_was_withdrawn_and_arrived_counts_as_delivered() {
+    let folder = tempfile::tempdir().unwrap();
+    let memory = Memory::new();
+    let mut store = Fjall::open(folder.path(), Options::default()).unwrap();
+    let steps = [
+        Step::Commit(vec![Write::Delivery(2, 100)], 95),
+        Step::Lease { now: 100, until: 100, limit: 1 },
+        Step::DeleteTrigger,
+        Step::Lease { now: 100, until: 100, limit: 1 },
+        Step::Settle(vec![(2, 1, DeliveryState::Delivered)]),
+    ];
+    for step in &steps {
+        store = take(step, store, &memory, folder.path());
+    }
+    assert_eq!(answers(&store), answers(&memory));
+    let delivery = store.delivery(delivery_id(2)).unwrap().unwrap();
+    assert_eq!((delivery.state, store.tally().unwrap()), (DeliveryState::Delivered, memory.tally().unwrap()));
+}
