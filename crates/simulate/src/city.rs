@@ -215,7 +215,9 @@ pub fn city(plan: &Plan, names: &Names<'_>) -> City {
         let phone = Phone::draw(home, town.installs_from(), town.until(), &mut town.rng);
         town.live(&phone, &places);
     }
-    town.farm(&places);
+    if plan.flood > 0 {
+        town.farm(&places);
+    }
     town.calls.sort_by_key(|call| (call.received, call.mark));
     City { calls: town.calls, installs: town.installs, marks: town.marks }
 }

@@ -17,7 +17,7 @@ const INJECTION: std::ops::Range<i64> = 2 * SECOND..40 * SECOND;
 /// Rented addresses that the farm works from.
 const FARM_ADDRESSES: u32 = 3;
 /// Fake installs, of a thousand people of the town.
-const FARM_INSTALLS: usize = 15;
+const FARM_INSTALLS: usize = 4;
 /// Clicks for each fake install: the farm also clicks to look like a crowd.
 const FARM_CLICKS: usize = 12;
 

@@ -20,6 +20,25 @@ fn query(call: &Call) -> &str {
 }
 
 #[test]
+fn a_town_without_fraud_has_no_fraud() {
+    let made_up = |flood| {
+        let plan = Plan { seed: 1, people: 1_000, from: 1_760_000_000_000, flood };
+        let names = Names {
+            tracker: &|_, network| network.to_string(),
+            app: &|platform| platform.name().to_owned(),
+            click: &|_, mark| mark.to_string(),
+        };
+        let city = city(&plan, &names);
+        let fake = city.installs.iter().filter(|install| install.cause == Cause::Fake).count();
+        let by = |mark: &&Mark| mark.network.is_some_and(|network| !NETWORKS[network].honest);
+        (fake, city.marks.iter().filter(by).count())
+    };
+    assert_eq!(made_up(0), (0, 0));
+    let (fake, clicks) = made_up(1);
+    assert!(fake > 0 && clicks > 1_000, "{fake} {clicks}");
+}
+
+#[test]
 fn the_same_plan_gives_the_same_town() {
     assert_eq!(drawn(7, 300), drawn(7, 300));
     assert_ne!(drawn(7, 300), drawn(8, 300));
