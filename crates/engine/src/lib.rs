@@ -40,12 +40,9 @@ use measure::{
     input::{IdempotencyKey, Input, Quarantined},
 };
 use store::{Store, StoreError};
-use tokio::{
-    runtime::Handle,
-    sync::{
-        mpsc::{self, error::TrySendError},
-        oneshot,
-    },
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
 };
 
 pub use machine::Machine;
@@ -214,7 +211,6 @@ impl Engine {
         let machine = Machine::open(store.clone(), catalogue)?.with_salt(options.salt);
         let (jobs, queue) = mpsc::channel::<Job>(options.queue_requests_max);
         let (written, to_sync) = sync_channel(BATCHES_WRITTEN_MAX);
-        let runtime = Handle::try_current().ok();
         let cannot_start =
             |error| StoreError::Unavailable(format!("cannot start the threads of the write path: {error}"));
         let writer = std::thread::Builder::new()
@@ -223,7 +219,7 @@ impl Engine {
             .map_err(cannot_start)?;
         let syncer = std::thread::Builder::new()
             .name("sync".to_owned())
-            .spawn(move || sync::run(store.as_ref(), runtime.as_ref(), &to_sync, writer, &committed))
+            .spawn(move || sync::run(store.as_ref(), &to_sync, writer, &committed))
             .map_err(cannot_start)?;
         Ok((Self { jobs }, syncer))
     }

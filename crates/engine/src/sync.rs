@@ -4,7 +4,6 @@
 use std::{panic::resume_unwind, sync::mpsc::Receiver, thread::JoinHandle};
 
 use store::Store;
-use tokio::runtime::Handle;
 
 use crate::{Answer, Reply, machine::Done};
 
@@ -33,11 +32,9 @@ impl Written {
 }
 
 /// Syncs and answers until the writing thread has ended, or until a sync fails: then nobody is told of a
-/// success any more, and the writing thread ends with its next batch. Where there is a runtime, answers are handed
-/// out by a task on it: its threads are then woken once for a batch, and not once for everybody who waits.
+/// success any more, and the writing thread ends with its next batch.
 pub(crate) fn run(
     store: &dyn Store,
-    runtime: Option<&Handle>,
     to_sync: &Receiver<Written>,
     writer: JoinHandle<()>,
     committed: &impl Fn(),
@@ -53,11 +50,7 @@ pub(crate) fn run(
         if batches.iter().any(|batch| batch.done.created_deliveries) {
             committed();
         }
-        let answer = move || batches.into_iter().for_each(Written::answer);
-        match runtime {
-            Some(runtime) => drop(runtime.spawn(async move { answer() })),
-            None => answer(),
-        }
+        batches.into_iter().for_each(Written::answer);
     }
     if let Err(panic) = writer.join() {
         resume_unwind(panic);

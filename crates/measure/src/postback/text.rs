@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::event::Value;
 
 /// The longest URL and the longest body that are sent, bytes (postbacks.md section 11).
@@ -109,9 +111,16 @@ impl<'v> From<&'v Value> for Filling<'v> {
 
 /// Renders a URL or a form: every value percent-encoded but for the unreserved characters of RFC 3986.
 /// `None` when the result is longer than [`REQUEST_BYTES_MAX`].
-pub fn render_url<'v>(
+pub fn render_url<'v>(template: &str, fill: impl FnMut(Token<'_>) -> Option<Filling<'v>>) -> Option<String> {
+    render(template, REQUEST_BYTES_MAX, fill, percent_encode)
+}
+
+/// Renders a text in which a value that is missing leaves nothing behind.
+fn render<'v>(
     template: &str,
+    bytes_max: usize,
     mut fill: impl FnMut(Token<'_>) -> Option<Filling<'v>>,
+    put: impl Fn(&str, &mut String),
 ) -> Option<String> {
     let mut out = String::with_capacity(template.len() * 2);
     for piece in pieces(template) {
@@ -119,11 +128,11 @@ pub fn render_url<'v>(
             Piece::Text(text) => out.push_str(text),
             Piece::Token(token) => {
                 if let Some(filling) = fill(token) {
-                    percent_encode(filling.text(), &mut out);
+                    put(filling.text(), &mut out);
                 }
             }
         }
-        if out.len() > REQUEST_BYTES_MAX {
+        if out.len() > bytes_max {
             return None;
         }
     }
@@ -215,22 +224,9 @@ impl JsonPlace {
 /// hold.
 pub fn render_header<'v>(
     template: &str,
-    mut fill: impl FnMut(Token<'_>) -> Option<Filling<'v>>,
+    fill: impl FnMut(Token<'_>) -> Option<Filling<'v>>,
 ) -> Option<String> {
-    let mut out = String::with_capacity(template.len() * 2);
-    for piece in pieces(template) {
-        match piece {
-            Piece::Text(text) => out.push_str(text),
-            Piece::Token(token) => {
-                if let Some(filling) = fill(token) {
-                    out.push_str(filling.text());
-                }
-            }
-        }
-        if out.len() > HEADER_BYTES_MAX {
-            return None;
-        }
-    }
+    let out = render(template, HEADER_BYTES_MAX, fill, |value, out| out.push_str(value))?;
     out.bytes().all(|b| b == b' ' || b.is_ascii_graphic()).then_some(out)
 }
 
@@ -268,17 +264,9 @@ pub fn percent_encoded(value: &str) -> String {
 }
 
 fn percent_encode(value: &str, out: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            for nibble in [byte >> 4, byte & 0xf] {
-                out.push(char::from(HEX[usize::from(nibble)]));
-            }
-        }
-    }
+    /// Everything but the unreserved characters of RFC 3986.
+    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    out.extend(utf8_percent_encode(value, RESERVED));
 }
 
 fn json_value(filling: &Filling<'_>, out: &mut String) {
@@ -294,17 +282,8 @@ fn json_value(filling: &Filling<'_>, out: &mut String) {
 }
 
 fn json_escape(value: &str, out: &mut String) {
-    for c in value.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
+    let quoted = serde_json::Value::from(value).to_string();
+    out.push_str(quoted.get(1..quoted.len() - 1).unwrap_or_default());
 }
 
 /// Whether `text` is a number as JSON writes it (RFC 8259 section 6).
