@@ -84,6 +84,7 @@ macro_rules! store_conformance {
             deliveries_of_a_deleted_trigger_are_never_leased,
             the_outbox_survives_a_restart,
             deliveries_are_paged_and_filtered,
+            deliveries_are_found_by_trigger_in_every_state,
             two_workers_never_lease_the_same,
             what_is_erased_is_replaced_in_place,
             what_leads_to_the_erased_is_taken_away,

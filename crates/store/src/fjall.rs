@@ -40,7 +40,7 @@ use measure::{
     input::{Fact, Quarantined},
     install::InstallRecord,
     ledger::{Counter, Tally, count},
-    postback::{Delivery, Suppression},
+    postback::{Delivery, DeliveryState, Suppression},
     privacy::{Job, Tombstone},
 };
 
@@ -94,7 +94,7 @@ const SCRUBBED: [Space; 14] = [
     Space::Jobs,
 ];
 
-/// Pending deliveries changed in one turn of [`Store::withdraw`].
+/// Deliveries changed in one write of [`Store::withdraw`], and of what brings an older store up to date.
 const WITHDRAW_STEP: usize = 1_000;
 
 /// How the store uses the machine.
@@ -221,6 +221,9 @@ impl Fjall {
         if uncounted {
             self.count_for_triggers(&view)?;
         }
+        if view.bytes(Space::Meta, key::SETTLED)?.is_none() {
+            self.file_again(&view)?;
+        }
         if lost { self.queue_again(&view) } else { Ok(()) }
     }
 
@@ -234,6 +237,24 @@ impl Fjall {
         }
         count(&mut tally, None, Counter::TriggersCountedSince, self.horizon.load(Ordering::Relaxed).max(0));
         self.put(Draft::counting(tally), PersistMode::SyncAll)
+    }
+
+    /// Lists final deliveries under their triggers and states: a store of the time before there were such lists
+    /// has none. One that is broken off begins again at the next start.
+    fn file_again(&self, view: &View<'_>) -> Result<(), StoreError> {
+        let _turn = self.writing();
+        let mut draft = Draft::default();
+        for (n, delivery) in (1_usize..).zip(view.all::<Delivery>(Space::Deliveries)) {
+            let delivery = delivery?;
+            if delivery.state != DeliveryState::Pending {
+                draft.file(&delivery);
+            }
+            if n.is_multiple_of(WITHDRAW_STEP) {
+                self.put(std::mem::take(&mut draft), PersistMode::Buffer)?;
+            }
+        }
+        draft.all_filed()?;
+        self.put(draft, PersistMode::SyncAll)
     }
 
     /// Makes the queues afresh: a store of the time before there were any has none.

@@ -15,6 +15,7 @@ use measure::{
     input::IdempotencyKey,
     ledger::{Counter, Share},
     platform::Os,
+    postback::DeliveryState,
     privacy::Tombstone,
     skad::{AggregateCell, AggregateKey},
 };
@@ -29,6 +30,8 @@ pub(crate) const FORMAT: &[u8] = b"format";
 pub(crate) const PADDING: &[u8] = b"padding";
 /// The newest time committed.
 pub(crate) const HORIZON: &[u8] = b"horizon";
+/// Set once every final delivery has its place under its trigger and state.
+pub(crate) const SETTLED: &[u8] = b"settled";
 
 /// A key or the beginning of some.
 pub(crate) type Key = Vec<u8>;
@@ -195,7 +198,7 @@ pub(crate) fn delivery(delivery: DeliveryId) -> Key {
     delivery.0.as_bytes().to_vec()
 }
 
-/// Reads back the identifier at the end of [`delivery`], [`pending`] and [`install_delivery`].
+/// Reads back the identifier at the end of [`delivery`], [`pending`], [`settled`] and [`install_delivery`].
 pub(crate) fn to_delivery(key: &[u8]) -> Option<DeliveryId> {
     let id = key.get(key.len().checked_sub(16)?..)?;
     Some(DeliveryId(Uuid::from_bytes(id.try_into().ok()?)))
@@ -236,7 +239,28 @@ pub(crate) fn pending(of: TriggerId, delivery: DeliveryId) -> Key {
     with_id(pending_of(of), delivery.0)
 }
 
-/// The trigger in [`pending`].
+/// The beginning of the final deliveries of a trigger.
+pub(crate) fn settled_of(trigger: TriggerId) -> Key {
+    number(trigger.0)
+}
+
+/// The beginning of the deliveries of a trigger that ended in one state, after [`settled_of`].
+pub(crate) fn settled_in(trigger: TriggerId, state: DeliveryState) -> Key {
+    let tag = match state {
+        DeliveryState::Pending => 0,
+        DeliveryState::Delivered => 1,
+        DeliveryState::Dead => 2,
+        DeliveryState::Suppressed => 3,
+    };
+    tagged(settled_of(trigger), tag)
+}
+
+/// A final delivery, after [`settled_in`].
+pub(crate) fn settled(trigger: TriggerId, state: DeliveryState, delivery: DeliveryId) -> Key {
+    with_id(settled_in(trigger, state), delivery.0)
+}
+
+/// The trigger in [`pending`] and [`settled`].
 pub(crate) fn to_trigger(key: &[u8]) -> Option<TriggerId> {
     Some(TriggerId(to_number(key.get(..8)?)?))
 }

@@ -321,7 +321,7 @@ pub struct Settlement {
 /// Which deliveries are asked for (DECISIONS 30).
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryQuery {
-    /// Of this app.
+    /// Of this app. All deliveries of a trigger are of its app.
     pub app: Option<AppId>,
     /// Of this trigger.
     pub trigger: Option<TriggerId>,
@@ -505,7 +505,7 @@ pub trait Store: Send + Sync + 'static {
     /// A delivery.
     fn delivery(&self, delivery: DeliveryId) -> Result<Option<Delivery>, StoreError>;
 
-    /// Deliveries, newest first.
+    /// Deliveries, newest first. Whatever is asked for, only what is answered is read, and a few for each trigger.
     fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError>;
 
     /// Quarantined bodies of an app (`None`: of unknown apps), newest first, after `after`.

@@ -446,7 +446,8 @@ pub fn deliveries_are_paged_and_filtered<S: Store, R: FnMut(S) -> S>(open: impl 
     let all: Vec<Delivery> = (1..=30)
         .map(|n| Delivery {
             app: if n % 2 == 0 { APP } else { OTHER },
-            trigger: TriggerId((n % 5) as u64),
+            // Ten triggers, each of one app.
+            trigger: TriggerId((n % 10) as u64),
             install: (n % 3 != 0).then(|| install_id(n % 3)),
             ..delivery(n, day(1))
         })
@@ -468,7 +469,17 @@ pub fn deliveries_are_paged_and_filtered<S: Store, R: FnMut(S) -> S>(open: impl 
     assert_eq!(store.deliveries(&any).unwrap(), []);
     check(any.clone(), &|_, _| true);
     check(DeliveryQuery { app: Some(APP), ..any.clone() }, &|_, delivery| delivery.app == APP);
-    check(DeliveryQuery { trigger: Some(TriggerId(3)), ..any.clone() }, &|n, _| n % 5 == 3);
+    check(DeliveryQuery { trigger: Some(TriggerId(3)), ..any.clone() }, &|n, _| n % 10 == 3);
+    check(DeliveryQuery { trigger: Some(TriggerId(3)), app: Some(APP), ..any.clone() }, &|_, _| false);
+    for trigger in 0..10 {
+        for (state, is_in) in [(DeliveryState::Dead, true), (DeliveryState::Pending, false)] {
+            let query =
+                DeliveryQuery { trigger: Some(TriggerId(trigger)), state: Some(state), ..any.clone() };
+            check(query, &|n, _| n % 10 == u128::from(trigger) && dead(n) == is_in);
+        }
+    }
+    let of_app = DeliveryQuery { app: Some(OTHER), state: Some(DeliveryState::Dead), ..any.clone() };
+    check(of_app, &|n, _| n % 2 == 1 && dead(n));
     check(DeliveryQuery { install: Some(install_id(2)), ..any.clone() }, &|n, _| n % 3 == 2);
     check(DeliveryQuery { install: Some(install_id(7)), ..any.clone() }, &|_, _| false);
     check(DeliveryQuery { state: Some(DeliveryState::Pending), ..any.clone() }, &|n, _| !dead(n));
@@ -481,6 +492,47 @@ pub fn deliveries_are_paged_and_filtered<S: Store, R: FnMut(S) -> S>(open: impl 
         ..any
     };
     check(narrow, &|n, _| n % 2 == 1 && n % 3 == 1 && !dead(n));
+}
+
+/// Whatever becomes of a delivery, it is found in the state that it is in, and in no other.
+pub fn deliveries_are_found_by_trigger_in_every_state<S: Store, R: FnMut(S) -> S>(
+    open: impl FnOnce() -> (R, S),
+) {
+    use DeliveryState::{Dead, Delivered, Pending, Suppressed};
+    let (mut reopen, store) = open();
+    let found = |store: &S| -> Vec<Vec<u128>> {
+        let in_state = |state| {
+            let query = DeliveryQuery { trigger: Some(TriggerId(8)), state: Some(state), ..query(99) };
+            let found = store.deliveries(&query).unwrap();
+            let whole = DeliveryQuery { trigger: None, ..query };
+            assert_eq!(store.deliveries(&whole).unwrap(), found);
+            found.iter().map(|delivery| delivery.id.0.as_u128()).collect()
+        };
+        [Pending, Delivered, Dead, Suppressed].into_iter().map(in_state).collect()
+    };
+    let final_at_once = Delivery { state: Suppressed, ..delivery(7, day(1)) };
+    create(&store, (1..=6).map(|n| delivery(n, day(1))).chain([final_at_once]).collect());
+    assert_eq!(found(&store), [vec![6, 5, 4, 3, 2, 1], vec![], vec![], vec![7]]);
+    assert_eq!(lease(&store, day(1), day(2), 5).len(), 5);
+    supersede(&store, &[4, 5, 6]);
+    let settlements = [
+        settlement(1, 1, Delivered, None),
+        settlement(2, 1, Dead, Some("refused")),
+        settlement(3, 1, Pending, None),
+        // It arrived after it was withdrawn.
+        settlement(4, 1, Delivered, None),
+        settlement(5, 1, Pending, None),
+    ];
+    assert_eq!(store.settle(&settlements).unwrap(), [true; 5]);
+    let store = reopen(store);
+    assert_eq!(found(&store), [vec![3], vec![4, 1], vec![2], vec![7, 6, 5]]);
+    let again =
+        |n| Resend { delivery: delivery_id(n), due: day(5), attempts: 4, sent_as: None, request: None };
+    assert_eq!(store.resend(&[again(1), again(2), again(5)]).unwrap(), [true; 3]);
+    assert_eq!(found(&store), [vec![5, 3, 2, 1], vec![4], vec![], vec![7, 6]]);
+    assert_eq!(store.withdraw(TriggerId(8)).unwrap(), 4);
+    let store = reopen(store);
+    assert_eq!(found(&store), [vec![], vec![4], vec![], vec![7, 6, 5, 3, 2, 1]]);
 }
 
 /// Workers that lease at the same time share what is due.

@@ -206,6 +206,8 @@ impl Draft {
             }
             if delivery.state == DeliveryState::Pending {
                 self.enqueue(delivery, 0)?;
+            } else {
+                self.file(delivery);
             }
         }
         for id in &batch.superseded {
@@ -334,6 +336,7 @@ impl Draft {
         if outbox::withdraw(&mut delivery, reason, &mut self.tally) {
             self.put(Space::Deliveries, key::delivery(delivery.id), &delivery)?;
             self.dequeue(before);
+            self.file(&delivery);
         }
         Ok(())
     }
@@ -349,6 +352,7 @@ impl Draft {
         let delivery = self.get::<Delivery>(view, Space::Deliveries, key::delivery(id))?;
         let mut delivery = delivery.ok_or_else(|| missing(id))?;
         let before = (delivery.state == DeliveryState::Pending).then(|| outbox::place(&delivery));
+        let was = delivery.state;
         let changed = outbox::settle(&mut delivery, settlement, &mut self.tally);
         let pending = delivery.state == DeliveryState::Pending;
         if pending && !changed {
@@ -364,6 +368,9 @@ impl Draft {
         }
         if pending {
             self.enqueue(&delivery, settlement.fence)?;
+        } else if delivery.state != was {
+            self.unfile(&delivery, was);
+            self.file(&delivery);
         }
         Ok(())
     }
@@ -373,9 +380,11 @@ impl Draft {
         let key = key::delivery(resend.delivery);
         let delivery = self.get::<Delivery>(view, Space::Deliveries, key.clone())?;
         let Some(mut delivery) = delivery else { return Ok(false) };
+        let was = delivery.state;
         let was_final = outbox::resend(&mut delivery, resend, &mut self.tally);
         if was_final {
             self.put(Space::Deliveries, key, &delivery)?;
+            self.unfile(&delivery, was);
             self.enqueue(&delivery, 0)?;
         }
         Ok(was_final)
@@ -386,6 +395,23 @@ impl Draft {
         let (queue, spot) = outbox::place(delivery);
         self.mark(Space::Queues, key::place(queue, spot));
         self.put(Space::Pending, key::pending(queue.trigger, delivery.id), &fence)
+    }
+
+    /// Lists a final delivery under its trigger and state.
+    pub fn file(&mut self, delivery: &Delivery) {
+        self.mark(Space::Settled, key::settled(delivery.trigger, delivery.state, delivery.id));
+    }
+
+    /// Takes a delivery off the list of a state that it was in; pending ones are on none.
+    fn unfile(&mut self, delivery: &Delivery, was: DeliveryState) {
+        if was != DeliveryState::Pending {
+            self.remove(Space::Settled, key::settled(delivery.trigger, was, delivery.id));
+        }
+    }
+
+    /// Says that every final delivery is listed.
+    pub fn all_filed(&mut self) -> Result<(), StoreError> {
+        self.put(Space::Meta, key::SETTLED.to_vec(), &1_u64)
     }
 
     fn dequeue(&mut self, (queue, spot): (Queue, Spot)) {

@@ -152,6 +152,47 @@ fn indexes_hold_what_is_pending_and_no_more() {
     store.commit(&Batch { superseded, ..Batch::default() }).unwrap();
     assert_eq!((count(&store, Space::Queues), count(&store, Space::Pending)), (15, 15));
     assert_eq!((count(&store, Space::Deliveries), count(&store, Space::InstallDeliveries)), (20, 20));
+    assert_eq!(count(&store, Space::Settled), 5);
+}
+
+/// A store of the time before final deliveries were listed by trigger and state: they are when it is opened.
+#[test]
+fn final_deliveries_are_listed_in_a_store_that_is_older_than_the_lists() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let numbers = 1..=2 * WITHDRAW_STEP as u128 + 1;
+    let deliveries = numbers.clone().map(|n| delivery(n, day(1))).collect();
+    store.commit(&Batch { deliveries, ..Batch::default() }).unwrap();
+    let superseded = numbers.filter(|n| n % 2 == 0).map(delivery_id).collect();
+    store.commit(&Batch { superseded, ..Batch::default() }).unwrap();
+    let query = |state| DeliveryQuery {
+        trigger: Some(TriggerId(8)),
+        state: Some(state),
+        limit: usize::MAX,
+        ..DeliveryQuery::default()
+    };
+    let found = |store: &Fjall| {
+        let mut found = [DeliveryState::Suppressed, DeliveryState::Pending].map(|state| {
+            let found = store.deliveries(&query(state)).unwrap();
+            found.into_iter().map(|delivery| delivery.id).collect::<Vec<_>>()
+        });
+        found.iter_mut().for_each(|ids| ids.sort_unstable());
+        found
+    };
+    let before = found(&store);
+    assert_eq!(before[0].len(), WITHDRAW_STEP);
+    // As the former version left it.
+    let settled = store.spaces.at(Space::Settled);
+    let snapshot = store.database.snapshot();
+    for entry in fjall::Readable::iter(&snapshot, settled) {
+        settled.remove(entry.key().unwrap()).unwrap();
+    }
+    store.spaces.at(Space::Meta).remove(key::SETTLED).unwrap();
+    drop(snapshot);
+    assert_eq!(found(&store)[0], []);
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(found(&store), before);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Reading: everything as of one commit.
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    cmp::Ordering,
+    collections::{BTreeMap, BinaryHeap, HashMap, binary_heap::PeekMut, hash_map::Entry},
     ops::Bound,
 };
 
@@ -225,28 +226,36 @@ impl<'a> View<'a> {
         Ok(heads)
     }
 
-    /// The triggers with pending deliveries.
-    fn triggers_with_pending(&self) -> Result<Vec<TriggerId>, StoreError> {
+    /// The triggers with deliveries in one of two lists by trigger, in order.
+    fn triggers_in(&self, space: Space) -> Result<Vec<TriggerId>, StoreError> {
         let mut triggers = Vec::new();
         let mut from = Bound::Unbounded;
-        while let Some(first) = self.range(Space::Pending, from, Bound::Unbounded).next() {
-            let trigger = key::to_trigger(&first.key()?).ok_or_else(|| bad_key(Space::Pending))?;
+        while let Some(first) = self.range(space, from, Bound::Unbounded).next() {
+            let trigger = key::to_trigger(&first.key()?).ok_or_else(|| bad_key(space))?;
             triggers.push(trigger);
-            let Some(next) = key::after_prefix(&key::pending_of(trigger)) else { break };
+            let Some(next) = key::after_prefix(&key::settled_of(trigger)) else { break };
             from = Bound::Included(next);
         }
         Ok(triggers)
     }
 
-    /// Pending deliveries of a trigger, newest first, those before `after`.
-    fn pending_of(
+    /// Deliveries of a trigger that are in one state, newest first, those before `after`.
+    fn listed(
         &self,
         trigger: TriggerId,
+        state: DeliveryState,
         after: Option<DeliveryId>,
     ) -> impl Iterator<Item = Result<DeliveryId, StoreError>> + use<> {
-        let before = after.map(|after| key::pending(trigger, after));
-        let newest_first = self.under_before(Space::Pending, key::pending_of(trigger), before).rev();
-        newest_first.map(|entry| key::to_delivery(&entry.key()?).ok_or_else(|| bad_key(Space::Pending)))
+        let (space, prefix) = match state {
+            DeliveryState::Pending => (Space::Pending, key::pending_of(trigger)),
+            _ => (Space::Settled, key::settled_in(trigger, state)),
+        };
+        let before = after.map(|after| match state {
+            DeliveryState::Pending => key::pending(trigger, after),
+            _ => key::settled(trigger, state, after),
+        });
+        let newest_first = self.under_before(space, prefix, before).rev();
+        newest_first.map(move |entry| key::to_delivery(&entry.key()?).ok_or_else(|| bad_key(space)))
     }
 
     /// The oldest pending delivery of a trigger.
@@ -260,7 +269,8 @@ impl<'a> View<'a> {
 
     /// At most `limit` pending deliveries of a trigger.
     pub fn some_pending(&self, trigger: TriggerId, limit: usize) -> Result<Vec<Delivery>, StoreError> {
-        self.pending_of(trigger, None).take(limit).map(|id| self.known_delivery(id?)).collect()
+        let pending = self.listed(trigger, DeliveryState::Pending, None);
+        pending.take(limit).map(|id| self.known_delivery(id?)).collect()
     }
 
     fn known_delivery(&self, id: DeliveryId) -> Result<Delivery, StoreError> {
@@ -279,13 +289,13 @@ impl<'a> View<'a> {
         all.filter(|found| found.as_ref().map_or(true, |found| found.state == DeliveryState::Pending))
     }
 
-    /// Deliveries of an install and pending ones have an index; any other question reads deliveries,
-    /// newest first, until it has enough.
+    /// Deliveries are listed by install, and by trigger and state: whatever is asked for, only what is answered
+    /// is read, and one of each list.
     pub fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
-        match (query.install, query.state) {
-            (Some(install), _) => {
-                let before = query.after.map(|after| key::install_delivery(install, after));
-                let of_install = key::install_deliveries(install);
+        match query {
+            DeliveryQuery { install: Some(install), after, .. } => {
+                let before = after.map(|after| key::install_delivery(*install, after));
+                let of_install = key::install_deliveries(*install);
                 let found = self.under_before(Space::InstallDeliveries, of_install, before).rev();
                 asked(
                     found.map(|entry| {
@@ -295,41 +305,54 @@ impl<'a> View<'a> {
                     query,
                 )
             }
-            (None, Some(DeliveryState::Pending)) => self.pending(query),
-            (None, _) => {
-                let before = query.after.map(key::delivery);
+            DeliveryQuery { app: None, trigger: None, state: None, after, .. } => {
+                let before = after.map(key::delivery);
                 asked(self.under_before(Space::Deliveries, Key::new(), before).rev().map(value), query)
             }
+            _ => asked(self.merged(query)?.map(|id| self.known_delivery(id?)), query),
         }
     }
 
-    /// Pending deliveries: of one trigger, or those of all triggers merged by their identifiers.
-    fn pending(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
-        let triggers = match query.trigger {
-            Some(trigger) => vec![trigger],
-            None => self.triggers_with_pending()?,
-        };
-        let mut lists: Vec<_> = Vec::with_capacity(triggers.len());
-        for trigger in triggers {
-            let mut ids = self.pending_of(trigger, query.after);
-            if let Some(first) = ids.next().transpose()? {
-                lists.push((first, ids));
+    /// The deliveries of every list that can hold what is asked for, merged by their identifiers. All deliveries
+    /// of a trigger are of one app, so the first one of a list tells whether it is of the right one.
+    fn merged(
+        &self,
+        query: &DeliveryQuery,
+    ) -> Result<impl Iterator<Item = Result<DeliveryId, StoreError>> + use<>, StoreError> {
+        use DeliveryState::{Dead, Delivered, Pending, Suppressed};
+        let mut lists = BinaryHeap::new();
+        for state in [Pending, Delivered, Dead, Suppressed] {
+            if query.state.is_some_and(|asked| asked != state) {
+                continue;
+            }
+            let space = if state == Pending { Space::Pending } else { Space::Settled };
+            let triggers = match query.trigger {
+                Some(trigger) => vec![trigger],
+                None => self.triggers_in(space)?,
+            };
+            for trigger in triggers {
+                let mut rest = self.listed(trigger, state, query.after);
+                let Some(next) = rest.next().transpose()? else { continue };
+                if let Some(app) = query.app
+                    && self.known_delivery(next)?.app != app
+                {
+                    continue;
+                }
+                lists.push(List { next, rest });
             }
         }
-        let merged = std::iter::from_fn(|| {
-            let place = (0..lists.len()).max_by_key(|place| lists.get(*place).map(|(first, _)| *first))?;
-            let (first, rest) = lists.get_mut(place)?;
-            let newest = *first;
-            match rest.next() {
-                Some(Ok(next)) => *first = next,
+        Ok(std::iter::from_fn(move || {
+            let mut newest = lists.peek_mut()?;
+            let id = newest.next;
+            match newest.rest.next() {
+                Some(Ok(next)) => newest.next = next,
                 Some(Err(error)) => return Some(Err(error)),
                 None => {
-                    let _at_its_end = lists.swap_remove(place);
+                    let _at_its_end = PeekMut::pop(newest);
                 }
             }
-            Some(Ok(newest))
-        });
-        asked(merged.map(|id| self.known_delivery(id?)), query)
+            Some(Ok(id))
+        }))
     }
 
     pub fn context(&self, ask: &Ask) -> Result<Context, StoreError> {
@@ -434,6 +457,32 @@ impl<'a> View<'a> {
         waiting.retain(|(received, _)| *received >= expiry::oldest_held(self.horizon));
         waiting.sort_unstable();
         Ok(waiting.into_iter().map(|(_, input)| input).collect())
+    }
+}
+
+/// A list of deliveries, newest first: its next one and the rest. Lists are in the order of the next ones.
+struct List<I> {
+    next: DeliveryId,
+    rest: I,
+}
+
+impl<I> PartialEq for List<I> {
+    fn eq(&self, other: &Self) -> bool {
+        self.next == other.next
+    }
+}
+
+impl<I> Eq for List<I> {}
+
+impl<I> PartialOrd for List<I> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<I> Ord for List<I> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.next.cmp(&other.next)
     }
 }
 

@@ -113,6 +113,8 @@ proptest! {
             prop_assert_eq!(to_place(&place(queue, spot)), Some((queue, spot)));
             let pending = pending(queue.trigger, spot.1);
             prop_assert_eq!((to_trigger(&pending), to_delivery(&pending)), (Some(queue.trigger), Some(spot.1)));
+            let settled = settled(queue.trigger, DeliveryState::Dead, spot.1);
+            prop_assert_eq!((to_trigger(&settled), to_delivery(&settled)), (Some(queue.trigger), Some(spot.1)));
         }
     }
 
