@@ -160,6 +160,53 @@ async fn late_data_is_refused(server: &Server, app: &App, link: &Link) {
     assert_eq!(answer.json()["rejected"][0]["index"], 0, "{}", answer.text());
 }
 
+/// What senders have written where nobody expects it, and as their formats write it, is found as well.
+#[tokio::test]
+async fn a_value_is_found_however_it_is_written() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    let app = server.app("Android").await;
+    let link = app.link("Example Network").await;
+    let url = sink.url("/pb?u={cp_0}");
+    app.trigger("click", json!({ "cpi_mostback_url": url, "sx_delivery": "all" })).await;
+    let by_user = json!({ "identity_link": { "user_id": USER } });
+    app.install(DEVICE, by_user).await;
+    let click = link.click("cp_0=sam.subject%40example.com&site_id=sam%2Esubject%40example.com").await;
+    let nested = "url=https%3A%2F%2Fshop.example.com%2F%3Fu%3Dsam.subject%2540example.com";
+    let view = link.click(nested).await;
+    let body = app.body("event", "SX-other", json!({ "event_name": "View", "event_data": { "note": USER } }));
+    let escaped = body.to_string().replace(USER, "sam.subject\\u0040example.com");
+    let event = server.sends("/track/json", escaped).await.accepted();
+    let form = |more: &[(&str, &str)]| -> String {
+        form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([
+                ("action", "event"),
+                ("kochava_app_id", &app.guid),
+                ("kochava_device_id", "SX-third"),
+            ])
+            .extend_pairs([("data[event_data][note]", USER)])
+            .extend_pairs(more)
+            .finish()
+    };
+    let posted = server.sends("/track/json", form(&[("data[event_name]", "View")])).await.accepted();
+    // What cannot be used lies in quarantine, in the form that it came in.
+    server.sends("/track/json", form(&[])).await.refused(400);
+    server.settled("", "delivered", 2).await;
+
+    let by_link = json!({ "identity_links": [{ "name": "user_id", "value": USER }] });
+    let job = server.post("/accounts/42/privacy/scrub", by_link).await.is(200).json();
+    let found = done(&server, &job).await["found"].clone();
+    assert_eq!(found, json!({ "devices": 1, "inputs": 5, "deliveries": 2, "quarantined": 1 }));
+    for input in [click.replace("clk_", "in_"), view.replace("clk_", "in_"), event, posted] {
+        let answer = server.input(&input).await;
+        assert!(answer["flags"].as_array().unwrap().contains(&json!("erased")), "{answer}");
+    }
+    server.terminate().await;
+    let needles = [USER, "sam.subject%40", "sam%2Esubject", "sam.subject%2540", "sam.subject\\u0040"];
+    let found = occurrences(&server.data(), &needles.map(str::to_owned));
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 #[tokio::test]
 async fn a_request_goes_on_after_a_crash() {
     let server = Server::start().await;

@@ -8,8 +8,12 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashSet},
+};
 
+use percent_encoding::percent_decode_str;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -21,7 +25,7 @@ use crate::{
     cost::bid,
     device::{Device, Origin},
     engagement::{Engagement, LinkIdentifier},
-    event::Event,
+    event::{Event, Value},
     flag::Flag,
     fraud::Finding,
     identifier::{Digest, DigestLength, Identifier, JoinKey, forms},
@@ -38,6 +42,8 @@ pub const REQUEST_DEVICES_MAX: usize = 100;
 /// Texts shorter than this many bytes are not searched for in bodies: they would be found in strangers' too.
 /// As identifiers they are compared all the same.
 const NEEDLE_BYTES_MIN: usize = 8;
+/// How often a text is decoded to be searched: a value may stand in the query of a URL that is itself one.
+const ENCODED_TIMES: usize = 2;
 /// What stands where a response or a body was.
 const ERASED: &str = "[erased]";
 
@@ -150,12 +156,30 @@ impl Search {
         self.app.is_none() || self.app == app
     }
 
-    /// Whether a text holds one of the values.
+    /// Whether a text holds one of the values: as it is, percent-encoded as in queries and forms, once or twice,
+    /// or escaped as in JSON.
     #[must_use]
     pub fn occurs_in(&self, text: &str) -> bool {
         if self.needles.is_empty() || text.len() < NEEDLE_BYTES_MIN {
             return false;
         }
+        if self.stands_in(text) || text.contains('\\') && self.stands_in(&unescaped(text)) {
+            return true;
+        }
+        let mut text = Cow::Borrowed(text);
+        for _ in 0..ENCODED_TIMES {
+            if !text.contains('%') && !text.contains('+') {
+                return false;
+            }
+            text = Cow::Owned(decoded(&text));
+            if self.stands_in(&text) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn stands_in(&self, text: &str) -> bool {
         let text = text.to_lowercase();
         self.needles.iter().any(|needle| text.contains(needle.as_str()))
     }
@@ -171,7 +195,7 @@ impl Search {
                 || self.installs.contains(&(input.app, input.id.into()))
                 || fact.outcomes.iter().any(|outcome| self.is_own(input, outcome))
                 || self.occurs_in(&input.body)
-                || texts(&input.payload).any(|text| self.occurs_in(text)))
+                || texts(&input.payload).into_iter().any(|text| self.occurs_in(text)))
     }
 
     /// Whether a fact tells of the subject at all, be it only in what the input of another brought about.
@@ -218,7 +242,11 @@ impl Search {
                 || delivery.install.is_some_and(|install| self.installs.contains(&(delivery.app, install)))
                 || self.occurs_in(&delivery.request.url)
                 || self.occurs_in(&delivery.request.body)
-                || delivery.attempts.iter().any(|attempt| self.occurs_in(&attempt.response)))
+                || delivery.request.headers.iter().any(|(_, value)| self.occurs_in(value))
+                || delivery.attempts.iter().any(|attempt| {
+                    self.occurs_in(&attempt.response)
+                        || attempt.headers.iter().any(|(_, value)| self.occurs_in(value))
+                }))
     }
 
     /// Whether a body in quarantine holds one of the values. Identifiers are masked in it, so it seldom does.
@@ -237,6 +265,12 @@ impl Search {
         let app = fact.input.app;
         if self.owns(fact) {
             erase_input(&mut fact.input);
+            if let Payload::Engagement(click) = &mut fact.input.payload {
+                // These stay, unless somebody has put a value of the subject's there.
+                for kept in [&mut click.site_id, &mut click.sub_site_id, &mut click.creative_id] {
+                    kept.take_if(|text| self.occurs_in(text));
+                }
+            }
             fact.outcomes.iter_mut().for_each(erase_outcome);
         }
         fact.outcomes.iter_mut().filter(|outcome| self.is_about(app, outcome)).for_each(erase_outcome);
@@ -276,20 +310,48 @@ fn link_key(identifier: &LinkIdentifier) -> JoinKey {
     }
 }
 
+/// A text without the encoding of queries and forms.
+fn decoded(text: &str) -> String {
+    let text = text.replace('+', " ");
+    percent_decode_str(&text).decode_utf8_lossy().into_owned()
+}
+
+/// A JSON text without the escapes of its strings.
+fn unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
+        let digits = after.strip_prefix('u').and_then(|after| after.get(..4));
+        let code = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).and_then(char::from_u32);
+        let (char, length) = match code {
+            Some(char) => (Some(char), 5),
+            None => (after.chars().next(), after.chars().next().map_or(0, char::len_utf8)),
+        };
+        out.extend(char);
+        rest = after.get(length..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
+}
+
 /// The texts of an input in which a sender may have put anything.
-fn texts(payload: &Payload) -> impl Iterator<Item = &str> {
-    let (query, params) = match payload {
-        Payload::Engagement(engagement) => (engagement.query.as_str(), None),
-        Payload::Install(install) => ("", Some([&install.params, &install.params])),
-        Payload::Event(event) => ("", Some([&event.params, &event.extra])),
-        Payload::Update(_)
-        | Payload::Link(_)
-        | Payload::Aggregate(_)
-        | Payload::Ignored(_)
-        | Payload::Claim(_) => ("", None),
-    };
-    let values = params.into_iter().flatten().flatten().map(|(_, value)| value.text());
-    [query].into_iter().chain(values)
+fn texts(payload: &Payload) -> Vec<&str> {
+    fn values(params: &[(String, Value)]) -> Vec<&str> {
+        params.iter().map(|(_, value)| value.text()).collect()
+    }
+    match payload {
+        Payload::Engagement(click) => {
+            let own = [&click.click_id, &click.site_id, &click.sub_site_id, &click.creative_id];
+            let own = own.into_iter().flatten().map(String::as_str);
+            let params = click.params.iter().map(|(_, value)| value.as_str());
+            own.chain(params).chain([click.query.as_str()]).collect()
+        }
+        Payload::Install(install) => values(&install.params),
+        Payload::Event(event) => [values(&event.params), values(&event.extra)].concat(),
+        Payload::Claim(claim) => claim.params.iter().map(|(_, value)| value.as_str()).collect(),
+        Payload::Update(_) | Payload::Link(_) | Payload::Aggregate(_) | Payload::Ignored(_) => Vec::new(),
+    }
 }
 
 /// What is left of the make of a device.

@@ -385,8 +385,19 @@ fn whose_a_delivery_is() {
         let inputs = inputs.iter().map(|n| InputId(uuid::Uuid::from_u128(*n))).collect();
         assert_eq!(search().finds_delivery(&delivery, &inputs), found, "{delivery:?}");
     };
-    let plain = || delivery("https://partner.example.com/pb");
+    let plain = || {
+        let mut plain = delivery("https://partner.example.com/pb");
+        plain.attempts[0].headers.clear();
+        plain
+    };
     check(plain(), &[], false);
+    check(delivery("https://partner.example.com/pb"), &[], true);
+    let mut sent = plain();
+    sent.request.headers.push(("X-User".to_owned(), "sam@example.com".to_owned()));
+    check(sent, &[], true);
+    let mut encoded = plain();
+    encoded.request.url.push_str("?user=sam%40example.com");
+    check(encoded, &[], true);
     check(plain(), &[1], true);
     check(Delivery { install: Some(install_id(7)), ..plain() }, &[], true);
     check(delivery(&format!("https://partner.example.com/{}", ADID.replace('-', ""))), &[], true);
@@ -506,4 +517,38 @@ fn a_decision_names_the_engagement_that_is_erased_with_it() {
     subject.add_decision(&decision(None));
     assert_eq!(subject.touches, [touch]);
     assert!(Search::new(Some(APP), &subject).owns(&fact(3, click(vec![], ""), vec![])));
+}
+
+#[test]
+fn a_value_is_found_however_it_is_written() {
+    let search = search();
+    for (text, found) in [
+        ("for sam@example.com!", true),
+        ("?c=SAM%40example.com", true),
+        ("c=s%61m%40example%2ecom&d=1", true),
+        ("?url=https%3A%2F%2Fshop.example%2F%3Fuser%3Dsam%2540example.com", true),
+        (r#"{"note":"sam\u0040example.com"}"#, true),
+        (r#"{"data":"{\"note\":\"sam@example\u002ecom\"}"}"#, true),
+        ("?c=kim%40example.com", false),
+        (r"sam\example.com \", false),
+        ("100%", false),
+        ("%%%%%%%%", false),
+        (r"\u00\uzzzz\ud800", false),
+    ] {
+        assert_eq!(search.occurs_in(text), found, "{text}");
+    }
+    let named = Subject { links: vec![("name".to_owned(), "Sam Subject".to_owned())], ..Subject::default() };
+    assert!(Search::new(None, &named).occurs_in("q=sam+subject&x=1"));
+}
+
+#[test]
+fn what_is_kept_of_a_click_holds_no_value_either() {
+    let query = "site_id=sam%40example.com&cp_1=7";
+    let Payload::Engagement(mut engagement) = click(vec![], query) else { unreachable!("a click") };
+    engagement.site_id = Some("sam@example.com".to_owned());
+    let mut fact = fact(1, Payload::Engagement(engagement), vec![]);
+    assert!(search().owns(&fact));
+    search().erase(&mut fact);
+    let Payload::Engagement(left) = &fact.input.payload else { unreachable!("a click") };
+    assert_eq!((&left.site_id, left.creative_id.as_deref()), (&None, Some("banner")));
 }
