@@ -1,6 +1,8 @@
 //! Inputs that templates call secret: sent to the partner, shown to nobody (docs/postbacks.md).
 
-use crate::harness::{Reply, Server, Sink, device::advertising_id, json};
+use reqwest::Method;
+
+use crate::harness::{Answered as _, Reply, Server, Sink, device::advertising_id, json};
 
 const SECRET: &str = "s3cr3t/of \"the\" partner";
 
@@ -98,6 +100,59 @@ async fn a_url_that_is_a_secret_shows_its_host_only() {
     hides(&everything(&server, app.id, id).await, &["h00k", "h1dd3n"]);
 }
 
+/// What a trigger of one's own carries of secrets, in its headers and its URL, is sent and not shown either.
+#[tokio::test]
+async fn secrets_in_headers_and_urls_are_sent_and_not_shown() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    sink.on("/pb", [Reply::Text("no such token h34d3r-t0ken, nor p4ssw0rd-1")]);
+    let app = server.app("Android").await;
+    let url =
+        sink.url("/pb?api_key=p4r4m3ter&c={kochava_device_id}").replace("http://", "http://me:p4ssw0rd-1@");
+    let headers = json!({ "Api-Key": "Token h34d3r-t0ken", "X-House": "house" });
+    let id = app.trigger("install", json!({ "cpi_mostback_url": url, "sx_headers": headers })).await;
+    let path = format!("/apps/{}/postbacks/{id}", app.id);
+    let shown = server.get(&path).await.is(200).json()["data"][0].clone();
+    assert_eq!(shown["context"]["sx_headers"], json!({ "Api-Key": "***", "X-House": "house" }), "{shown}");
+    assert_eq!(shown["context"]["cpi_mostback_url"], json!(url.replace("p4ssw0rd-1", "***")), "{shown}");
+    hides(&everything(&server, app.id, id).await, &["h34d3r", "p4ssw0rd"]);
+
+    // What is read can be written back, with one header changed.
+    let mut context = shown["context"].clone();
+    context["sx_headers"]["X-House"] = json!("other house");
+    let answer = server.patch(&format!("/postbacks/{id}"), json!({ "context": context })).await.is(200);
+    hides(&[("PATCH".to_owned(), answer.text())], &["h34d3r", "p4ssw0rd"]);
+    app.install("SX-1", json!({})).await;
+    let hit = sink.receives("/pb", 2).await.pop().unwrap();
+    assert_eq!(hit.headers["api-key"], "Token h34d3r-t0ken", "{hit:?}");
+    assert_eq!(hit.headers["authorization"], "Basic bWU6cDRzc3cwcmQtMQ==", "{hit:?}");
+    assert_eq!(
+        (hit.headers["x-house"].as_str(), hit.parameter("api_key").as_deref()),
+        ("other house", Some("p4r4m3ter"))
+    );
+    server.settled("", "delivered", 1).await;
+    hides(&everything(&server, app.id, id).await, &["h34d3r", "p4ssw0rd"]);
+
+    // Who may only look does not see the parameters named like a secret; who may write sees what they wrote.
+    let key = server.post("/api/keys", json!({ "name": "looks" })).await.is(201).json();
+    let key = key["key"].as_str().unwrap();
+    for path in [path, format!("/apps/{}/postbacks", app.id), format!("/api/triggers/{id}/versions")] {
+        let answer =
+            server.request(Method::GET, &path).header("Authentication-Key", key).answer().await.is(200);
+        hides(&[(path.clone(), answer.text())], &["h34d3r", "p4ssw0rd", "p4r4m3ter"]);
+        assert!(server.get(&path).await.text().contains("p4r4m3ter"), "{path}");
+    }
+
+    // Three asterisks are no secret: nothing stands for what is not known.
+    for (context, field) in [
+        (json!({ "cpi_mostback_url": "https://me:***@other.example.com/" }), "context.cpi_mostback_url: "),
+        (json!({ "sx_headers": { "X-Token": "***" } }), "context.sx_headers.X-Token: "),
+    ] {
+        let error = server.patch(&format!("/postbacks/{id}"), json!({ "context": context })).await.is(400);
+        assert!(error.json()["errors"][0].as_str().unwrap().starts_with(field), "{}", error.text());
+    }
+}
+
 /// The secret input of each template that is shipped.
 #[tokio::test]
 async fn every_template_hides_what_it_calls_a_secret() {
@@ -116,11 +171,14 @@ async fn every_template_hides_what_it_calls_a_secret() {
         (9013, "event", "cpi_iterable_api_key"),
         (9014, "event", "cpi_clevertap_passcode"),
         (9015, "event", "cpi_intercom_token"),
+        (9018, "event", "cpi_tune_security_token"),
+        (9019, "event", "cpi_everflow_verification_token"),
         (9022, "event", "cpi_slack_mostback_url"),
         (9023, "event", "cpi_mattermost_mostback_url"),
         (9024, "event", "cpi_discord_mostback_url"),
         (9029, "event", "cpi_network_token"),
         (9030, "event", "cpi_telegram_bot_token"),
+        (9031, "event", "cpi_tune_security_token"),
     ] {
         let secret = format!("https://s3cr3t.example.com/of-{template}");
         let body = json!({ "app_id": app.id, "type": kind, "template_id": template, "context": {
@@ -128,6 +186,8 @@ async fn every_template_hides_what_it_calls_a_secret() {
             "cpi_braze_mostback_url": "https://rest.iad-01.braze.com/users/track",
             "cpi_network_mostback_url": "https://partner.example.com/pb", "sx_network_id": "1",
             "cpi_rudderstack_mostback_url": "https://events.example.com/v1/track",
+            "cpi_tune_mostback_url": "https://demo.example.com/aff_lsr",
+            "cpi_everflow_mostback_url": "https://www.example.com/",
         } });
         let made = server.post("/postbacks", body).await.is(201).json();
         assert_eq!(made["data"][0]["context"][key], "***", "{made}");

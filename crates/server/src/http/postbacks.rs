@@ -78,7 +78,8 @@ pub async fn list(
     let catalogue = site.catalogue.current();
     let app = apps::find(&catalogue, &app)?;
     caller.may_read(app.id)?;
-    page.of(catalogue.triggers_of(app.id).map(|trigger| object(&catalogue, trigger)).collect())
+    let whole = caller.may_write(app.id).is_ok();
+    page.of(catalogue.triggers_of(app.id).map(|trigger| object(&catalogue, trigger, whole)).collect())
 }
 
 /// `GET /apps/{app}/postbacks/{trigger}`
@@ -100,7 +101,8 @@ pub async fn get(
     if trigger.app != app.id {
         return Err(Error::NotFound("trigger"));
     }
-    Ok(Json(envelope(true, &[], &[], vec![object(&catalogue, trigger)])))
+    let whole = caller.may_write(app.id).is_ok();
+    Ok(Json(envelope(true, &[], &[], vec![object(&catalogue, trigger, whole)])))
 }
 
 /// `POST /postbacks`
@@ -150,7 +152,7 @@ pub async fn create(
             return Err(duplicate(&site));
         }
         warnings.extend(ignored(fields));
-        let answer = envelope(true, &[], &warnings, vec![object(catalogue, &trigger)]);
+        let answer = envelope(true, &[], &warnings, vec![object(catalogue, &trigger, true)]);
         let mut entries: Vec<Entry> =
             network_of(catalogue, template, now).map(Entry::Network).into_iter().collect();
         entries.push(Entry::Trigger(trigger));
@@ -192,7 +194,7 @@ pub async fn update(
         trigger.version = trigger.version.saturating_add(1);
         let mut warnings = check(catalogue, &trigger)?;
         warnings.extend(ignored(fields));
-        let answer = envelope(true, &[], &warnings, vec![object(catalogue, &trigger)]);
+        let answer = envelope(true, &[], &warnings, vec![object(catalogue, &trigger, true)]);
         Ok::<_, Error>((vec![Entry::Trigger(trigger)], answer))
     });
     Ok(Json(answer.await?))
@@ -318,10 +320,10 @@ fn merge(
             if place.is_some() {
                 continue;
             }
-            let text =
-                format!("context.{key}: send the secret itself; none is set that {MASK} could stand for");
-            return Err(Error::BadRequest(text));
+            return Err(no_secret(&key));
         }
+        let old = place.and_then(|place| context.get(place)).map(|(_, old)| json_value(old));
+        let value = secrets::sent_back(&key, old.as_ref(), value).map_err(|key| no_secret(&key))?;
         let value = match value {
             Value::Null => {
                 place.map(|place| context.remove(place));
@@ -340,10 +342,19 @@ fn merge(
     Ok(())
 }
 
-/// A trigger as it is shown: what its template calls a secret is masked.
-fn object(catalogue: &Catalogue, trigger: &Trigger) -> Value {
+fn no_secret(key: &str) -> Error {
+    Error::BadRequest(format!(
+        "context.{key}: send the secret itself; none is set that {MASK} could stand for"
+    ))
+}
+
+/// A trigger as it is shown, without its secrets; `whole` to somebody who may change it.
+fn object(catalogue: &Catalogue, trigger: &Trigger, whole: bool) -> Value {
     let mut object = plain(trigger);
-    object.get_mut("context").into_iter().for_each(|context| secrets::hide(catalogue, trigger, context));
+    object
+        .get_mut("context")
+        .into_iter()
+        .for_each(|context| secrets::hide(catalogue, trigger, context, whole));
     object
 }
 

@@ -26,10 +26,11 @@ pub async fn versions(
     let id: Option<TriggerId> = trigger.parse().ok();
     let trigger = id.and_then(|id| catalogue.trigger(id)).ok_or(Error::NotFound("trigger"))?;
     caller.may_read(trigger.app)?;
+    let whole = caller.may_write(trigger.app).is_ok();
     let versions = catalogue.trigger_versions(trigger.id).iter().map(|version| {
         json!({
             "version": version.trigger.version, "at": iso(version.at), "key_id": version.by,
-            "deleted": version.trigger.deleted, "trigger": object(&catalogue, &version.trigger),
+            "deleted": version.trigger.deleted, "trigger": object(&catalogue, &version.trigger, whole),
         })
     });
     Ok(Json(json!({ "data": versions.collect::<Vec<_>>() })))

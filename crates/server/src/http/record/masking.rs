@@ -44,7 +44,8 @@ pub fn url(url: &str) -> String {
     }
 }
 
-fn password(url: &str) -> String {
+/// A URL without the password before its host.
+pub fn password(url: &str) -> String {
     let parts = url.split_once("://").and_then(|(scheme, rest)| {
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at_checked(end)?;
@@ -53,6 +54,17 @@ fn password(url: &str) -> String {
         Some(format!("{scheme}://{shown}@{host}{path}"))
     });
     parts.unwrap_or_else(|| url.to_owned())
+}
+
+/// What a URL holds of secrets: what stands before its host, and the parameters named like one.
+pub fn secrets(url: &str) -> Vec<&str> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let person = authority.rsplit_once('@').map(|(person, _)| person);
+    let password = person.map(|person| person.split_once(':').map_or(person, |(_, password)| password));
+    let query = rest.split('#').next().unwrap_or_default().split_once('?').map_or("", |(_, query)| query);
+    let named = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| is_secret(name));
+    password.into_iter().chain(named.map(|(_, value)| value)).filter(|value| !value.is_empty()).collect()
 }
 
 fn form(query: &str) -> String {
@@ -109,7 +121,7 @@ fn mask(value: &mut Value) -> bool {
 mod tests {
     use measure::postback::Request;
 
-    use super::{body, header, url};
+    use super::{body, header, secrets, url};
 
     #[test]
     fn secrets_in_urls_are_masked() {
@@ -129,6 +141,18 @@ mod tests {
             ("not a url", "not a url"),
         ] {
             assert_eq!(url(shown), expected);
+        }
+    }
+
+    #[test]
+    fn secrets_in_urls_are_found() {
+        for (url, expected) in [
+            ("https://p.example/pb?cid=1", &[][..]),
+            ("https://u:pw@p.example/?api_key=k&x=2&token=#token=t", &["pw", "k"][..]),
+            ("https://u@p.example", &["u"][..]),
+            ("https://p.example/a@b?sig=s", &["s"][..]),
+        ] {
+            assert_eq!(secrets(url), expected, "{url}");
         }
     }
 

@@ -219,7 +219,7 @@ fn row(site: &Site, catalogue: &Catalogue, change: &Change, before: Option<&Entr
 /// Masks the secrets of a thing.
 fn hide(catalogue: &Catalogue, entry: &Entry, shown: &mut Value) {
     if let (Entry::Trigger(trigger), Some(context)) = (entry, shown.get_mut("context")) {
-        secrets::hide(catalogue, trigger, context);
+        secrets::hide(catalogue, trigger, context, false);
     }
     mask(shown);
 }
