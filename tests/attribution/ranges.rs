@@ -149,6 +149,7 @@ async fn settings_of_an_app_have_their_range() {
         "attribution.refuse_ambiguous",
         "attribution.referrer_begin_time",
         "consent.att_from_idfa",
+        "postbacks.forward_installs",
         "fraud.blocklist.enabled",
     ] {
         app.takes(name, &json!(true)).await;

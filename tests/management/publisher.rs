@@ -127,6 +127,28 @@ async fn the_documented_triggers_are_made() {
     assert!(data(&server.get(&format!("/apps/{}/postbacks/{id}", app.id)).await.is(404)).is_array());
 }
 
+/// Scripts carry numbers of templates that only the incumbent has: such a trigger is made, says what it waits for, and
+/// tells nobody of what others won.
+#[tokio::test]
+async fn a_template_of_the_incumbents_own_is_taken() {
+    let server = Server::start().await;
+    let app = server.app("Android").await;
+    let body = json!({ "app_id": app.id, "type": "install", "title": "Example Network", "template_id": 4711,
+                       "active": true, "context": { "cpi_example_mostback_url": "https://example.com/ingest",
+                                                    "cpi_example_app_id": "x-1" } });
+    let made = server.post("/postbacks", body.clone()).await.is(201);
+    let one = data(&made)[0].clone();
+    assert_eq!((&one["template_id"], &one["context"]), (&body["template_id"], &body["context"]), "{one}");
+    let warnings = made.json()["warnings"].to_string();
+    assert!(warnings.contains("4711") && warnings.contains("sx_network_id"), "{warnings}");
+    app.install("SX-1", json!({})).await;
+    let row = server.settled("", "suppressed", 1).await.remove(0);
+    assert_eq!(row["reason"], "incomplete", "{row}");
+    let network = json!({ "context": { "sx_network_id": app.link("Example Network").await.network } });
+    let said = server.patch(&format!("/postbacks/{}", one["id"]), network).await.is(200).json();
+    assert!(!said["warnings"].to_string().contains("sx_network_id"), "{said}");
+}
+
 #[tokio::test]
 async fn incomplete_templates_are_those_that_still_ask_for_something() {
     let server = Server::start().await;

@@ -153,3 +153,25 @@ async fn what_cannot_be_a_request_is_not_sent() {
     server.settled("", "delivered", 1).await;
     server.balanced().await;
 }
+
+#[tokio::test]
+async fn an_app_may_forward_all_installs_to_all_partners() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    let app = server.app("Android").await;
+    let network = app.link("Example Network").await.network;
+    let context = json!({ "cpi_network_mostback_url": sink.url("/pb"), "sx_network_id": network });
+    let trigger =
+        app.trigger_with(json!({ "type": "install", "template_id": 9026, "context": context })).await;
+    app.install("SX-1", json!({})).await;
+    assert_eq!(reasons(&server, trigger).await, ["not_attributed"]);
+    let settings = json!({ "settings": { "postbacks.forward_installs": true } });
+    server.patch(&format!("/apps/{}", app.id), settings).await.is(200);
+    app.install("SX-2", json!({})).await;
+    sink.receives("/pb", 1).await;
+    let own = json!({ "context": { "sx_delivery": "network" } });
+    server.patch(&format!("/postbacks/{trigger}"), own).await.is(200);
+    app.install("SX-3", json!({})).await;
+    assert_eq!(reasons(&server, trigger).await, ["not_attributed", "not_attributed"]);
+    server.balanced().await;
+}

@@ -358,6 +358,9 @@ pub struct AppPolicy {
     /// `consent.att_from_idfa`: an IDFA that comes without the flag of App Tracking Transparency says that the
     /// user allowed it; else it is dropped (tracking-and-attribution.md section 19).
     pub att_from_idfa: Option<bool>,
+    /// `postbacks.forward_installs`: every partner hears of every install, unless its trigger says otherwise; else
+    /// only of those that it won (postbacks.md section 5).
+    pub forward_installs: Option<bool>,
 }
 
 impl AppPolicy {

@@ -231,7 +231,7 @@ fn refusal(trigger: &Trigger, settings: &Settings<'_>, conversion: &Conversion<'
     let origin = conversion.origin;
     let country = origin.and_then(|origin| origin.country.as_deref());
     let is_session = conversion.event.is_some_and(|event| event.name == SESSION);
-    let to_network = settings.recipients != Recipients::All;
+    let to_network = settings.recipients_of(conversion) != Recipients::All;
     let reasons = [
         (
             settings.session_cap && is_session && !conversion.is_attributable_session(),
@@ -276,7 +276,7 @@ fn check_recipient(
     conversion: &Conversion<'_>,
 ) -> Result<(), Suppression> {
     let told = conversion.revision > 0 && !conversion.unsent.contains(&trigger);
-    match (settings.recipients, conversion.network()) {
+    match (settings.recipients_of(conversion), conversion.network()) {
         (Recipients::All, _) if told && !settings.corrections => Err(Suppression::Duplicate),
         (Recipients::All, _) => Ok(()),
         (Recipients::Network(network), Some(winner)) if network == winner => Ok(()),

@@ -6,8 +6,9 @@ mod read;
 
 use self::conditions::Condition;
 use super::{
-    Method, Template, Trigger, destination,
+    Method, Template, Trigger, TriggerKind, destination,
     macros::Macro,
+    plan::Conversion,
     text::{Filling, Token, is_json_number, tokens},
 };
 use crate::{NetworkId, event::Value};
@@ -66,6 +67,8 @@ pub struct Settings<'t> {
     pub attempts_allowed: u32,
     pub network: Option<NetworkId>,
     pub recipients: Recipients,
+    /// Whether the recipients are those that stand when nothing is said.
+    usual: bool,
     pub countries: Option<Countries<'t>>,
     pub duplicates: bool,
     pub corrections: bool,
@@ -125,6 +128,9 @@ impl<'t> Settings<'t> {
             Some(_) => u64::try_from(context.number("sx_network_id", 1, i64::MAX, 1)?).ok().map(NetworkId),
             None => template.and_then(|template| template.network),
         };
+        if context.lacks_network(network) {
+            missing.push("sx_network_id".to_owned());
+        }
         let redeliveries = context.number("max_delivery_attempts", 0, REDELIVERIES_MAX, REDELIVERIES)?;
         let request = template.filter(|template| !template.free).map(|template| &template.request);
         let body = context.body()?;
@@ -137,6 +143,7 @@ impl<'t> Settings<'t> {
             attempts_allowed: 1 + u32::try_from(redeliveries).unwrap_or_default(),
             network,
             recipients,
+            usual: context.text("sx_delivery").is_none(),
             countries: context.countries()?,
             duplicates: context.switch("sx_duplicates", false)?,
             corrections: context.switch("sx_corrections", false)?,
@@ -164,6 +171,15 @@ impl<'t> Settings<'t> {
             event_names: context.pairs("sx_event_names")?,
             context,
         })
+    }
+
+    /// Who is told of a conversion. An app may have all installs told to all partners whose triggers do not say
+    /// whom they are for (postbacks.md section 5: app-wide forwarding).
+    pub fn recipients_of(&self, conversion: &Conversion<'_>) -> Recipients {
+        let forwarded = self.usual
+            && conversion.kind == TriggerKind::Install
+            && conversion.app.policy.forward_installs == Some(true);
+        if forwarded { Recipients::All } else { self.recipients }
     }
 
     /// What a macro without a value is replaced by: `sx_default.<macro>`, else `sx_default`, else nothing.

@@ -42,7 +42,7 @@ pub const WINDOWS: [WindowSetting; 8] = [
 /// A switch of an app.
 type Switch = (&'static str, fn(&mut AppPolicy) -> &mut Option<bool>);
 
-const SWITCHES: [Switch; 11] = [
+const SWITCHES: [Switch; 12] = [
     ("tracking.accept_click_time", |policy| &mut policy.accept_click_time),
     ("attribution.modeled_without_att", |policy| &mut policy.modeled_without_att),
     ("attribution.modeled_single_use", |policy| &mut policy.modeled_single_use),
@@ -56,6 +56,7 @@ const SWITCHES: [Switch; 11] = [
     ("attribution.prioritize_clicked_impressions", |policy| {
         &mut policy.ladder.prioritize_clicked_impressions
     }),
+    ("postbacks.forward_installs", |policy| &mut policy.forward_installs),
 ];
 
 const EQUALIZER: &str = "attribution.equalizer";

@@ -518,6 +518,7 @@ async fn a_refused_setting_names_its_range() {
         ("attribution.impressions", json!(1), true_or_false),
         ("attribution.refuse_ambiguous", json!(1), true_or_false),
         ("attribution.referrer_begin_time", json!(1), true_or_false),
+        ("postbacks.forward_installs", json!(1), true_or_false),
     ];
     for (name, value, words) in cases {
         let mut places = vec!["PATCH /apps/1"];

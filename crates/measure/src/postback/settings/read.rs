@@ -189,6 +189,15 @@ impl<'t> Context<'t> {
         texts.collect()
     }
 
+    /// Whether nothing says which network a trigger is for, although its URL is one of a network's own: its template
+    /// is not in the catalogue.
+    pub fn lacks_network(&self, network: Option<NetworkId>) -> bool {
+        network.is_none()
+            && self.template.is_none()
+            && self.trigger.template != CUSTOM_TEMPLATE
+            && self.text("sx_delivery").is_none()
+    }
+
     /// Agencies are not told apart yet: `network_agency` is `network` for a trigger of the advertiser.
     pub fn recipients(&self, network: Option<NetworkId>) -> Result<Recipients, String> {
         let to_network = match self.text("sx_delivery") {
@@ -206,6 +215,8 @@ impl<'t> Context<'t> {
         match (to_network, network) {
             (false, _) => Ok(Recipients::All),
             (true, Some(network)) => Ok(Recipients::Network(network)),
+            // Nobody is told until it is said who is.
+            (true, None) if self.lacks_network(network) => Ok(Recipients::All),
             (true, None) => Err("context.sx_network_id: name the network that is to be told, or set \
                                  context.sx_delivery to all"
                 .into()),

@@ -47,6 +47,25 @@ fn a_trigger_goes_to_all_unless_it_belongs_to_a_network() {
 }
 
 #[test]
+fn an_app_may_forward_all_installs_to_all_partners() {
+    let mut world = World::new();
+    world.app.policy.forward_installs = Some(true);
+    for (kind, lines, expected) in [
+        (TriggerKind::Install, "sx_network_id=9", "sent"),
+        (TriggerKind::Install, "sx_network_id=9\nsx_delivery=network", "other_network"),
+        (TriggerKind::Install, "sx_network_id=9\ncpi_x_device_id_lookback_window=1", "sent"),
+        (TriggerKind::Event, "sx_network_id=9", "other_network"),
+        (TriggerKind::Click, "sx_network_id=9", "other_network"),
+    ] {
+        assert_eq!(outcome(&world, kind, lines), expected, "{kind:?} {lines}");
+    }
+    world.source = None;
+    assert_eq!(outcome(&world, TriggerKind::Install, "sx_network_id=9"), "sent");
+    world.revision = 1;
+    assert_eq!(outcome(&world, TriggerKind::Install, "sx_network_id=9"), "duplicate");
+}
+
+#[test]
 fn a_network_template_without_a_network_is_incomplete() {
     let mut world = World::new();
     world.add(Trigger { template: crate::TemplateId(2602), ..trigger(1, TriggerKind::Install, URL) });

@@ -85,6 +85,21 @@ fn the_url_of_a_network_template_counts() {
     assert_eq!(both.destination(), Some(("cpi_mostback_url", "https://plain.example/")));
 }
 
+/// A script written for the incumbent may name any template of the incumbent's.
+#[test]
+fn a_template_that_is_not_known_waits_for_its_network() {
+    let unknown = |lines: &str| {
+        let url = "cpi_example_mostback_url=https://partner.example/";
+        let trigger = trigger(1, TriggerKind::Event, &format!("{url}\n{lines}"));
+        validate(&Trigger { template: crate::TemplateId(4711), ..trigger }, None)
+    };
+    let warnings = unknown("").unwrap();
+    assert!(warnings.len() == 1 && warnings[0].starts_with("context.sx_network_id: "), "{warnings:?}");
+    assert_eq!(unknown("sx_network_id=7"), Ok(vec![]));
+    assert_eq!(unknown("sx_delivery=all"), Ok(vec![]));
+    assert!(unknown("sx_delivery=network").unwrap_err().starts_with("context.sx_network_id: "));
+}
+
 #[test]
 fn ranges() {
     for lines in [

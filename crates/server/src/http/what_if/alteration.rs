@@ -15,7 +15,7 @@ use super::super::{fields::Fields, fraud, settings, trackers::overrides};
 use crate::{error::Error, vault::Vault};
 
 /// Settings that no decision depends on, or only when an input comes in.
-const WITHOUT_EFFECT: [&str; 11] = [
+const WITHOUT_EFFECT: [&str; 12] = [
     "attribution.event_association",
     "attribution.install_reprocessing",
     "attribution.minimum_time_to_reengagement",
@@ -25,6 +25,7 @@ const WITHOUT_EFFECT: [&str; 11] = [
     "tracking.accept_click_time",
     "ingest.hold",
     "postbacks.hold_install",
+    "postbacks.forward_installs",
     "limits.app_requests_per_second",
     "fraud.click_validation.key",
 ];
