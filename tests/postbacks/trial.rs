@@ -31,9 +31,15 @@ async fn a_request_is_rendered_and_nothing_is_sent() {
     let same = server.post(&path, json!({ "install": install })).await.is(200).json();
     assert_eq!(same["request"]["url"], real["request"]["url"], "{same}");
 
+    // A sample is somebody whom the network has brought.
     let sample = server.post(&path, json!({})).await.is(200).json();
-    assert_eq!(sample["suppressed"], json!(["inactive", "not_attributed", "country_blocked"]), "{sample}");
-    assert!(sample["request"]["url"].as_str().unwrap().contains("adid=00000000"), "{sample}");
+    assert_eq!(sample["suppressed"], json!(["inactive", "country_blocked"]), "{sample}");
+    let expected =
+        sink.url("/pb?cid=SAMPLE-CLICK&adid=00000000-0000-4000-8000-000000000001&m=device_id&token=***");
+    assert_eq!(sample["request"]["url"], expected, "{sample}");
+    let organic = app.install("SX-2", json!({})).await;
+    let organic = server.post(&path, json!({ "input": organic })).await.is(200).json();
+    assert_eq!(organic["suppressed"], json!(["inactive", "not_attributed", "country_blocked"]), "{organic}");
     assert!(sink.all().is_empty(), "nothing is sent");
     assert!(server.deliveries("").await.is_empty(), "and nothing is on record");
     server.post(&path, json!({ "input": "x" })).await.is(400);
@@ -85,9 +91,12 @@ async fn every_reason_is_told_and_the_request_is_shown_all_the_same() {
     let context = json!({ "cpi_segment_write_key": "k", "cpi_segment_mostback_url": sink.url("/segment") });
     let segment =
         app.trigger_with(json!({ "type": "install", "template_id": 9001, "context": context })).await;
+    let organic = app.install("SX-2", json!({})).await;
+    let real = render(segment, json!({ "input": organic })).await;
+    assert_eq!(real["suppressed"], json!(["filtered"]), "{real}");
+    assert_eq!(real["request"]["url"], sink.url("/segment"), "{real}");
     let sample = render(segment, json!({})).await;
-    assert_eq!(sample["suppressed"], json!(["filtered"]), "{sample}");
-    assert_eq!(sample["request"]["url"], sink.url("/segment"), "{sample}");
+    assert_eq!((&sample["suppressed"], &sample["would_send"]), (&json!([]), &json!(true)), "{sample}");
     let context = json!({ "cpi_braze_api_key": "k", "cpi_braze_mostback_url": sink.url("/braze") });
     let braze = app.trigger_with(json!({ "type": "install", "template_id": 9006, "context": context })).await;
     let sample = render(braze, json!({})).await;
@@ -127,7 +136,15 @@ async fn a_test_is_sent_once_and_told() {
         (Some("Sale".into()), Some("14.99".into()))
     );
     assert!(server.deliveries("").await.is_empty(), "a test is not on record");
-    let click = app.trigger("click", json!({ "cpi_mostback_url": sink.url("/click") })).await;
-    server.post(&format!("/api/triggers/{click}/test"), json!({})).await.is(400);
+    let url = sink.url("/click?cid={click_id}&ev={event_name}&n={network_id}");
+    let click = app.trigger("click", json!({ "cpi_mostback_url": url })).await;
+    let link = app.link("Example Network").await;
+    let done = server.post(&format!("/api/triggers/{click}/test"), json!({})).await.is(200).json();
+    assert_eq!(done["delivered"], true, "{done}");
+    let hit = sink.receives("/click", 1).await.remove(0);
+    assert_eq!(hit.query, format!("cid=SAMPLE-CLICK&ev=_click&n={}", link.network));
+    // What is asked about must be of the kind that the trigger is for.
+    let input = app.install("SX-1", json!({})).await;
+    server.post(&format!("/api/triggers/{click}/test"), json!({ "input": input })).await.is(400);
     server.balanced().await;
 }

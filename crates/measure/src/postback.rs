@@ -22,4 +22,4 @@ pub use schedule::{DeathReason, Failure, Next, Outcome, RETRY_AFTER_MAX_MS, next
 pub use settings::{Cap, SESSION, asks_for_first, cap, is_header};
 pub use template::{BodyTemplate, CUSTOM_TEMPLATE, Field, Input, RequestTemplate, Template, is_destination};
 pub use text::{REQUEST_BYTES_MAX, Token, is_json_template, tokens};
-pub use trigger::{Sending, SigningSecret, Trigger, TriggerKind, missing, validate};
+pub use trigger::{Sending, SigningSecret, Trigger, TriggerKind, attempts_allowed, missing, validate};

@@ -121,3 +121,9 @@ pub fn missing(trigger: &Trigger, template: Option<&Template>) -> Vec<String> {
         Err(wrong) => vec![wrong],
     }
 }
+
+/// How many attempts a postback of a trigger may take; `None` when its settings are wrong.
+#[must_use]
+pub fn attempts_allowed(trigger: &Trigger, template: Option<&Template>) -> Option<u32> {
+    Settings::of(trigger, template).ok().map(|settings| settings.attempts_allowed)
+}

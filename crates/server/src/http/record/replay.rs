@@ -11,7 +11,7 @@ use courier::Handle;
 use measure::{
     AppId, DeliveryId, Timestamp, TriggerId,
     catalogue::Catalogue,
-    postback::{Delivery, DeliveryState},
+    postback::{Delivery, DeliveryState, attempts_allowed},
 };
 use serde_json::{Value, json};
 use store::{DeliveryQuery, Resend, Store, StoreError};
@@ -87,7 +87,7 @@ fn refusal(catalogue: &Catalogue, delivery: &Delivery) -> Option<&'static str> {
 fn again(catalogue: &Catalogue, delivery: &Delivery, force: bool, now: Timestamp) -> Resend {
     let made = u32::try_from(delivery.attempts.len()).unwrap_or(u32::MAX);
     let allowed = catalogue.trigger(delivery.trigger).and_then(|trigger| {
-        trigger.setting("max_delivery_attempts")?.trim().parse::<u32>().ok()?.checked_add(1)
+        attempts_allowed(trigger, catalogue.template(trigger.template).map(AsRef::as_ref))
     });
     // The partner is to take it for another one: the hash is changed, the time stays.
     let another = Uuid::from_u128(delivery.id.0.as_u128() ^ u128::from(made.saturating_add(1)));

@@ -5,17 +5,21 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use measure::{
-    AppId, InputId, InstallId, NetworkId, Timestamp, TriggerId,
+    AppId, CampaignId, InputId, InstallId, NetworkId, SegmentId, Timestamp, TrackerId, TriggerId,
     attribution::{LosingReason, Source},
     catalogue::{App, Catalogue, Change, Entry, EventSwitches},
+    consent::Att,
     device::{Device, Origin},
-    engagement::{Engagement, EngagementKind},
+    engagement::{Engagement, EngagementKind, LinkIdentifier},
     event::{Event, Value as EventValue},
     identifier::{IdKind, Identifier},
     input::{Fact, Payload},
+    place::Place,
+    platform::Traits,
     postback::{
         Cap, Conversion, Delivery, Method, Past, Suppression, Template, Trigger, TriggerKind, cap, plan,
     },
+    time::HOUR_MS,
 };
 use serde_json::{Map, Value, json};
 use store::{DeliveryQuery, Store, StoreError};
@@ -29,7 +33,7 @@ use super::super::{
 };
 use crate::{auth::Caller, clock, error::Error, site::Site};
 
-/// Deliveries looked through to find whether a trigger has sent what it may, the newest first.
+/// Deliveries of a trigger looked through to find whether it has sent what it may, the newest first.
 const LOOKED_THROUGH_MAX: usize = 20_000;
 
 /// A conversion to render with.
@@ -178,7 +182,7 @@ async fn rendered(
     let input = input.map_err(|error| Error::BadRequest(format!("input: {error}")))?;
     let (app_id, kind) = (trigger.app, trigger.kind);
     let found = match (install, input) {
-        (None, None) => Some(sample(trigger)),
+        (None, None) => Some(sample(catalogue, trigger)),
         (Some(id), None) => site.ask(move |store| of_install(store, app_id, id)).await?,
         (_, Some(id)) => site.ask(move |store| of_input(store, app_id, id)).await?,
     };
@@ -212,16 +216,15 @@ async fn rendered(
     Ok(reasons(catalogue, &app, setup, &case, now))
 }
 
-/// Whether a trigger has sent as much as it may in the hour or day of `now`, as far as the newest deliveries
+/// Whether a trigger has sent as much as it may in the hour or day of `now`, as far as its newest deliveries
 /// tell.
 fn is_spent(store: &dyn Store, trigger: TriggerId, cap: Cap, now: Timestamp) -> Result<bool, StoreError> {
     let begin = Timestamp(now.millis() - now.millis().rem_euclid(cap.within_ms));
-    let mut query = DeliveryQuery { limit: 1_000, ..DeliveryQuery::default() };
+    let mut query = DeliveryQuery { trigger: Some(trigger), limit: 1_000, ..DeliveryQuery::default() };
     let mut sent = 0;
     for _ in 0..LOOKED_THROUGH_MAX / query.limit {
         let page = store.deliveries(&query)?;
-        let own = page.iter().filter(|delivery| delivery.trigger == trigger && delivery.created >= begin);
-        sent += own.count();
+        sent += page.iter().filter(|delivery| delivery.created >= begin).count();
         let Some(last) = page.last().filter(|last| last.created >= begin) else { break };
         query.after = Some(last.id);
     }
@@ -405,8 +408,9 @@ fn of_input(store: &dyn Store, app: AppId, id: InputId) -> Result<Option<Case>, 
     }
 }
 
-/// Somebody who does not exist. A click has no sample: it takes one that came.
-fn sample(trigger: &Trigger) -> Case {
+/// Somebody who does not exist, and whom a tracker of the app has brought: one of the network that the trigger
+/// is for, where it is for one.
+fn sample(catalogue: &Catalogue, trigger: &Trigger) -> Case {
     let now = clock::now();
     let id = clock::new_id(now);
     let identifier = |kind, value: &str| Identifier { kind, value: value.to_owned() };
@@ -429,11 +433,69 @@ fn sample(trigger: &Trigger) -> Case {
         currency: Some("EUR".to_owned()),
         ..Event::default()
     });
+    let click = sample_click(catalogue, trigger, &origin, now);
+    if trigger.kind == TriggerKind::Click {
+        return Case { click: Some((click, id)), ..Case::of(id) };
+    }
+    let known = catalogue.tracker(click.tracker).is_some() || network_of(catalogue, trigger).is_some();
+    let tracked = catalogue.tracker(click.tracker).map(|tracker| tracker.id);
     Case {
-        install: (trigger.kind != TriggerKind::Click).then(|| id.into()),
+        install: Some(id.into()),
         installed: Some(now),
         origin: Some(origin),
         event,
+        source: known.then(|| Source {
+            touch: Some(id.into()),
+            kind: EngagementKind::Click,
+            class: "device_id".to_owned(),
+            time: click.time,
+            network: click.network,
+            campaign: tracked.map(|_| click.campaign),
+            segment: tracked.map(|_| click.segment),
+            tracker: tracked,
+            click_id: click.click_id,
+            site_id: click.site_id,
+            sub_site_id: click.sub_site_id,
+            creative_id: click.creative_id,
+            params: click.params,
+            query: String::new(),
+            reengagement: false,
+        }),
         ..Case::of(id)
+    }
+}
+
+/// The network that a trigger is for.
+fn network_of(catalogue: &Catalogue, trigger: &Trigger) -> Option<NetworkId> {
+    let named = trigger.setting("sx_network_id").and_then(|id| id.trim().parse().ok());
+    named.or_else(|| catalogue.template(trigger.template)?.network)
+}
+
+/// A click on the newest link that fits the trigger; on none that there is when none does.
+fn sample_click(catalogue: &Catalogue, trigger: &Trigger, origin: &Origin, now: Timestamp) -> Engagement {
+    let network = network_of(catalogue, trigger);
+    let trackers = catalogue.trackers();
+    let mut own = trackers.iter().rev().filter(|tracker| !tracker.deleted && tracker.app == trigger.app);
+    let tracker = own.find(|tracker| network.is_none_or(|network| tracker.network == network));
+    let text = |text: &str| Some(text.to_owned());
+    Engagement {
+        kind: EngagementKind::Click,
+        time: now.plus(-HOUR_MS),
+        tracker: tracker.map_or(TrackerId(0), |tracker| tracker.id),
+        network: tracker.map(|tracker| tracker.network).or(network).unwrap_or(NetworkId(0)),
+        campaign: tracker.map_or(CampaignId(0), |tracker| tracker.campaign),
+        segment: tracker.map_or(SegmentId(0), |tracker| tracker.segment),
+        identifiers: origin.identifiers.iter().cloned().map(LinkIdentifier::Plain).collect(),
+        ip: origin.ip,
+        user_agent: origin.user_agent.clone(),
+        traits: Traits::default(),
+        att: Att::default(),
+        click_id: text("SAMPLE-CLICK"),
+        site_id: text("SAMPLE-SITE"),
+        sub_site_id: text("SAMPLE-SUB-SITE"),
+        creative_id: text("SAMPLE-CREATIVE"),
+        params: Vec::new(),
+        query: String::new(),
+        place: Place::default(),
     }
 }
