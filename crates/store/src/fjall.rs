@@ -7,8 +7,8 @@
 //!
 //! **Syncing.** There is one journal, so a sync makes everything durable that was written before it. A
 //! batch of the engine is written first and synced by [`Store::sync`], while the next one is decided; all
-//! other writes sync before they return. Two counters tell whether a batch is written and not synced yet. A
-//! lease syncs then too, so that nothing is sent that a power cut could take back.
+//! other writes sync before they return. Three counters tell whether a batch is being written, or is written and not
+//! synced yet. A lease syncs then too, so that nothing is sent that a power cut could take back.
 //!
 //! **Failing.** When the journal cannot be written, fjall refuses every later write until the database is
 //! opened again; reads go on. The answer is [`StoreError::Closed`], and the program ends on it. So a failed commit leaves nothing behind, in memory or on disk, that a later
@@ -125,6 +125,8 @@ pub struct Fjall {
     outbox: Mutex<Outbox>,
     /// See [`crate::expiry`]. The compaction filters share it.
     horizon: Arc<AtomicI64>,
+    /// How many batches were begun to be written, counted by the writer.
+    begun: AtomicU64,
     /// How many batches were written, counted by the writer.
     written: AtomicU64,
     /// How many of them a sync is known to have made durable.
@@ -176,6 +178,7 @@ impl Fjall {
             known: RwLock::default(),
             outbox: Mutex::default(),
             horizon,
+            begun: AtomicU64::new(0),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             path,
@@ -236,7 +239,7 @@ impl Fjall {
             count_for_trigger(&delivery?, &mut tally);
         }
         count(&mut tally, None, Counter::TriggersCountedSince, self.horizon.load(Ordering::Relaxed).max(0));
-        self.put(Draft::counting(tally), PersistMode::SyncAll)
+        self.put(Draft::counting(tally), PersistMode::SyncData)
     }
 
     /// Lists final deliveries under their triggers and states: a store of the time before there were such lists
@@ -267,7 +270,7 @@ impl Fjall {
                 self.put(std::mem::take(&mut draft), PersistMode::Buffer)?;
             }
         }
-        self.put(draft, PersistMode::SyncAll)
+        self.put(draft, PersistMode::SyncData)
     }
 
     fn view(&self) -> View<'_> {
@@ -294,9 +297,9 @@ impl Fjall {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether every batch written is durable.
+    /// Whether everything that a snapshot taken before may show is durable.
     fn is_synced(&self) -> bool {
-        self.synced.load(Ordering::Acquire) == self.written.load(Ordering::Acquire)
+        self.synced.load(Ordering::Acquire) == self.begun.load(Ordering::Acquire)
     }
 
     /// Waits, for a while, until no compaction runs.
@@ -317,7 +320,7 @@ impl Fjall {
         let (closed, handed_back) =
             (std::mem::take(&mut draft.closed), std::mem::take(&mut draft.handed_back));
         draft.write(&self.database, &self.spaces, mode)?;
-        if mode == PersistMode::SyncAll {
+        if mode == PersistMode::SyncData {
             self.synced.fetch_max(self.written.load(Ordering::Acquire), Ordering::AcqRel);
         }
         if let Some(horizon) = horizon {
@@ -376,6 +379,7 @@ impl Store for Fjall {
         draft.deliveries(&view, batch)?;
         draft.advance(&view, batch.now)?;
         draft.quarantine(&mut shelves, &view, batch)?;
+        self.begun.fetch_add(1, Ordering::AcqRel);
         self.put(draft, PersistMode::Buffer)?;
         self.written.fetch_add(1, Ordering::AcqRel);
         self.known_mut().last_sequence = last_sequence + batch.facts.len() as u64;
@@ -410,8 +414,8 @@ impl Store for Fjall {
         };
         // Nothing is handed out that a power cut could take back. Whoever writes now may have shown us a batch
         // that is not counted as written yet, so let them finish.
-        drop(self.writing());
         if !leases.is_empty() && !self.is_synced() {
+            drop(self.writing());
             self.sync()?;
         }
         if !deleted.is_empty() {
@@ -449,7 +453,7 @@ impl Store for Fjall {
             draft.settle(&view, settlement)?;
         }
         if held.contains(&true) {
-            self.put(draft, PersistMode::SyncAll)?;
+            self.put(draft, PersistMode::SyncData)?;
         }
         Ok(held)
     }
@@ -461,7 +465,7 @@ impl Store for Fjall {
         let were_final =
             resends.iter().map(|resend| draft.resend(&view, resend)).collect::<Result<Vec<_>, _>>()?;
         if were_final.contains(&true) {
-            self.put(draft, PersistMode::SyncAll)?;
+            self.put(draft, PersistMode::SyncData)?;
         }
         Ok(were_final)
     }
@@ -486,7 +490,7 @@ impl Store for Fjall {
             for delivery in pending {
                 draft.withdraw(delivery, Suppression::TriggerDeleted)?;
             }
-            self.put(draft, PersistMode::SyncAll)?;
+            self.put(draft, PersistMode::SyncData)?;
         }
     }
 
@@ -500,7 +504,7 @@ impl Store for Fjall {
         let _turn = self.writing();
         let last_version = self.known().last_version;
         crate::in_sequence(last_version, changes.iter().map(|change| change.version))?;
-        self.put(draft, PersistMode::SyncAll)?;
+        self.put(draft, PersistMode::SyncData)?;
         let mut known = self.known_mut();
         known.last_version = last_version + changes.len() as u64;
         known.silent.note(changes);
@@ -526,7 +530,7 @@ impl Store for Fjall {
         let mut draft = Draft::default();
         draft.costs(days)?;
         let _turn = self.writing();
-        if draft.is_empty() { Ok(()) } else { self.put(draft, PersistMode::SyncAll) }
+        if draft.is_empty() { Ok(()) } else { self.put(draft, PersistMode::SyncData) }
     }
 
     fn costs(&self, app: AppId, from: Day, to: Day) -> Result<Vec<CostDay>, StoreError> {
@@ -542,7 +546,7 @@ impl Store for Fjall {
         if draft.is_empty() {
             return Ok(());
         }
-        self.put(draft, PersistMode::SyncAll)
+        self.put(draft, PersistMode::SyncData)
     }
 
     fn jobs(&self) -> Result<Vec<Job>, StoreError> {
@@ -577,7 +581,7 @@ impl Store for Fjall {
                 self.spaces.at(space).major_compact()?;
             }
         }
-        Ok(self.database.persist(PersistMode::SyncAll)?)
+        Ok(self.database.persist(PersistMode::SyncData)?)
     }
 
     fn last_sequence(&self) -> Result<u64, StoreError> {
@@ -692,7 +696,7 @@ fn check_format(database: &Database, meta: &fjall::Keyspace, path: &Path) -> Res
     let found = meta.get(key::FORMAT)?;
     let Some(found) = found else {
         meta.insert(key::FORMAT, FORMAT.encode()?)?;
-        return Ok(database.persist(PersistMode::SyncAll)?);
+        return Ok(database.persist(PersistMode::SyncData)?);
     };
     match u64::decode(&found)? {
         FORMAT => Ok(()),

@@ -36,6 +36,9 @@ pub(crate) const SETTLED: &[u8] = b"settled";
 /// A key or the beginning of some.
 pub(crate) type Key = Vec<u8>;
 
+/// What is made room for: most keys of an app are not longer, so they do not grow while they are put together.
+const ROOM: usize = 48;
+
 /// How far the time reaches into the end of a key of [`touch`] or [`arrival`]: time, tie, then identifier.
 const TAIL: usize = 8 + 8 + 16;
 
@@ -69,7 +72,9 @@ pub(crate) fn input(input: InputId, of: Of) -> Key {
 
 /// Everything of an app.
 pub(crate) fn app(app: AppId) -> Key {
-    app.0.to_be_bytes().to_vec()
+    let mut key = Key::with_capacity(ROOM);
+    key.extend(app.0.to_be_bytes());
+    key
 }
 
 /// A device.
