@@ -43,16 +43,13 @@ impl Turn<'_, '_> {
         self.record_name(input, event)?;
         let keys = event.origin.join_keys();
         if let Some(mut device) = self.view.device_by(input.app, &keys)? {
-            let before = device.clone();
             self.flag_conflicts(input, &device, &event.origin.identifiers)?;
             self.take_consent(&mut device, &event.origin);
             let changed = apply_user(input.id, &event.origin.user, &mut device);
             let mut outcomes = vec![self.link_event(input, event, &mut device, 0, input)?];
             outcomes.extend(changed);
             let following = following(&device.claims, &event.name, event.time, input.id);
-            if device != before {
-                self.view.put_device(device);
-            }
+            self.view.put_device(device);
             outcomes.extend(self.redecide_events(input, following)?);
             return Ok(outcomes);
         }

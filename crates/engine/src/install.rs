@@ -146,7 +146,6 @@ impl Turn<'_, '_> {
         install: &Install,
         mut device: Device,
     ) -> Result<Vec<Outcome>, StoreError> {
-        let before = device.clone();
         input.flags.insert(Flag::Duplicate);
         count(&mut self.view.batch().tally, Some(input.app), Counter::Duplicates("install".to_owned()), 1);
         if let Some(id) = &install.origin.kochava_device_id {
@@ -168,9 +167,7 @@ impl Turn<'_, '_> {
         let mut outcomes = vec![Outcome::DuplicateInstall { install: device.install }];
         outcomes.extend(apply_user(input.id, &install.origin.user, &mut device));
         outcomes.extend(self.release_held(input, &mut device)?);
-        if device != before {
-            self.view.put_device(device);
-        }
+        self.view.put_device(device);
         Ok(outcomes)
     }
 

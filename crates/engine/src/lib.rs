@@ -7,6 +7,7 @@
 //! answers at once and a busy one commits many inputs with one sync.
 
 mod aggregate;
+mod bodies;
 mod claim;
 mod engagement;
 mod event;

@@ -50,12 +50,9 @@ impl Turn<'_, '_> {
     pub(crate) fn link(&mut self, input: &Input, link: &IdentityLink) -> Result<Vec<Outcome>, StoreError> {
         let keys = link.join_keys();
         if let Some(mut device) = self.view.device_by(input.app, &keys)? {
-            let before = device.clone();
             let changed = self.apply_link(input.id, link, &mut device);
             let applied = Outcome::Applied { input: input.id, install: device.install };
-            if device != before {
-                self.view.put_device(device);
-            }
+            self.view.put_device(device);
             return Ok([applied].into_iter().chain(changed).collect());
         }
         for key in keys {

@@ -16,7 +16,14 @@ use measure::{
 };
 use store::{Ask, DigestIndex, Seen, Store, StoreError};
 
-use crate::{Answer, Submission, install::Earlier, memory::Memory, view::View};
+use crate::{
+    Answer, Submission,
+    bodies::RecentBodies,
+    install::Earlier,
+    memory::Memory,
+    recent::RecentDevices,
+    view::{Brought, View},
+};
 
 /// The source of idempotency keys that are the bytes of an event: they only flag.
 const BODY: &str = "body";
@@ -48,6 +55,8 @@ pub struct Machine {
     known: Option<Arc<dyn Known>>,
     catalogue: Arc<Catalogue>,
     pub(crate) memory: Memory,
+    pub(crate) recent: RecentDevices,
+    pub(crate) bodies: RecentBodies,
     pub(crate) next_sequence: u64,
     /// Set by a failed commit: what is in memory may be ahead of the store.
     stale: bool,
@@ -67,6 +76,7 @@ pub struct Done {
 pub(crate) struct Turn<'t, 's> {
     pub view: &'t mut View<'s>,
     pub memory: &'t mut Memory,
+    pub bodies: &'t mut RecentBodies,
     pub catalogue: &'t Catalogue,
     pub known: Option<&'t dyn Known>,
 }
@@ -91,7 +101,18 @@ impl Machine {
     pub fn open(store: Arc<dyn Store>, catalogue: Arc<Catalogue>) -> Result<Self, StoreError> {
         let memory = Memory::load(store.as_ref(), &catalogue)?;
         let next_sequence = store.last_sequence()? + 1;
-        Ok(Self { store, known: None, catalogue, memory, next_sequence, stale: false, over: false })
+        let bodies = RecentBodies::after(store.as_ref())?;
+        Ok(Self {
+            store,
+            known: None,
+            catalogue,
+            memory,
+            recent: RecentDevices::default(),
+            bodies,
+            next_sequence,
+            stale: false,
+            over: false,
+        })
     }
 
     /// A machine that decides a record again, over a store that has nothing yet.
@@ -148,10 +169,8 @@ impl Machine {
         self.refresh()?;
         self.begin_digest_indexes(&requests)?;
         let store = self.store.clone();
-        let mut ask = ask(&requests, &self.memory, self.known.is_some());
-        let known = self.memory.devices.take(&mut ask.devices);
-        let mut view = View::open(store.as_ref(), self.next_sequence, ask)?;
-        view.add(known);
+        let ask = ask(&requests, &self.memory, &self.bodies, self.known.is_some());
+        let mut view = View::open(store.as_ref(), &mut self.recent, self.next_sequence, ask)?;
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
             let mut of_request = Vec::with_capacity(request.len());
@@ -159,9 +178,9 @@ impl Machine {
                 of_request.push(match submission {
                     Submission::Quarantine(body, key) => quarantine(&mut view, *body, key)?,
                     Submission::Input(input, catalogue) => {
-                        let memory = &mut self.memory;
+                        let (memory, bodies) = (&mut self.memory, &mut self.bodies);
                         let known = self.known.as_deref();
-                        let mut turn = Turn { view: &mut view, memory, catalogue: &catalogue, known };
+                        let mut turn = Turn { view: &mut view, memory, bodies, catalogue: &catalogue, known };
                         let answer = turn.take(*input)?;
                         if catalogue.version > self.catalogue.version {
                             self.catalogue = catalogue;
@@ -172,7 +191,8 @@ impl Machine {
             }
             answers.push(of_request);
         }
-        let created_deliveries = self.put(view)?;
+        let brought = view.into_parts();
+        let created_deliveries = self.put(brought)?;
         Ok(Done { answers, created_deliveries })
     }
 
@@ -182,23 +202,23 @@ impl Machine {
             let salt = self.memory.graves.salt;
             self.memory = Memory::load(self.store.as_ref(), &self.catalogue)?;
             self.memory.graves.salt = salt;
+            self.recent = RecentDevices::default();
             self.next_sequence = self.store.last_sequence()? + 1;
             self.stale = false;
         }
         Ok(())
     }
 
-    /// Writes what a view has brought about and says whether there are deliveries in it.
-    fn put(&mut self, view: View<'_>) -> Result<bool, StoreError> {
-        let next_sequence = view.sequence();
-        let (mut batch, known) = view.into_parts();
+    /// Writes what a batch has brought about and says whether there are deliveries in it.
+    fn put(&mut self, brought: Brought) -> Result<bool, StoreError> {
+        let Brought { mut batch, known, next_sequence } = brought;
         if batch.is_empty() && self.known.is_none() {
-            self.memory.devices.put(known);
+            self.recent.put(known);
             return Ok(false);
         }
         batch.figures = self.memory.count.checkpoint(next_sequence - 1);
         self.store.write(&batch)?;
-        self.memory.devices.put(known);
+        self.recent.put(known);
         self.memory.forget(batch.now);
         self.next_sequence = next_sequence;
         Ok(!batch.deliveries.is_empty())
@@ -239,7 +259,7 @@ impl Machine {
     fn index_step(&mut self, app: AppId, length: DigestLength, index: DigestIndex) -> Result<(), StoreError> {
         self.refresh()?;
         let store = self.store.clone();
-        let mut view = View::open(store.as_ref(), self.next_sequence, Ask::default())?;
+        let mut view = View::open(store.as_ref(), &mut self.recent, self.next_sequence, Ask::default())?;
         let devices = store.devices(app, index.after, INDEX_STEP_DEVICES)?;
         let index = DigestIndex {
             after: devices.last().map(|device| device.id).or(index.after),
@@ -258,8 +278,8 @@ impl Machine {
                 let Some(fact) = view.fact(id)? else { continue };
                 let mut input = fact.input;
                 let catalogue = self.catalogue.clone();
-                let memory = &mut self.memory;
-                let mut turn = Turn { view: &mut view, memory, catalogue: &catalogue, known: None };
+                let (memory, bodies) = (&mut self.memory, &mut self.bodies);
+                let mut turn = Turn { view: &mut view, memory, bodies, catalogue: &catalogue, known: None };
                 let outcomes = turn.release_held(&mut input, &mut device)?;
                 turn.follow(&input, &outcomes);
                 view.record_again(input, outcomes);
@@ -268,7 +288,8 @@ impl Machine {
         }
         self.memory.digest_indexes.insert((app, length), index);
         view.batch().digest_indexes.push((app, length, index));
-        self.put(view)?;
+        let brought = view.into_parts();
+        self.put(brought)?;
         // Nobody waits for an answer that would have it synced.
         self.store.sync()
     }
@@ -296,7 +317,7 @@ fn quarantine(
 
 /// What the inputs of a batch need to know, so that it is loaded in one go. What is missed here is loaded
 /// when it is needed. Who decides `again` needs engagements only.
-fn ask(requests: &[Vec<Submission>], memory: &Memory, again: bool) -> Ask {
+fn ask(requests: &[Vec<Submission>], memory: &Memory, bodies: &RecentBodies, again: bool) -> Ask {
     let mut ask = Ask::default();
     let none = BTreeSet::new();
     for submission in requests.iter().flatten() {
@@ -336,7 +357,7 @@ fn ask(requests: &[Vec<Submission>], memory: &Memory, again: bool) -> Ask {
                 keys
             }
             Payload::Event(event) => {
-                if input.key.is_none() {
+                if input.key.is_none() && bodies.may_hold(app, &input.body_hash, input.received) {
                     ask.seen.push((app, body_key(input)));
                 }
                 event.origin.join_keys()
@@ -438,11 +459,13 @@ impl Turn<'_, '_> {
     /// Flags an event whose bytes came within the last minutes (ingest.md section 19): it is kept.
     fn flag_possible_duplicate(&mut self, input: &mut Input, seen: &Seen) -> Result<(), StoreError> {
         let key = body_key(input);
-        if let Some(first) = self.view.seen(input.app, &key, input.received)?
+        if self.bodies.may_hold(input.app, &input.body_hash, input.received)
+            && let Some(first) = self.view.seen(input.app, &key, input.received)?
             && input.received.since(first.received) <= POSSIBLE_DUPLICATE_MS
         {
             input.flags.insert(Flag::PossibleDuplicate);
         }
+        self.bodies.note(input.app, &input.body_hash, input.received);
         self.view.put_seen(input.app, key, seen.clone());
         Ok(())
     }

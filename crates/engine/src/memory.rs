@@ -12,7 +12,7 @@ use measure::{
 };
 use store::{DigestIndex, EventName, Store, StoreError};
 
-use crate::{fraud::Count, past::Sent, privacy::Graves, recent::RecentDevices};
+use crate::{fraud::Count, past::Sent, privacy::Graves};
 
 /// Event names recorded per app; further ones are kept on their events but not listed.
 pub(crate) const EVENT_NAMES_MAX: usize = 10_000;
@@ -37,8 +37,6 @@ pub(crate) struct Memory {
     pub count: Count,
     /// How much triggers have sent, once one of them has a cap.
     pub sent: Option<Sent>,
-    /// Devices that inputs asked for lately.
-    pub devices: RecentDevices,
     /// Who is refused.
     pub graves: Graves,
 }

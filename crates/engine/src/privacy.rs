@@ -105,7 +105,7 @@ impl Machine {
         }
         store.scrub(&scrub)?;
         self.memory.graves.hashes.extend(scrub.tombstones);
-        self.memory.devices = RecentDevices::default();
+        self.recent = RecentDevices::default();
         Ok(())
     }
 

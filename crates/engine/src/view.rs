@@ -23,67 +23,80 @@ use uuid::Uuid;
 
 use crate::{
     past::{Sent, event_name},
-    recent::Known,
+    recent::{Known, RecentDevices},
 };
 
 /// Facts of one device that are looked through for an earlier event of a name, newest first.
 const TIMELINE_READ_MAX: usize = 1_000;
 
+/// A map whose keys nobody outside can choose so that they collide: its hashes are seeded when the program starts.
+pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
 type Touches = (Timestamp, Vec<Touch>, bool);
+
+/// What a batch brings about.
+pub(crate) struct Brought {
+    pub batch: Batch,
+    /// What is known of devices once it is written.
+    pub known: Known,
+    pub next_sequence: u64,
+}
 
 pub(crate) struct View<'s> {
     store: &'s dyn Store,
-    device_of: HashMap<(AppId, JoinKey), Option<DeviceId>>,
-    devices: HashMap<DeviceId, Device>,
+    recent: &'s mut RecentDevices,
+    device_of: Map<(AppId, JoinKey), Option<DeviceId>>,
+    devices: Map<DeviceId, Device>,
     changed: BTreeSet<DeviceId>,
-    touches: HashMap<(AppId, MatchKey), Touches>,
+    touches: Map<(AppId, MatchKey), Touches>,
     /// Where in the batch the touches under a key are.
-    new_touches: HashMap<(AppId, MatchKey), Vec<usize>>,
-    new_arrivals: HashMap<(AppId, MatchKey), Vec<(Timestamp, InstallId)>>,
-    new_installs: HashMap<InstallId, usize>,
-    held: HashMap<(AppId, JoinKey), Vec<InputId>>,
-    seen: HashMap<(AppId, IdempotencyKey), Option<Seen>>,
-    credits: HashMap<(AppId, TouchId), Vec<Credit>>,
-    counted: HashMap<(AppId, AggregateKey), bool>,
-    new_engagements: HashMap<TouchId, Engagement>,
-    new_claims: HashMap<TouchId, Claim>,
-    new_facts: HashMap<InputId, usize>,
-    redecided: HashMap<InputId, Outcome>,
+    new_touches: Map<(AppId, MatchKey), Vec<usize>>,
+    new_arrivals: Map<(AppId, MatchKey), Vec<(Timestamp, InstallId)>>,
+    new_installs: Map<InstallId, usize>,
+    held: Map<(AppId, JoinKey), Vec<InputId>>,
+    seen: Map<(AppId, IdempotencyKey), Option<Seen>>,
+    credits: Map<(AppId, TouchId), Vec<Credit>>,
+    counted: Map<(AppId, AggregateKey), bool>,
+    new_engagements: Map<TouchId, Engagement>,
+    new_claims: Map<TouchId, Claim>,
+    new_facts: Map<InputId, usize>,
+    redecided: Map<InputId, Outcome>,
     next_sequence: u64,
     batch: Batch,
 }
 
 impl<'s> View<'s> {
     /// A view on the last commit, with everything `ask` names loaded in one go.
-    pub(crate) fn open(store: &'s dyn Store, next_sequence: u64, ask: Ask) -> Result<Self, StoreError> {
+    pub(crate) fn open(
+        store: &'s dyn Store,
+        recent: &'s mut RecentDevices,
+        next_sequence: u64,
+        mut ask: Ask,
+    ) -> Result<Self, StoreError> {
+        ask.devices.retain(|place| !recent.keep(place));
         let mut view = Self {
             store,
-            device_of: HashMap::new(),
-            devices: HashMap::new(),
+            recent,
+            device_of: Map::default(),
+            devices: Map::default(),
             changed: BTreeSet::new(),
-            touches: HashMap::new(),
-            new_touches: HashMap::new(),
-            new_arrivals: HashMap::new(),
-            new_installs: HashMap::new(),
-            held: HashMap::new(),
-            seen: HashMap::new(),
-            credits: HashMap::new(),
-            counted: HashMap::new(),
-            new_engagements: HashMap::new(),
-            new_claims: HashMap::new(),
-            new_facts: HashMap::new(),
-            redecided: HashMap::new(),
+            touches: Map::default(),
+            new_touches: Map::default(),
+            new_arrivals: Map::default(),
+            new_installs: Map::default(),
+            held: Map::default(),
+            seen: Map::default(),
+            credits: Map::default(),
+            counted: Map::default(),
+            new_engagements: Map::default(),
+            new_claims: Map::default(),
+            new_facts: Map::default(),
+            redecided: Map::default(),
             next_sequence,
             batch: Batch::default(),
         };
         view.load(ask)?;
         Ok(view)
-    }
-
-    /// Adds devices of the last commit that need not be loaded, with what leads to them.
-    pub(crate) fn add(&mut self, known: Known) {
-        self.device_of.extend(known.device_of);
-        self.devices.extend(known.devices);
     }
 
     fn load(&mut self, ask: Ask) -> Result<(), StoreError> {
@@ -132,7 +145,7 @@ impl<'s> View<'s> {
     pub(crate) fn device_by(&mut self, app: AppId, keys: &[JoinKey]) -> Result<Option<Device>, StoreError> {
         for key in keys {
             if let Some(id) = self.owner(app, key)? {
-                return Ok(self.devices.get(&id).cloned());
+                return Ok(self.at_hand(id).cloned());
             }
         }
         Ok(None)
@@ -140,7 +153,7 @@ impl<'s> View<'s> {
 
     /// A device by its own identifier, for installs that no look-up leads to.
     pub(crate) fn device(&self, app: AppId, id: DeviceId) -> Result<Option<Device>, StoreError> {
-        if let Some(device) = self.devices.get(&id) {
+        if let Some(device) = self.at_hand(id) {
             return Ok(Some(device.clone()));
         }
         let before = DeviceId(Uuid::from_u128(id.0.as_u128().wrapping_sub(1)));
@@ -151,10 +164,19 @@ impl<'s> View<'s> {
     /// The device that `key` belongs to.
     pub(crate) fn owner(&mut self, app: AppId, key: &JoinKey) -> Result<Option<DeviceId>, StoreError> {
         let place = (app, key.clone());
-        if !self.device_of.contains_key(&place) {
-            self.load(Ask { devices: vec![place.clone()], ..Ask::default() })?;
+        if let Some(known) = self.device_of.get(&place) {
+            return Ok(*known);
         }
+        if let Some(id) = self.recent.owner(&place) {
+            return Ok(Some(id));
+        }
+        self.load(Ask { devices: vec![place.clone()], ..Ask::default() })?;
         Ok(self.device_of.get(&place).copied().flatten())
+    }
+
+    /// A device that was loaded or changed, or that an earlier batch left at hand.
+    fn at_hand(&self, id: DeviceId) -> Option<&Device> {
+        self.devices.get(&id).or_else(|| self.recent.device(id))
     }
 
     /// Loads the touches under `keys` in one go, as far as they are not at hand.
@@ -415,8 +437,11 @@ impl<'s> View<'s> {
         self.redecided.insert(event, outcome);
     }
 
-    /// Keeps a device as it is now.
+    /// Keeps a device as it is now, unless it is as it was.
     pub(crate) fn put_device(&mut self, device: Device) {
+        if self.at_hand(device.id) == Some(&device) {
+            return;
+        }
         self.changed.insert(device.id);
         self.devices.insert(device.id, device);
     }
@@ -574,12 +599,13 @@ impl<'s> View<'s> {
         &mut self.batch
     }
 
-    /// Everything that was brought about, and what is known of devices afterwards.
-    pub(crate) fn into_parts(mut self) -> (Batch, Known) {
+    /// Everything that was brought about.
+    pub(crate) fn into_parts(mut self) -> Brought {
         for id in &self.changed {
             self.batch.devices.extend(self.devices.get(id).cloned());
         }
-        (self.batch, Known { device_of: self.device_of, devices: self.devices })
+        let known = Known { device_of: self.device_of, devices: self.devices };
+        Brought { batch: self.batch, known, next_sequence: self.next_sequence }
     }
 }
 
