@@ -82,15 +82,14 @@ fn ingest(site: &Site) -> OpenApiRouter<Site> {
         .route("/v1/cpi/click/", get(ingest::link::click).head(uncounted))
         .route("/track/impression", head(uncounted))
         .route("/track/impression/", get(ingest::link::impression).head(uncounted))
-        .layer(from_fn_with_state(Patience::of(site, ingest::late), in_time));
-    ours.merge(segment().layer(from_fn_with_state(Patience::of(site, ingest::segment::late), in_time)))
+        .layer(from_fn_with_state(Manner::of(site, ingest::late).open(), answered));
+    ours.merge(segment(site))
         .merge(amplitude(site))
-        .layer(map_response(ingest::open_to_browsers))
-        .merge(aggregates().layer(from_fn_with_state(Patience::of(site, ingest::late), in_time)))
+        .merge(aggregates().layer(from_fn_with_state(Manner::of(site, ingest::late), answered)))
 }
 
 /// Segment's HTTP Tracking API with the short forms that browsers use, and its webhooks.
-fn segment() -> OpenApiRouter<Site> {
+fn segment(site: &Site) -> OpenApiRouter<Site> {
     use ingest::segment;
     let preflight = || options(segment::preflight);
     OpenApiRouter::new()
@@ -117,6 +116,7 @@ fn segment() -> OpenApiRouter<Site> {
         .route("/v1/g", post(segment::group).options(segment::preflight))
         .route("/v1/b", post(segment::batch).options(segment::preflight))
         .route("/v1/import", post(segment::batch).options(segment::preflight))
+        .layer(from_fn_with_state(Manner::of(site, segment::late).open(), answered))
 }
 
 /// Amplitude's HTTP API.
@@ -128,13 +128,13 @@ fn amplitude(site: &Site) -> OpenApiRouter<Site> {
         .routes(routes!(amplitude::batch))
         .route("/2/httpapi", preflight())
         .route("/batch", preflight())
-        .layer(from_fn_with_state(Patience::of(site, amplitude::late_events), in_time));
+        .layer(from_fn_with_state(Manner::of(site, amplitude::late_events).open(), answered));
     let identifications = OpenApiRouter::new()
         .routes(routes!(amplitude::identify))
         .routes(routes!(amplitude::group_identify))
         .route("/identify", preflight())
         .route("/groupidentify", preflight())
-        .layer(from_fn_with_state(Patience::of(site, amplitude::late_identify), in_time));
+        .layer(from_fn_with_state(Manner::of(site, amplitude::late_identify).open(), answered));
     events.merge(identifications)
 }
 
@@ -187,7 +187,7 @@ fn management(site: &Site) -> OpenApiRouter<Site> {
         .merge(team())
         .merge(privacy_requests())
         .merge(record())
-        .layer(from_fn_with_state(Patience::of(site, late), in_time))
+        .layer(from_fn_with_state(Manner::of(site, late), answered))
         .layer(map_response(secured))
 }
 
@@ -286,7 +286,7 @@ fn health(site: &Site) -> OpenApiRouter<Site> {
     OpenApiRouter::new()
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
-        .layer(from_fn_with_state(Patience::of(site, late), in_time))
+        .layer(from_fn_with_state(Manner::of(site, late), answered))
 }
 
 /// What holds for every route.
@@ -301,25 +301,36 @@ fn finish(routes: OpenApiRouter<Site>, site: &Site) -> Router {
         .with_state(site.clone())
 }
 
-/// How long requests may take, and what is answered when one takes longer: senders read answers in the form of
-/// what they send to.
-#[derive(Clone)]
-struct Patience {
+/// How requests are answered.
+#[derive(Clone, Copy)]
+struct Manner {
+    /// How long they may take.
     most: Duration,
+    /// What is answered when one takes longer: senders read answers in the form of what they send to.
     late: fn() -> Response,
+    /// Whether pages of any origin may read the answers.
+    open: bool,
 }
 
-impl Patience {
+impl Manner {
     fn of(site: &Site, late: fn() -> Response) -> Self {
-        Self { most: site.config.limits.request_timeout, late }
+        Self { most: site.config.limits.request_timeout, late, open: false }
+    }
+
+    const fn open(self) -> Self {
+        Self { open: true, ..self }
     }
 }
 
 /// Answers 503 when a request takes longer than `limits.request_timeout`. What was handed to storage is
-/// finished all the same.
-async fn in_time(State(patience): State<Patience>, request: Request, next: Next) -> Response {
-    let answer = tokio::time::timeout(patience.most, next.run(request)).await;
-    answer.unwrap_or_else(|_| (patience.late)())
+/// finished all the same. One layer does all of it, since every layer of a route is cloned for every request.
+async fn answered(State(manner): State<Manner>, request: Request, next: Next) -> Response {
+    let answer = tokio::time::timeout(manner.most, next.run(request)).await;
+    let mut answer = answer.unwrap_or_else(|_| (manner.late)());
+    if manner.open {
+        ingest::open_to_browsers(&mut answer);
+    }
+    answer
 }
 
 fn late() -> Response {

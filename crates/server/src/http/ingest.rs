@@ -51,9 +51,8 @@ pub(super) async fn preflight() -> Response {
 }
 
 /// Lets pages of any origin read the answers, errors included.
-pub(super) async fn open_to_browsers(mut response: Response) -> Response {
+pub(super) fn open_to_browsers(response: &mut Response) {
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    response
 }
 
 /// Reads the body of a call. One that does not come whole counts as refused, also when nobody waits for it any
