@@ -25,6 +25,10 @@ use store::{Batch, Fjall, Store};
 use uuid::Uuid;
 
 const NOW: Timestamp = Timestamp(1_795_248_000_000);
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The one target takes so many at a time.
 const CONCURRENCY: usize = 64;
 

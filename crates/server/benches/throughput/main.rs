@@ -179,11 +179,13 @@ impl Bench {
         let measured = self.measure(self.time, expect, make).await.context(name.to_owned())?;
         let cpu = spent(began, self.server.cpu());
         let after = self.around().await?;
-        println!(" {:.0}/s", measured.rate());
+        let baselines = std::array::from_fn(|place| f64::midpoint(before[place], after[place]));
+        let [_, parsing, _] = baselines;
+        println!(" {:.0}/s, {:.2} of parsing", measured.rate(), measured.rate() / parsing);
         self.rows.push(Row {
             name: name.to_owned(),
             measured,
-            baselines: std::array::from_fn(|place| f64::midpoint(before[place], after[place])),
+            baselines,
             cpu,
             resident_mib: self.server.resident_mib(),
             installs,
