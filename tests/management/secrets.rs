@@ -105,23 +105,25 @@ async fn a_url_that_is_a_secret_shows_its_host_only() {
 async fn secrets_in_headers_and_urls_are_sent_and_not_shown() {
     let server = Server::start().await;
     let sink = Sink::start().await;
-    sink.on("/pb", [Reply::Text("no such token h34d3r-t0ken, nor p4ssw0rd-1")]);
+    sink.on("/pb", [Reply::Text("no such token h34d3r-t0ken, nor p4ssw0rd-1 or b0dy-t0ken")]);
     let app = server.app("Android").await;
     let url =
         sink.url("/pb?api_key=p4r4m3ter&c={kochava_device_id}").replace("http://", "http://me:p4ssw0rd-1@");
     let headers = json!({ "Api-Key": "Token h34d3r-t0ken", "X-House": "house" });
-    let id = app.trigger("install", json!({ "cpi_mostback_url": url, "sx_headers": headers })).await;
+    let sent = r#"{"token":"b0dy-t0ken","v":{event_time}}"#;
+    let context = json!({ "cpi_mostback_url": url, "sx_headers": headers, "sx_body": sent });
+    let id = app.trigger("install", context).await;
     let path = format!("/apps/{}/postbacks/{id}", app.id);
     let shown = server.get(&path).await.is(200).json()["data"][0].clone();
     assert_eq!(shown["context"]["sx_headers"], json!({ "Api-Key": "***", "X-House": "house" }), "{shown}");
     assert_eq!(shown["context"]["cpi_mostback_url"], json!(url.replace("p4ssw0rd-1", "***")), "{shown}");
-    hides(&everything(&server, app.id, id).await, &["h34d3r", "p4ssw0rd"]);
+    hides(&everything(&server, app.id, id).await, &["h34d3r", "p4ssw0rd", "b0dy-t0ken"]);
 
     // What is read can be written back, with one header changed.
     let mut context = shown["context"].clone();
     context["sx_headers"]["X-House"] = json!("other house");
     let answer = server.patch(&format!("/postbacks/{id}"), json!({ "context": context })).await.is(200);
-    hides(&[("PATCH".to_owned(), answer.text())], &["h34d3r", "p4ssw0rd"]);
+    hides(&[("PATCH".to_owned(), answer.text())], &["h34d3r", "p4ssw0rd", "b0dy-t0ken"]);
     app.install("SX-1", json!({})).await;
     let hit = sink.receives("/pb", 2).await.pop().unwrap();
     assert_eq!(hit.headers["api-key"], "Token h34d3r-t0ken", "{hit:?}");
@@ -130,8 +132,9 @@ async fn secrets_in_headers_and_urls_are_sent_and_not_shown() {
         (hit.headers["x-house"].as_str(), hit.parameter("api_key").as_deref()),
         ("other house", Some("p4r4m3ter"))
     );
+    assert!(hit.body.starts_with(r#"{"token":"b0dy-t0ken","v":"#), "{}", hit.body);
     server.settled("", "delivered", 1).await;
-    hides(&everything(&server, app.id, id).await, &["h34d3r", "p4ssw0rd"]);
+    hides(&everything(&server, app.id, id).await, &["h34d3r", "p4ssw0rd", "b0dy-t0ken"]);
 
     // Who may only look does not see the parameters named like a secret; who may write sees what they wrote.
     let key = server.post("/api/keys", json!({ "name": "looks" })).await.is(201).json();
@@ -139,13 +142,14 @@ async fn secrets_in_headers_and_urls_are_sent_and_not_shown() {
     for path in [path, format!("/apps/{}/postbacks", app.id), format!("/api/triggers/{id}/versions")] {
         let answer =
             server.request(Method::GET, &path).header("Authentication-Key", key).answer().await.is(200);
-        hides(&[(path.clone(), answer.text())], &["h34d3r", "p4ssw0rd", "p4r4m3ter"]);
+        hides(&[(path.clone(), answer.text())], &["h34d3r", "p4ssw0rd", "b0dy-t0ken", "p4r4m3ter"]);
         assert!(server.get(&path).await.text().contains("p4r4m3ter"), "{path}");
     }
 
     // Three asterisks are no secret: nothing stands for what is not known.
     for (context, field) in [
         (json!({ "cpi_mostback_url": "https://me:***@other.example.com/" }), "context.cpi_mostback_url: "),
+        (json!({ "sx_body": r#"{"api_key":"***"}"# }), "context.sx_body: "),
         (json!({ "sx_headers": { "X-Token": "***" } }), "context.sx_headers.X-Token: "),
     ] {
         let error = server.patch(&format!("/postbacks/{id}"), json!({ "context": context })).await.is(400);

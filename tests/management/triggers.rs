@@ -38,6 +38,13 @@ async fn a_trigger_is_made_read_changed_and_deleted() {
     let list = server.get(&format!("/apps/{}/postbacks", app.id)).await.is(200);
     assert_eq!(enveloped(&list, true)["data"], json!([made]));
 
+    // Switches drift in their types.
+    for (given, shown) in
+        [(json!("true"), true), (json!(0), false), (json!("1"), true), (json!("False"), false)]
+    {
+        let answer = server.patch(&format!("/postbacks/{id}"), json!({ "active": given })).await.is(200);
+        assert_eq!(answer.json()["data"][0]["active"], shown, "{given}");
+    }
     // A context is merged by key; null deletes.
     let change = json!({ "title": "Second", "active": true,
                          "context": { "deferred_for": null, "max_delivery_attempts": 0, "sx_new": "y" } });

@@ -1,6 +1,6 @@
 //! Triggers tried out: rendered without sending, and sent once beside the record (docs/delivery.md).
 
-use crate::harness::{Reply, Server, Sink, Value, device, json};
+use crate::harness::{Answered as _, KEY, Reply, Server, Sink, Value, device, json};
 
 #[tokio::test]
 async fn a_request_is_rendered_and_nothing_is_sent() {
@@ -123,7 +123,9 @@ async fn a_test_is_sent_once_and_told() {
         "{failed}"
     );
     assert_eq!(failed["attempt"]["headers"]["x-request-id"], "r-1", "{failed}");
-    let done = server.post(&path, json!({})).await.is(200).json();
+    // Nothing said about the conversion is a sample as well.
+    let bare = server.request(reqwest::Method::POST, &path).header("Authentication-Key", KEY);
+    let done = bare.answer().await.is(200).json();
     assert_eq!(
         (&done["delivered"], &done["attempt"]["response"]),
         (&json!(true), &json!("thanks")),

@@ -21,16 +21,33 @@ impl FromRequest<Site> for Fields {
     type Rejection = Error;
 
     async fn from_request(request: Request, site: &Site) -> Result<Self, Error> {
+        Self::parse(&edge::read_body(site, request, BODY_BYTES_MAX).await?)
+    }
+}
+
+/// The fields of a request that may come without a body: then there are none.
+#[derive(Clone, Debug, Default)]
+pub struct MaybeFields(pub Fields);
+
+impl FromRequest<Site> for MaybeFields {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, site: &Site) -> Result<Self, Error> {
         let body = edge::read_body(site, request, BODY_BYTES_MAX).await?;
-        match serde_json::from_slice(&body) {
+        if body.trim_ascii().is_empty() { Ok(Self::default()) } else { Fields::parse(&body).map(Self) }
+    }
+}
+
+impl Fields {
+    /// The fields of a body.
+    fn parse(body: &[u8]) -> Result<Self, Error> {
+        match serde_json::from_slice(body) {
             Ok(Value::Object(fields)) => Ok(Self(fields)),
             Ok(_) => Err(Error::BadRequest("the body must be a JSON object".to_owned())),
             Err(error) => Err(Error::BadRequest(format!("the body is not JSON: {error}"))),
         }
     }
-}
 
-impl Fields {
     /// The fields of an object at hand.
     #[must_use]
     pub const fn new(fields: Map<String, Value>) -> Self {
@@ -156,15 +173,10 @@ impl Fields {
         Ok(())
     }
 
-    /// Takes a switch out: a boolean, 0 or 1.
+    /// Takes a switch out: a boolean, 0 or 1, or a text of either. An empty text is as good as nothing.
     pub fn flag(&mut self, key: &str) -> Result<Option<bool>, Error> {
-        match self.take(key) {
-            None => Ok(None),
-            Some(Value::Bool(flag)) => Ok(Some(flag)),
-            Some(Value::Number(number)) if number.as_u64() == Some(0) => Ok(Some(false)),
-            Some(Value::Number(number)) if number.as_u64() == Some(1) => Ok(Some(true)),
-            Some(_) => Err(Error::BadRequest(format!("{key}: must be true or false"))),
-        }
+        self.flags(&[key])?;
+        Ok(self.take(key).and_then(|flag| flag.as_bool()))
     }
 
     /// Takes an object out; 400 when it is something else.

@@ -22,6 +22,8 @@ const HIDDEN_BYTES_MIN: usize = 4;
 const NAMED_BYTES_MIN: usize = 8;
 /// The context key of further headers.
 const HEADERS: &str = "sx_headers";
+/// The context key of a body.
+const BODY: &str = "sx_body";
 
 /// Whether the value of a context key is a secret.
 pub fn is_secret(template: Option<&Template>, key: &str) -> bool {
@@ -55,6 +57,10 @@ fn shown(key: &str, value: &Json, whole: bool) -> Json {
             } else {
                 masking::url(url).into()
             }
+        }
+        Json::String(text) if key == BODY => masking::json_text(text).into(),
+        Json::Object(_) | Json::Array(_) if key == BODY => {
+            serde_json::from_str(&masking::json_text(&value.to_string())).unwrap_or_else(|_| value.clone())
         }
         Json::Object(headers) if key == HEADERS => Json::Object(masked(headers)),
         Json::String(text) if key == HEADERS => match serde_json::from_str::<Map<String, Json>>(text) {
@@ -92,6 +98,11 @@ pub fn sent_back(key: &str, old: Option<&Json>, new: Json) -> Result<Json, Strin
     }
     if is_destination(key) {
         let unknown = new.as_str().is_some_and(|url| masking::secrets(url).contains(&MASK));
+        return if unknown { Err(key.to_owned()) } else { Ok(new) };
+    }
+    if key == BODY {
+        let text = new.as_str().map_or_else(|| new.to_string(), str::to_owned);
+        let unknown = masking::named_texts(&text).iter().any(|(_, value)| *value == MASK);
         return if unknown { Err(key.to_owned()) } else { Ok(new) };
     }
     let (HEADERS, Some(mut headers)) = (key, headers_of(&new)) else { return Ok(new) };
@@ -142,6 +153,8 @@ impl Hidden {
             if is_destination(key) {
                 let values = masking::secrets(text).into_iter().filter(|value| !value.contains('{'));
                 forms.extend(values.flat_map(named));
+            } else if key == BODY {
+                forms.extend(masking::named_texts(text).into_iter().flat_map(|(_, value)| named(value)));
             } else if key == HEADERS {
                 let headers = serde_json::from_str::<Map<String, Json>>(text).unwrap_or_default();
                 let secret = headers.iter().filter(|(name, _)| masking::header(name, "") == MASK);
@@ -252,6 +265,12 @@ mod tests {
             Ok(json!({ "Authorization": "Bearer t" })),
         );
         check("sx_headers", old, json!({ "X-House": "***" }), Ok(json!({ "X-House": "***" })));
+
+        let old = json!(r#"{"token":"t","v":{event_value}}"#);
+        check("sx_body", old.clone(), json!(r#"{"token":"***","v":{event_value}}"#), Ok(old.clone()));
+        check("sx_body", old, json!(r#"{"token":"***","v":1}"#), Err("sx_body"));
+        let old = json!({ "token": "t", "v": "***" });
+        check("sx_body", old.clone(), json!({ "token": "***", "v": "***" }), Ok(old));
     }
 
     #[test]
@@ -263,6 +282,10 @@ mod tests {
             "https://u:***@p.example/?api_key=***&c={click_id}"
         );
         assert_eq!(shown("other", &url, false), url);
+        assert_eq!(
+            shown("sx_body", &json!({ "token": ["t", { "key": "k" }] }), true),
+            json!({ "token": ["t", { "key": "***" }] })
+        );
         let headers = json!({ "Authorization": "Bearer t", "X-House": "h" });
         let expected = json!({ "Authorization": "***", "X-House": "h" });
         assert_eq!(shown("sx_headers", &headers, true), expected);

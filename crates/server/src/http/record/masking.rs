@@ -90,6 +90,51 @@ pub fn body(request: &Request) -> String {
     }
 }
 
+/// A JSON text, macros and all, without the texts that stand under a secret's name. A macro is no secret.
+pub fn json_text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut end = 0;
+    for (start, value) in named_texts(text) {
+        out.push_str(text.get(end..start).unwrap_or_default());
+        out.push_str(MASK);
+        end = start + value.len();
+    }
+    out.push_str(text.get(end..).unwrap_or_default());
+    out
+}
+
+/// The texts of a JSON text that stand under a secret's name, and where each begins.
+pub fn named_texts(text: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    // What stood between quotes before, and where it ended.
+    let (mut name, mut end) = ("", 0);
+    while let Some(start) = text.get(end..).and_then(|rest| rest.find('"')).map(|place| end + place + 1) {
+        let between = text.get(end..start - 1).unwrap_or_default();
+        let Some(length) = text.get(start..).and_then(end_of_string) else { break };
+        let value = text.get(start..start + length).unwrap_or_default();
+        end = start + length + 1;
+        if between.trim() == ":" {
+            if is_secret(name) && !value.is_empty() && !value.contains('{') {
+                found.push((start, value));
+            }
+            name = "";
+        } else {
+            name = value;
+        }
+    }
+    found
+}
+
+/// How long the JSON string is that `rest` goes on with, up to its closing quote.
+fn end_of_string(rest: &str) -> Option<usize> {
+    let mut escaped = false;
+    rest.bytes().position(|byte| {
+        let closes = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        closes
+    })
+}
+
 /// A header of a request without its secret.
 pub fn header<'v>(name: &str, value: &'v str) -> &'v str {
     if is_secret(name) { MASK } else { value }
@@ -121,7 +166,7 @@ fn mask(value: &mut Value) -> bool {
 mod tests {
     use measure::postback::Request;
 
-    use super::{body, header, secrets, url};
+    use super::{body, header, json_text, secrets, url};
 
     #[test]
     fn secrets_in_urls_are_masked() {
@@ -166,6 +211,26 @@ mod tests {
             ("X-House", "v"),
         ] {
             assert_eq!(header(name, "v"), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn secrets_in_templates_of_bodies_are_masked() {
+        for (text, expected) in [
+            (r#"{"token": "t", "v": {event_value}}"#, r#"{"token": "***", "v": {event_value}}"#),
+            (
+                r#"{"a":{"api_key" : "k\"1\\"},"b":["key","x"]}"#,
+                r#"{"a":{"api_key" : "***"},"b":["key","x"]}"#,
+            ),
+            (
+                r#"{"token":"{click_id}","secret":"","key":{revenue}}"#,
+                r#"{"token":"{click_id}","secret":"","key":{revenue}}"#,
+            ),
+            (r#"{"v":"token","w":"x"}"#, r#"{"v":"token","w":"x"}"#),
+            (r#"{"token":"open"#, r#"{"token":"open"#),
+            ("", ""),
+        ] {
+            assert_eq!(json_text(text), expected, "{text}");
         }
     }
 

@@ -18,7 +18,10 @@ use store::{DeliveryQuery, Resend, Store, StoreError};
 use uuid::Uuid;
 
 use super::{super::asked::Path, deliveries, iso};
-use crate::http::{fields::Fields, openapi::Refusals};
+use crate::http::{
+    fields::{Fields, MaybeFields},
+    openapi::Refusals,
+};
 use crate::{auth::Caller, clock, error::Error, site::Site};
 
 /// Attempts that a replay may take when its trigger is not there to be asked.
@@ -111,7 +114,7 @@ pub(in crate::http) async fn one(
     State(site): State<Site>,
     caller: Caller,
     Path(id): Path<String>,
-    mut fields: Fields,
+    MaybeFields(mut fields): MaybeFields,
 ) -> Result<(StatusCode, Json<Value>), Error> {
     let delivery = deliveries::find(&site, &caller, &id).await?;
     caller.may_write(delivery.app)?;

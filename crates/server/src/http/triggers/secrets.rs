@@ -4,7 +4,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use measure::{catalogue::Entry, postback::SigningSecret};
 use serde_json::{Value, json};
 
-use super::super::{asked::Path, fields::Fields, openapi::Refusals, postbacks, rfc3339};
+use super::super::{asked::Path, fields::MaybeFields, openapi::Refusals, postbacks, rfc3339};
 use crate::{auth::Caller, clock, error::Error, signing, site::Site};
 
 fn object(secret: &SigningSecret) -> Value {
@@ -39,7 +39,7 @@ pub async fn create(
     State(site): State<Site>,
     caller: Caller,
     Path(trigger): Path<String>,
-    mut fields: Fields,
+    MaybeFields(mut fields): MaybeFields,
 ) -> Result<(StatusCode, Json<Value>), Error> {
     let now = clock::now();
     let secret = fields.text("secret")?.unwrap_or_else(signing::generate);

@@ -26,7 +26,7 @@ use store::{DeliveryQuery, Store, StoreError};
 
 use super::super::{
     asked::Path,
-    fields::Fields,
+    fields::{Fields, MaybeFields},
     openapi::Refusals,
     postbacks::{self, secrets::Hidden},
     record::{deliveries, masking},
@@ -83,7 +83,7 @@ pub async fn render(
     State(site): State<Site>,
     caller: Caller,
     Path(trigger): Path<String>,
-    fields: Fields,
+    MaybeFields(fields): MaybeFields,
 ) -> Result<Json<Value>, Error> {
     let catalogue = site.catalogue.current();
     let trigger = postbacks::find(&catalogue, &trigger)?;
@@ -103,7 +103,7 @@ pub async fn test(
     State(site): State<Site>,
     caller: Caller,
     Path(trigger): Path<String>,
-    fields: Fields,
+    MaybeFields(fields): MaybeFields,
 ) -> Result<Json<Value>, Error> {
     let catalogue = site.catalogue.current();
     let trigger = postbacks::find(&catalogue, &trigger)?;
