@@ -15,6 +15,8 @@ use measure::policy::{Ladder, Policy, Window, Windows};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::telemetry;
+
 pub use duration::parse_duration;
 pub use source::{Cli, load};
 
@@ -452,6 +454,7 @@ impl Config {
         if !self.geo.anonymous_asns.is_empty() && self.geo.anonymous_database.is_none() {
             return refuse("geo.anonymous_asns: needs a database of AS numbers as geo.anonymous_database");
         }
+        telemetry::filter(&self.log).map_err(|error| ConfigError::Setting(error.to_string()))?;
         if self.limits.bodies_in_flight < 4 * 1024 * 1024 {
             return refuse("limits.bodies_in_flight: must be at least 4194304 (4 MB)");
         }

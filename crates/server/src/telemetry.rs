@@ -12,9 +12,14 @@ use crate::config::{Log, LogFormat};
 #[error("log.level: {0}; write a level such as `info`, or directives such as `info,courier=debug`")]
 pub struct LogError(String);
 
+/// What of it `log.level` lets through.
+pub fn filter(log: &Log) -> Result<EnvFilter, LogError> {
+    log.level.parse().map_err(|error| LogError(format!("{error}")))
+}
+
 /// Starts logging to standard error.
 pub fn start(log: &Log) -> Result<(), LogError> {
-    let filter: EnvFilter = log.level.parse().map_err(|error| LogError(format!("{error}")))?;
+    let filter = filter(log)?;
     let lines =
         fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     let started = match log.format {

@@ -88,13 +88,9 @@ async fn bench() -> anyhow::Result<()> {
 
     bench.send(0, DEVICES, &install(&account, "known", None)).await?;
     bench.next = DEVICES;
-    bench.row("events, durable and joined", 200, &at("/track/json", &event), false).await?;
+    bench.row("events, durable and joined", 200, &at("/track/json", &event), Of::Events(1)).await?;
     let batches = at("/v1/batch", &segment_batch(&account));
-    bench.row("events in Segment batches of 100", 200, &batches, false).await?;
-    if let Some(row) = bench.rows.last_mut() {
-        // What is held against the baselines is events, not requests.
-        row.measured.requests *= BATCH;
-    }
+    bench.row("events in Segment batches of 100", 200, &batches, Of::Events(BATCH)).await?;
     let mut stored = 0;
     for size in sizes {
         let begun = Instant::now();
@@ -102,9 +98,9 @@ async fn bench() -> anyhow::Result<()> {
         println!("  (stored {} more clicks in {:.0} s)", size - stored, begun.elapsed().as_secs_f64());
         stored = size;
         let made = install(&account, "new", Some(stored));
-        bench.row(&format!("installs, {stored} touches stored"), 200, &made, true).await?;
+        bench.row(&format!("installs, {stored} touches stored"), 200, &made, Of::Installs).await?;
     }
-    bench.row("clicks, redirected", 302, &click(&account, false, NEW), false).await?;
+    bench.row("clicks, redirected", 302, &click(&account, false, NEW), Of::Clicks).await?;
     bench.baseline_rows().await?;
     table::print(&bench.rows);
 
@@ -148,6 +144,15 @@ fn sizes() -> anyhow::Result<Vec<u64>> {
 /// A baseline: its name, the status it answers with and its requests.
 type Baseline = (&'static str, u16, Maker);
 
+/// What the requests of a row are made of.
+#[derive(Clone, Copy)]
+enum Of {
+    /// So many events each.
+    Events(usize),
+    Installs,
+    Clicks,
+}
+
 struct Bench {
     time: Duration,
     /// Each with one request under way.
@@ -170,13 +175,17 @@ impl Bench {
     }
 
     /// Measures a row of the server, and the baselines before and after it.
-    async fn row(&mut self, name: &str, expect: u16, make: &Maker, installs: bool) -> anyhow::Result<()> {
+    async fn row(&mut self, name: &str, expect: u16, make: &Maker, of: Of) -> anyhow::Result<()> {
         print!("  {name} ...");
         std::io::stdout().flush()?;
         let before = self.around().await?;
         self.measure(WARM_UP, expect, make).await.context(name.to_owned())?;
         let began = self.server.cpu();
-        let measured = self.measure(self.time, expect, make).await.context(name.to_owned())?;
+        let mut measured = self.measure(self.time, expect, make).await.context(name.to_owned())?;
+        if let Of::Events(each) = of {
+            // What is held against the baselines is events, not requests.
+            measured.requests *= each;
+        }
         let cpu = spent(began, self.server.cpu());
         let after = self.around().await?;
         let baselines = std::array::from_fn(|place| f64::midpoint(before[place], after[place]));
@@ -188,7 +197,7 @@ impl Bench {
             baselines,
             cpu,
             resident_mib: self.server.resident_mib(),
-            installs,
+            installs: matches!(of, Of::Installs),
         });
         Ok(())
     }

@@ -227,7 +227,13 @@ fn written(value: &Value) -> String {
 
 /// What is wrong, with the name of the setting and its source in front.
 fn describe(error: &figment::Error) -> String {
-    let name = error.path.join(".");
+    // The place in a list is no part of its name.
+    let parts: Vec<&str> = error.path.iter().map(String::as_str).collect();
+    let is_place = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let name = match parts.split_last() {
+        Some((last, list)) if is_place(last) => list.join("."),
+        _ => parts.join("."),
+    };
     let source = error.metadata.as_ref().map_or(String::new(), |metadata| {
         match (&metadata.source, metadata.name.as_ref()) {
             (Some(Source::File(path)), _) => format!(" (in {})", path.display()),

@@ -92,6 +92,11 @@ fn nonsense_is_refused_by_name() {
     check(from_environment(&[("SEXTANT_TRACKING_ACCEPT_CLICK_TIME", "yes")]), "tracking.accept_click_time");
     check(from_environment(&[("SEXTANT_SERVER_LISTEN", "here")]), "server.listen");
     check(from_environment(&[("SEXTANT_COURIER_ALLOW_TARGETS", "10.0.0.0/99")]), "courier.allow_targets");
+    check(
+        from_environment(&[("SEXTANT_COURIER_ALLOW_TARGETS", "10.0.0.0/8,10.0.0.0/99")]),
+        "(in SEXTANT_COURIER_ALLOW_TARGETS)",
+    );
+    check(from_environment(&[("SEXTANT_LOG_LEVEL", "info,courier=loud")]), "log.level");
     check(from_environment(&[("SEXTANT_SERVER_PUBLIC_URL", "link.example.com")]), "server.public_url");
     check(from_environment(&[("SEXTANT_SERVER_TLS_CERT", "a.pem")]), "server.tls_key");
     check(from_environment(&[("SEXTANT_PUBLISHER_API_DUPLICATE_STATUS", "500")]), "duplicate_status");
