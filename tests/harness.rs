@@ -3,6 +3,8 @@
 pub mod answer;
 pub mod app;
 pub mod browser;
+#[cfg(target_os = "linux")]
+pub mod clock;
 pub mod device;
 pub mod faults;
 pub mod installed;

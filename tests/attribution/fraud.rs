@@ -5,7 +5,7 @@ use std::path::Path;
 
 use reqwest::Method;
 
-use crate::harness::{Answered as _, App, KEY, Link, Server, Sink, Value, device, json, mmdb};
+use crate::harness::{Answered as _, App, KEY, Link, Server, Sink, Value, device, json, mmdb, now};
 
 fn android(n: u64, ip: &str) -> Value {
     json!({ "origination_ip": ip, "device_ua": device::PIXEL, "device_ids": { "adid": device::advertising_id(n) } })
@@ -139,12 +139,155 @@ async fn caps_go_on_counting_after_a_kill() {
     for n in 0..4 {
         let click = link.click(&format!("adid={}&click_id=c-{n}", device::advertising_id(1))).await;
         let input = server.input(&click.replace("clk_", "in_")).await;
-        caught.push(input["outcomes"][0]["fraud"][0]["figures"].clone());
+        let finding = &input["outcomes"][0]["fraud"][0];
+        caught.push(json!([finding["verdict"], finding["figures"]]));
         server.kill9();
         server.start_again().await;
     }
-    let figures = |clicks: u64| json!({ "clicks": clicks, "threshold": 2, "minutes": 60 });
-    assert_eq!(caught, [Value::Null, Value::Null, figures(3), figures(4)]);
+    let saw =
+        |verdict: &str, clicks: u64| json!([verdict, { "clicks": clicks, "threshold": 2, "minutes": 60 }]);
+    assert_eq!(caught, [saw("passed", 1), saw("passed", 2), saw("caught", 3), saw("caught", 4)]);
+}
+
+/// Twelve clicks and one install in an hour: in the next one the rule has these figures, whenever the server was
+/// killed in between, and in the one after it has none (DECISIONS 24).
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_ratio_of_the_closed_hour_outlives_a_kill() {
+    const HOUR: i64 = 3_600;
+    let mut clock = crate::harness::clock::Clock::new();
+    let [library, file] = clock.settings();
+    let server = Server::with(&[(library.0, library.1.as_str()), (file.0, file.1.as_str())]).await;
+    let settings = json!({ "fraud.click_flooding.mode": "reject", "fraud.click_flooding.threshold": 100_000,
+                           "fraud.click_flooding.threshold_clicks": 10 });
+    let app = server.app_with(json!({ "name": "Shop", "platform": "Android", "settings": settings })).await;
+    let link = app.link("Flood Network").await;
+    for n in 1..=12 {
+        link.click(&format!("adid={}&site_id=s-1", device::advertising_id(n))).await;
+    }
+    let decided = async |n: u64| {
+        app.install(&format!("SX-{n}"), android(n, "192.0.2.1")).await;
+        let decision = app.attribution(&format!("SX-{n}")).await["decision"].clone();
+        let finding = &decision["candidates"][0]["fraud"][0];
+        assert_eq!(finding["rule"], "click_flooding", "{decision}");
+        json!([
+            decision["class"],
+            finding["verdict"],
+            finding["figures"]["clicks"],
+            finding["figures"]["installs"]
+        ])
+    };
+    let start_again = async || {
+        server.kill9();
+        server.start_again().await;
+    };
+    start_again().await;
+    assert_eq!(decided(1).await, json!(["device_id", "too_little", 0, 0]), "the hour is open");
+    clock.goes_on(HOUR);
+    start_again().await;
+    assert_eq!(decided(2).await, json!(["organic", "caught", 12, 1]), "counted again");
+    start_again().await;
+    assert_eq!(decided(3).await, json!(["organic", "caught", 12, 1]), "as it was written");
+    clock.goes_on(HOUR);
+    start_again().await;
+    assert_eq!(
+        decided(4).await,
+        json!(["device_id", "too_little", 0, 2]),
+        "what is rejected counts all the same"
+    );
+    clock.goes_on(HOUR);
+    start_again().await;
+    assert_eq!(decided(5).await, json!(["device_id", "too_little", 0, 1]));
+}
+
+#[tokio::test]
+async fn fraud_rules_of_a_network_within_one_app_leave_its_other_apps_alone() {
+    let server = Server::start().await;
+    let (app, other) = (server.app("Android").await, server.app("Android").await);
+    let network = server.network("Example Network").await;
+    let page = json!({ "destination_url": "https://shop.example.com/start" });
+    let (link, elsewhere) = (app.link_of(&network, page.clone()).await, other.link_of(&network, page).await);
+    let path = format!("/apps/{}/networks/{network}", app.id);
+    const MODE: &str = "fraud.minimum_time_to_install.mode";
+    let answer = server.patch(&path, json!({ "settings": { MODE: "reject" } })).await.is(200).json();
+    assert_eq!(answer["settings"], json!({ MODE: "reject" }), "{answer}");
+    assert_eq!(server.get(&path).await.is(200).json(), answer);
+    let all = server.get(&format!("/apps/{}/networks", app.id)).await.is(200).json();
+    assert_eq!(all, json!([answer]));
+    server.patch(&format!("/networks/{network}"), json!({ "settings": { MODE: "flag" } })).await.is(200);
+    for (app, link, lost) in
+        [(&app, &link, json!("rejected:minimum_time_to_install")), (&other, &elsewhere, Value::Null)]
+    {
+        link.click(&format!("adid={}", device::advertising_id(1))).await;
+        app.install("SX-1", android(1, "203.0.113.24")).await;
+        let decision = app.attribution("SX-1").await["decision"].clone();
+        assert_eq!(decision["candidates"][0]["lost"], lost, "{decision}");
+    }
+    let body = json!({ "networks": { &network: { "settings_in_app": { MODE: "off" } } } });
+    let answer = server.post(&format!("/api/apps/{}/what-if", app.id), body).await.is(200).json();
+    assert_eq!(answer["report"]["changed"], 1, "{answer}");
+    for (name, value) in
+        [(MODE, json!("sometimes")), ("fraud.click_validation.key", json!("0123456789abcdef"))]
+    {
+        server.patch(&path, json!({ "settings": { name: value } })).await.is(400);
+    }
+    server.patch(&path, json!({ "settings": { MODE: null } })).await.is(200);
+    assert_eq!(server.get(&format!("/apps/{}/networks", app.id)).await.is(200).json(), json!([]));
+}
+
+/// A device behind a blocked address, and one that is blocked, install by Apple's word, a claim, and a clean click.
+#[tokio::test]
+async fn the_blocklist_looks_at_the_install_and_at_claims_too() {
+    let server = Server::start().await;
+    let list = format!(
+        "kind,value,device_id_type\nip,198.51.100.0/24,\ndevice,{},idfa\nsite,bad-site,\n",
+        device::advertising_id(9)
+    );
+    let import = server.request(Method::POST, "/api/blocklist/import").header("Authentication-Key", KEY);
+    import.body(list).answer().await.is(200);
+    let settings = json!({
+        "fraud.blocklist.enabled": true, "fraud.blocklist_device.mode": "reject",
+        "fraud.blocklist_site.mode": "reject", "fraud.blocklist_ip.mode": "reject",
+    });
+    let app = server.app_with(json!({ "name": "Shop", "platform": "iOS", "settings": settings })).await;
+    let link = app.link("Example Network").await;
+    let phone = |n: u64, ip: &str| {
+        json!({ "origination_ip": ip, "device_ua": device::IPHONE, "app_tracking_transparency": { "att": true },
+                "device_ids": { "idfa": device::advertising_id(n) } })
+    };
+    let apple = json!({ "attribution": true, "orgId": 1, "campaignId": 2, "adGroupId": 3, "keywordId": 4,
+                        "conversionType": "Download", "countryOrRegion": "US" });
+    let claims = format!("/api/apps/{}/claims", app.id);
+    for (n, ip, site) in
+        [(1, "203.0.113.1", "bad-site"), (2, "198.51.100.7", "good"), (3, "203.0.113.1", "good")]
+    {
+        let claim = json!({ "network_id": link.network, "time": now() - 60, "site_id": site,
+                            "device_ids": { "idfa": device::advertising_id(n) } });
+        server.post(&claims, claim).await.is(200);
+        app.install(&format!("SX-{n}"), phone(n, ip)).await;
+    }
+    for (n, ip) in [(4, "198.51.100.7"), (9, "203.0.113.1"), (5, "203.0.113.1")] {
+        let mut data = phone(n, ip);
+        data["adservices_attribution_details"] = apple.clone();
+        app.install(&format!("SX-{n}"), data).await;
+    }
+    let click = format!("idfa={}&att=1&ip_address=203.0.113.77", device::advertising_id(6));
+    link.click(&click).await;
+    app.install("SX-6", phone(6, "198.51.100.7")).await;
+    for (n, expected) in [
+        (1, "rejected:blocklist_site"),
+        (2, "rejected:blocklist_ip"),
+        (3, "claim"),
+        (4, "rejected:blocklist_ip"),
+        (9, "rejected:blocklist_device"),
+        (5, "asa"),
+        (6, "rejected:blocklist_ip"),
+    ] {
+        let decision = app.attribution(&format!("SX-{n}")).await["decision"].clone();
+        let lost = &decision["candidates"][0]["lost"];
+        let what = if lost.is_null() { &decision["class"] } else { lost };
+        assert_eq!(what, expected, "SX-{n}: {decision}");
+    }
 }
 
 /// A database of two countries, and one of a hosting provider.
@@ -217,6 +360,103 @@ async fn databases_of_addresses_feed_rules_and_postbacks() {
     assert!(!server.input(&input).await["flags"].to_string().contains("country_from_database"));
     let hits = sink.receives("/install", 5).await;
     assert!(hits.iter().any(|hit| hit.parameter("country").as_deref() == Some("NZ")), "{hits:?}");
+}
+
+/// The lists of a tracker's verifier about places need a database of cities; without one the rule says so.
+#[tokio::test]
+async fn a_verifier_knows_places_by_a_database_of_cities() {
+    let directory = tempfile::tempdir().unwrap();
+    let cities = mmdb::database(
+        "Test-City",
+        &[
+            (
+                "203.0.113.0/24",
+                json!({ "city": { "names": { "en": "Oakland" } }, "country": { "iso_code": "US" },
+                        "location": { "metro_code": 807 }, "postal": { "code": "94601" },
+                        "subdivisions": [{ "iso_code": "CA", "names": { "en": "California" } }] }),
+            ),
+            ("198.51.100.0/24", json!({ "country": { "iso_code": "NZ" } })),
+        ],
+    );
+    let file = directory.path().join("cities.mmdb");
+    std::fs::write(&file, cities).unwrap();
+    let file = file.display().to_string();
+    let with = Server::with(&[("SEXTANT_GEO_COUNTRY_DATABASE", file.as_str())]).await;
+    let without = Server::start().await;
+    const RIGHT: [(&str, &str); 5] = [
+        ("city_in", "oakland"),
+        ("state_in", "CA"),
+        ("postal_in", "94601"),
+        ("dma_in", "807"),
+        ("country_in", "US"),
+    ];
+    for (server, ip, right, verdict) in [
+        (&with, "203.0.113.1", true, "passed"),
+        (&with, "203.0.113.1", false, "caught"),
+        (&without, "203.0.113.1", true, "no_database"),
+    ] {
+        let app = server.app("Android").await;
+        for (n, (list, value)) in (1..).zip(RIGHT) {
+            let link = app.link("Example Network").await;
+            let value = if right { value } else { "elsewhere" };
+            let rules = json!({ "enabled": true, "rule": { list: [value] } });
+            let body = json!({ "id": link.id, "verification_rules": rules });
+            server.post(&format!("/tracker/{}", app.id), body).await.is(200);
+            link.click(&format!("adid={}", device::advertising_id(n))).await;
+            app.install(&format!("SX-{n}"), android(n, ip)).await;
+            let decision = app.attribution(&format!("SX-{n}")).await["decision"].clone();
+            let candidate = &decision["candidates"][0];
+            let finding = &candidate["fraud"][0];
+            assert_eq!(
+                (&finding["rule"], &finding["verdict"]),
+                (&json!("verification"), &json!(verdict)),
+                "{decision}"
+            );
+            let lost = if verdict == "caught" { json!("rejected:verification") } else { Value::Null };
+            assert_eq!(candidate["lost"], lost, "{list}: {decision}");
+        }
+    }
+    // Receipts nobody checks, and a country also tells of the click, by its address.
+    let app = with.app("Android").await;
+    for (n, rule, verdict) in [
+        (1, json!({ "receipt_status_in": ["valid"] }), "no_database"),
+        (2, json!({ "country_not_in": ["NZ"] }), "caught"),
+    ] {
+        let link = app.link("Example Network").await;
+        let body = json!({ "id": link.id, "verification_rules": { "enabled": true, "rule": rule } });
+        with.post(&format!("/tracker/{}", app.id), body).await.is(200);
+        link.click(&format!("ip_address=198.51.100.1&adid={}", device::advertising_id(n))).await;
+        app.install(&format!("SX-{n}"), android(n, "203.0.113.1")).await;
+        let decision = app.attribution(&format!("SX-{n}")).await["decision"].clone();
+        assert_eq!(decision["candidates"][0]["fraud"][0]["verdict"], verdict, "{decision}");
+    }
+}
+
+#[tokio::test]
+async fn an_override_turns_the_verifier_on_and_off() {
+    let server = Server::start().await;
+    for (enabled, value, key, class) in [
+        (true, 0, "enable_verification", "device_id"),
+        (false, 1, "enable_verification", "organic"),
+        (true, 0, "", "organic"),
+        (false, 0, "", "device_id"),
+    ] {
+        let app = server.app("Android").await;
+        let link = app.link("Example Network").await;
+        let rules = json!({ "enabled": enabled, "rule": { "platform_in": ["ios"] } });
+        let body = json!({ "id": link.id, "verification_rules": rules });
+        server.post(&format!("/tracker/{}", app.id), body).await.is(200);
+        let one = json!({ "name": "", "key": key, "group": "", "type": "", "value": value, "admin": 0 });
+        let path = format!("/tracker/override?id={}", link.id);
+        server.post(&path, json!({ "enable_verification": one })).await.is(200);
+        link.click(&format!("adid={}", device::advertising_id(1))).await;
+        app.install("SX-1", android(1, "203.0.113.24")).await;
+        assert_eq!(app.class("SX-1").await, class, "{enabled} {value} {key}");
+        let nothing = json!({ "trackers": { &link.id: { "tracker_overrides": {} } } });
+        let answer = server.post(&format!("/api/apps/{}/what-if", app.id), nothing).await.is(200).json();
+        let changed = u64::from((class == "organic") != enabled);
+        assert_eq!(answer["report"]["changed"], changed, "{enabled} {value} {key}: {answer}");
+    }
 }
 
 #[tokio::test]

@@ -295,6 +295,7 @@ fn changes() -> Vec<Change> {
             windows: Windows::default(),
             reengagement: None,
             omit_sub_os_version: Default::default(),
+            verification: None,
             created: at,
             deleted: false,
             extra: "{}".to_owned(),

@@ -10,14 +10,15 @@ use measure::{
     AppId, Timestamp, TouchId, TrackerId,
     attribution::{Candidate, Decision},
     catalogue::Catalogue,
+    claim::Claim,
     engagement::{Engagement, Touch},
-    fraud::{Figures, Finding, HourFigures, Rules, judge_engagement, wants_figures},
+    fraud::{Figures, Finding, HourFigures, Rules, judge_claim, judge_engagement, wants_figures},
     input::{Input, Payload},
     postback::{Plan, Suppression},
 };
 use store::{Store, StoreError};
 
-use crate::{machine::Turn, privacy::is_erased};
+use crate::{history::Versions, machine::Turn, privacy::is_erased};
 
 /// Facts between two writes of what is counted, and so about as many to count again at start.
 const CHECKPOINT_FACTS: u64 = 10_000;
@@ -36,16 +37,22 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    /// Takes up what is written and counts the facts since then again.
-    pub(crate) fn load(store: &dyn Store, catalogue: &Catalogue) -> Result<Self, StoreError> {
+    /// Takes up what is written and counts the facts since then again, each under the settings of its day: a
+    /// replay, which does not stop on the way, has to come to the same.
+    pub(crate) fn load(store: &dyn Store) -> Result<Self, StoreError> {
         let apps: BTreeMap<AppId, Figures> = store.figures()?.into_iter().collect();
         let written = apps.values().map(|figures| figures.sequence).max().unwrap_or_default();
         let mut count = Self { apps, written, ..Self::default() };
         let mut next = written + 1;
+        let mut versions: Option<Versions> = None;
         loop {
             let facts = store.facts(next, STEP_FACTS)?;
             let Some(last) = facts.last() else { return Ok(count) };
             next = last.sequence + 1;
+            let versions = match &mut versions {
+                Some(versions) => versions,
+                none => none.insert(Versions::new(Catalogue::default(), store.changes()?)),
+            };
             for fact in facts {
                 let Input { id, app, received, payload, .. } = &fact.input;
                 if is_erased(&fact.input) {
@@ -54,7 +61,8 @@ impl Count {
                 // Held inputs come a second time, with their old receipts: they tell no hour.
                 match payload {
                     Payload::Engagement(engagement) => {
-                        let rules = rules(catalogue, *app, engagement);
+                        let catalogue = versions.at(fact.input.catalogue);
+                        let rules = rules(&catalogue, *app, engagement);
                         let figures = count.of(*app, *received);
                         figures.observe(engagement, *received, &rules);
                         figures.count_touch(&engagement.touch((*id).into(), *received));
@@ -139,6 +147,15 @@ impl Turn<'_, '_> {
         let figures = self.memory.count.of(input.app, input.received);
         let seen = figures.observe(engagement, input.received, &rules);
         judge_engagement(engagement, &input.flags, input.received, &rules, self.catalogue.blocklist(), seen)
+    }
+
+    /// Lets the rules about a claim look.
+    pub(crate) fn look_at_claim(&self, input: &Input, claim: &Claim) -> Vec<Finding> {
+        if self.is_idle() {
+            return Vec::new();
+        }
+        let rules = Rules::of(self.catalogue, input.app, claim.network, claim.tracker);
+        judge_claim(claim, input.received, &rules, self.catalogue.blocklist())
     }
 
     /// Counts a click into its hour.

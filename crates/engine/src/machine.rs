@@ -99,7 +99,7 @@ impl Machine {
     /// # Errors
     /// The store cannot be read.
     pub fn open(store: Arc<dyn Store>, catalogue: Arc<Catalogue>) -> Result<Self, StoreError> {
-        let memory = Memory::load(store.as_ref(), &catalogue)?;
+        let memory = Memory::load(store.as_ref())?;
         let next_sequence = store.last_sequence()? + 1;
         let bodies = RecentBodies::after(store.as_ref())?;
         Ok(Self {
@@ -200,7 +200,7 @@ impl Machine {
     pub(crate) fn refresh(&mut self) -> Result<(), StoreError> {
         if self.stale {
             let salt = self.memory.graves.salt;
-            self.memory = Memory::load(self.store.as_ref(), &self.catalogue)?;
+            self.memory = Memory::load(self.store.as_ref())?;
             self.memory.graves.salt = salt;
             self.recent = RecentDevices::default();
             self.next_sequence = self.store.last_sequence()? + 1;

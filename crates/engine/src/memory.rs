@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use measure::{
     AppId, InstallId, Timestamp,
-    catalogue::Catalogue,
     identifier::DigestLength,
     input::{Outcome, Payload},
     policy::LATE_GRACE_MS,
@@ -42,7 +41,7 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn load(store: &dyn Store, catalogue: &Catalogue) -> Result<Self, StoreError> {
+    pub(crate) fn load(store: &dyn Store) -> Result<Self, StoreError> {
         let mut memory = Self::default();
         for (app, length, _) in store.digest_lengths()? {
             memory.digest_lengths.entry(app).or_default().insert(length);
@@ -51,7 +50,7 @@ impl Memory {
             memory.digest_indexes.insert((app, length), index);
         }
         memory.recent_installs = recent_installs(store)?;
-        memory.count = Count::load(store, catalogue)?;
+        memory.count = Count::load(store)?;
         memory.graves = Graves::load(store)?;
         Ok(memory)
     }

@@ -261,6 +261,9 @@ pub struct Tracker {
     /// (tracking-and-attribution.md section 5: Omit Sub OS Version).
     #[serde(default)]
     pub omit_sub_os_version: bool,
+    /// Override: whether its traffic verifier is on, whatever that says of itself.
+    #[serde(default)]
+    pub verification: Option<bool>,
 }
 
 /// A management key. The key itself is never stored.

@@ -9,7 +9,7 @@ use crate::{
     attribution::Source,
     consent::Consent,
     identifier::{Identifier, JoinKey},
-    place::Place,
+    place::{Locality, Place},
     platform::Traits,
     reengagement::Claim,
     user::{Applied, Operation, Property, UserProperties},
@@ -41,6 +41,9 @@ pub struct Origin {
     /// What databases say of the address.
     #[serde(default)]
     pub place: Place,
+    /// Of an install, where in its country that is; `None` when no database of cities was asked.
+    #[serde(default)]
+    pub locality: Option<Box<Locality>>,
 }
 
 impl Origin {

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::policy::Level;
 
 pub use blocklist::{BLOCKLIST_ENTRIES_MAX, Blocked, Blocklist, Cidr, Listing};
-pub use engagement::{Seen, judge_engagement};
+pub use engagement::{Seen, judge_claim, judge_engagement};
 pub use figures::{Counts, Figures, HourFigures, site_key};
 pub use install::{judge, judge_reengagement, wants_figures};
 pub use settings::{FraudSettings, Rules, Scope, SigningHash, THRESHOLDS, Threshold, ThresholdSetting};
@@ -98,17 +98,10 @@ impl Rule {
         Self::ALL.iter().copied().find(|rule| rule.name() == name)
     }
 
-    /// Whether it is judged when the engagement comes in.
+    /// Whether it is judged when the engagement comes in, and then only.
     #[must_use]
     pub const fn is_of_engagement(self) -> bool {
-        matches!(
-            self,
-            Self::BlocklistSite
-                | Self::BlocklistIp
-                | Self::ClickValidation
-                | Self::FrequencyCap
-                | Self::AdStacking
-        )
+        matches!(self, Self::BlocklistSite | Self::ClickValidation | Self::FrequencyCap | Self::AdStacking)
     }
 }
 
@@ -201,9 +194,8 @@ impl Finding {
     /// What it says of `subject`, in a sentence.
     #[must_use]
     pub fn sentence(&self, subject: &str) -> String {
-        let rule = format!("Fraud rule {} ({}, set by the {})", self.rule.name(), self.mode.name(), {
-            self.level.name()
-        });
+        let rule =
+            format!("Fraud rule {} ({}, set {})", self.rule.name(), self.mode.name(), self.level.in_words());
         let verdict = match self.verdict {
             Verdict::Passed => "saw nothing wrong with",
             Verdict::Caught => "caught",
@@ -215,6 +207,13 @@ impl Finding {
         let figures = if figures.is_empty() { String::new() } else { format!(": {}", figures.join(", ")) };
         format!("{rule} {verdict} {subject}{figures}.")
     }
+}
+
+/// What goes with an engagement to where installs look for it: a rule that let it pass has nothing to say there.
+/// Its fact keeps everything.
+#[must_use]
+pub fn noteworthy(findings: &[Finding]) -> Vec<Finding> {
+    findings.iter().filter(|finding| finding.verdict != Verdict::Passed).cloned().collect()
 }
 
 /// A figure of a finding.

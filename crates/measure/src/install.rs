@@ -34,7 +34,7 @@ pub struct ClickReference {
 /// An attribution to Apple Search Ads (ingest.md section 10).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SearchAds {
-    /// When the ad was clicked; `None` without the user's consent.
+    /// When the ad was clicked, or seen; `None` without the user's consent.
     pub click_time: Option<Timestamp>,
     /// Campaign, as Apple numbers it.
     pub campaign_id: Option<String>,
@@ -52,6 +52,9 @@ pub struct SearchAds {
     pub conversion_type: Option<String>,
     /// Country or region.
     pub country: Option<String>,
+    /// Whether the ad was only seen (`claimType`).
+    #[serde(default)]
+    pub viewed: bool,
 }
 
 /// An install, resolved.
@@ -64,7 +67,7 @@ pub struct Install {
     /// Our click, when the install names one.
     pub click: Option<ClickReference>,
     /// Apple's word that it was a Search Ads install.
-    pub search_ads: Option<SearchAds>,
+    pub search_ads: Option<Box<SearchAds>>,
     /// Identity links that ride on it.
     pub links: Vec<(String, String)>,
     /// Every other value the sender gave, kept.

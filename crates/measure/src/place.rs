@@ -48,3 +48,18 @@ pub struct Place {
     /// database of such networks was asked.
     pub anonymous: Option<bool>,
 }
+
+/// Where in its country an address is, as a database of cities tells it. Asked for installs only, whose verification
+/// rules name such places (tracking-and-attribution.md section 14).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Locality {
+    /// The city, by its English name.
+    pub city: Option<String>,
+    /// The state or region, by its code (`CA`) and by its English name.
+    pub regions: Vec<String>,
+    /// The postal code.
+    pub postal: Option<String>,
+    /// The designated market area, by its number (United States).
+    pub dma: Option<String>,
+}

@@ -170,6 +170,19 @@ impl Level {
             Self::NetworkInApp => "network_in_app",
         }
     }
+
+    /// Who it was, after a verb: `by the tracker`.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Tracker => "by the tracker",
+            Self::Network => "by the network",
+            Self::App => "by the app",
+            Self::Default => "by default",
+            Self::NetworkInApp => "by the network within the app",
+            Self::Claim => "by the network in its claim",
+        }
+    }
 }
 
 /// How a window is read from [`Windows`], and the seconds that stand where nobody set it.

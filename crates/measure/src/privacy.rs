@@ -382,9 +382,12 @@ fn erase_source(source: &mut Source) {
     source.query.clear();
 }
 
-/// What a rule saw may name an address.
+/// What a rule saw may name an address, or where that is.
 fn erase_findings(findings: &mut [Finding]) {
-    findings.iter_mut().for_each(|finding| finding.figures.retain(|(name, _)| name != "ip"));
+    const PLACES: [&str; 5] = ["ip", "city", "state", "postal", "dma"];
+    findings.iter_mut().for_each(|finding| {
+        finding.figures.retain(|(name, _)| !PLACES.contains(&name.as_str()));
+    });
 }
 
 /// What an engagement looked like, hashed, tells whose it was to whoever can guess.

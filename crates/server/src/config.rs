@@ -137,7 +137,7 @@ pub struct AttributionWindows {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Geo {
-    /// A database of countries.
+    /// A database of countries, or of cities.
     #[serde(deserialize_with = "optional")]
     pub country_database: Option<PathBuf>,
     /// A database of anonymous networks, or of AS numbers.

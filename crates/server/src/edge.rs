@@ -72,7 +72,10 @@ impl Edge {
     pub fn locate(&self, input: &mut Input) {
         match &mut input.payload {
             Payload::Engagement(engagement) => engagement.place = self.databases.place_of(engagement.ip),
-            Payload::Install(install) => self.settle(&mut install.origin, &mut input.flags),
+            Payload::Install(install) => {
+                self.settle(&mut install.origin, &mut input.flags);
+                install.origin.locality = self.databases.locality_of(install.origin.ip).map(Box::new);
+            }
             Payload::Event(event) => self.settle(&mut event.origin, &mut input.flags),
             Payload::Update(_)
             | Payload::Link(_)

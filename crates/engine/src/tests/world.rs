@@ -86,6 +86,7 @@ pub fn tracker(id: u64) -> Tracker {
         extra: String::new(),
         reengagement: None,
         omit_sub_os_version: false,
+        verification: None,
     }
 }
 

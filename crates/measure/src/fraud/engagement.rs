@@ -5,6 +5,7 @@ use super::{
 };
 use crate::{
     Timestamp,
+    claim::Claim,
     engagement::{Engagement, EngagementKind, LinkIdentifier},
     flag::{Flag, Flags},
 };
@@ -19,7 +20,7 @@ pub struct Seen {
     pub stacked: Option<u32>,
 }
 
-/// What the rules in force see in an engagement: everything but what they have nothing against.
+/// What the rules in force see in an engagement, what they let pass as well.
 ///
 /// `flags` are those of its input: the edge, which holds the key, says there what its signature is worth.
 #[must_use]
@@ -39,11 +40,9 @@ pub fn judge_engagement(
             return;
         }
         let (verdict, figures) = check();
-        if verdict != Verdict::Passed {
-            findings.push(Finding { rule, mode, level, verdict, figures });
-        }
+        findings.push(Finding { rule, mode, level, verdict, figures });
     };
-    look(Rule::BlocklistDevice, &|| listed(blocked_device(engagement, blocklist)));
+    look(Rule::BlocklistDevice, &|| listed(blocked_device(&engagement.identifiers, blocklist)));
     look(Rule::BlocklistSite, &|| {
         let site = engagement.site_id.as_deref();
         listed(site.and_then(|site| blocklist.site(engagement.network, site)))
@@ -52,10 +51,9 @@ pub fn judge_engagement(
     if is_click {
         look(Rule::ClickValidation, &|| signature(flags));
     }
-    look(Rule::Verification, &|| match rules.verifier() {
-        Some(verifier) => verifier.check_engagement(engagement, received),
-        None => (Verdict::Passed, Vec::new()),
-    });
+    if let Some(verifier) = rules.verifier() {
+        look(Rule::Verification, &|| verifier.check_engagement(engagement, received));
+    }
     look(Rule::FrequencyCap, &|| {
         let cap = if is_click { Threshold::CappedClicks } else { Threshold::CappedImpressions };
         let unit = if is_click { "clicks" } else { "impressions" };
@@ -68,6 +66,28 @@ pub fn judge_engagement(
         });
     }
     findings
+}
+
+/// The same for what a network claims: it tells of a device and of a site, and of nothing else that a rule could
+/// look at.
+#[must_use]
+pub fn judge_claim(
+    claim: &Claim,
+    received: Timestamp,
+    rules: &Rules<'_>,
+    blocklist: &Blocklist,
+) -> Vec<Finding> {
+    let site = claim.site_id.as_deref();
+    let mut checks = vec![
+        (Rule::BlocklistDevice, listed(blocked_device(&claim.identifiers, blocklist))),
+        (Rule::BlocklistSite, listed(site.and_then(|site| blocklist.site(claim.network, site)))),
+    ];
+    checks.extend(rules.verifier().map(|verifier| (Rule::Verification, verifier.check_date(received))));
+    let findings = checks.into_iter().filter_map(|(rule, (verdict, figures))| {
+        let (mode, level) = rules.mode(rule);
+        (mode != Mode::Off).then_some(Finding { rule, mode, level, verdict, figures })
+    });
+    findings.collect()
 }
 
 /// What an entry of the blocklist comes to.
@@ -86,8 +106,8 @@ pub(super) fn listed(listing: Option<&Listing>) -> Checked {
     (Verdict::Caught, figures)
 }
 
-fn blocked_device<'b>(engagement: &Engagement, blocklist: &'b Blocklist) -> Option<&'b Listing> {
-    engagement.identifiers.iter().find_map(|identifier| match identifier {
+fn blocked_device<'b>(identifiers: &[LinkIdentifier], blocklist: &'b Blocklist) -> Option<&'b Listing> {
+    identifiers.iter().find_map(|identifier| match identifier {
         LinkIdentifier::Plain(plain) => blocklist.identifier(plain),
         LinkIdentifier::Hashed(_, digest) => blocklist.digest(digest),
     })
@@ -101,7 +121,7 @@ fn signature(flags: &Flags) -> Checked {
     ];
     match wrong.into_iter().find(|(flag, _)| flags.contains(flag)) {
         Some((_, what)) => (Verdict::Caught, vec![figure("signature", what)]),
-        None if flags.contains(&Flag::SignatureOk) => (Verdict::Passed, Vec::new()),
+        None if flags.contains(&Flag::SignatureOk) => (Verdict::Passed, vec![figure("signature", "right")]),
         None => (Verdict::TooLittle, vec![figure("key", "the network has none")]),
     }
 }
@@ -111,6 +131,6 @@ fn above(count: Option<u32>, unit: &str, most: u64, (per, span): (&str, u64)) ->
     match count {
         None => (Verdict::TooLittle, vec![figure("table", "full")]),
         Some(count) if u64::from(count) > most => (Verdict::Caught, figures(count)),
-        Some(_) => (Verdict::Passed, Vec::new()),
+        Some(count) => (Verdict::Passed, figures(count)),
     }
 }

@@ -33,16 +33,20 @@ pub fn judge(question: &Question<'_>, candidates: &mut [Candidate]) {
 /// The same for an event that an engagement may have brought about, which stands in for the install: rules
 /// about the way to an install do not look.
 pub fn judge_reengagement(question: &Question<'_>, candidates: &mut [Candidate]) {
-    judge_by(question, candidates, |rule| matches!(rule, Rule::BlocklistDevice | Rule::PlatformMismatch));
+    judge_by(question, candidates, |rule| {
+        matches!(rule, Rule::BlocklistDevice | Rule::BlocklistIp | Rule::PlatformMismatch)
+    });
 }
 
 fn judge_by(question: &Question<'_>, candidates: &mut [Candidate], looks: fn(Rule) -> bool) {
     let catalogue = question.catalogue;
     let touches: HashMap<TouchId, &Touch> = question.touches.iter().map(|touch| (touch.id, touch)).collect();
     for candidate in candidates {
-        let Some(touch) = candidate.touch.and_then(|id| touches.get(&id)) else { continue };
-        candidate.site = touch.site;
-        candidate.fraud.clone_from(&touch.findings);
+        let touch = candidate.touch.and_then(|id| touches.get(&id).copied());
+        if let Some(touch) = touch {
+            candidate.site = touch.site;
+            candidate.fraud.clone_from(&touch.findings);
+        }
         if catalogue.has_fraud_settings() {
             let rules = Rules::of(catalogue, question.record.app, candidate.network, candidate.tracker);
             let case = Case { question, touch, candidate, rules };
@@ -59,7 +63,8 @@ fn judge_by(question: &Question<'_>, candidates: &mut [Candidate], looks: fn(Rul
 /// A candidate with everything that rules look at.
 struct Case<'a> {
     question: &'a Question<'a>,
-    touch: &'a Touch,
+    /// `None` for Apple's word, of which only the install is known.
+    touch: Option<&'a Touch>,
     candidate: &'a Candidate,
     rules: Rules<'a>,
 }
@@ -86,30 +91,30 @@ impl Case<'_> {
             Rule::BlocklistDevice => {
                 listed(origin.identifiers.iter().find_map(|id| blocklist.identifier(id)))
             }
+            Rule::BlocklistIp => listed(origin.ip.and_then(|ip| blocklist.ip(ip))),
             Rule::Verification => {
                 let is_named = self.question.record.install.click.as_ref().and_then(|click| click.touch)
-                    == Some(self.touch.id);
+                    == Some(self.touch?.id);
                 self.rules.verifier()?.check_install(&self.question.record.install, is_named)
             }
             Rule::MinimumTimeToInstall => self.minimum_time()?,
-            Rule::PlatformMismatch => self.platform(),
-            Rule::GeoMismatch => self.geo(),
+            Rule::PlatformMismatch => self.platform(self.touch?),
+            Rule::GeoMismatch => self.geo(self.touch?),
             Rule::AnonymousNetwork => self.anonymous(),
             Rule::ClickFlooding => self.flooding()?,
             Rule::TtiDistribution => self.distribution()?,
             Rule::HighVolumeIp => self.volume(|hour| hour.ip_clicks, Threshold::IpClicks)?,
             Rule::HighVolumeDevice => self.volume(|hour| hour.device_clicks, Threshold::DeviceClicks)?,
-            Rule::BlocklistSite
-            | Rule::BlocklistIp
-            | Rule::ClickValidation
-            | Rule::FrequencyCap
-            | Rule::AdStacking => return None,
+            Rule::BlocklistSite | Rule::ClickValidation | Rule::FrequencyCap | Rule::AdStacking => {
+                return None;
+            }
         })
     }
 
     /// Whole seconds are compared, and the threshold itself passes.
     fn minimum_time(&self) -> Option<Checked> {
-        if self.candidate.kind != EngagementKind::Click {
+        // Apple tells the minute of a click, and of some nothing.
+        if self.candidate.kind != EngagementKind::Click || self.touch.is_none() {
             return None;
         }
         if self.candidate.flags.contains(&Flag::ClockSkew) {
@@ -121,8 +126,8 @@ impl Case<'_> {
         Some((verdict(caught), vec![figure("seconds", seconds), figure("threshold", least)]))
     }
 
-    fn platform(&self) -> Checked {
-        let (click, install) = (&self.touch.traits.os, &self.question.record.install.origin.traits.os);
+    fn platform(&self, touch: &Touch) -> Checked {
+        let (click, install) = (&touch.traits.os, &self.question.record.install.origin.traits.os);
         let (Some(click), Some(install)) = (click, install) else {
             return (Verdict::TooLittle, Vec::new());
         };
@@ -130,9 +135,9 @@ impl Case<'_> {
     }
 
     /// Compares the countries of both addresses, whatever country the sender names.
-    fn geo(&self) -> Checked {
-        let (click, install) = (self.touch.place, self.question.record.install.origin.place);
-        let was_asked = install.has_countries && (click.has_countries || self.touch.ip.is_none());
+    fn geo(&self, touch: &Touch) -> Checked {
+        let (click, install) = (touch.place, self.question.record.install.origin.place);
+        let was_asked = install.has_countries && (click.has_countries || touch.ip.is_none());
         match (click.country, install.country) {
             _ if !was_asked => (Verdict::NoDatabase, Vec::new()),
             (Some(click), Some(install)) => {
@@ -142,25 +147,30 @@ impl Case<'_> {
         }
     }
 
-    /// Looks at both addresses: one that hides somebody is enough.
+    /// Looks at every address there is: one that hides somebody is enough. Claims and Apple's word come from
+    /// none.
     fn anonymous(&self) -> Checked {
-        let (click, install) =
-            (self.touch.place.anonymous, self.question.record.install.origin.place.anonymous);
         let hidden = |anonymous: bool| if anonymous { "anonymous" } else { "not anonymous" };
-        let sides = [("click", click), ("install", install)];
+        let click = self.touch.filter(|touch| touch.ip.is_some()).map(|touch| touch.place.anonymous);
+        let install = self.question.record.install.origin.place.anonymous;
+        let sides = click.map(|click| ("click", click)).into_iter().chain([("install", install)]);
         let figures: Vec<_> =
-            sides.into_iter().filter_map(|(name, side)| Some(figure(name, hidden(side?)))).collect();
-        let verdict = match (click, install) {
-            (Some(true), _) | (_, Some(true)) => Verdict::Caught,
-            (Some(false), Some(false)) => Verdict::Passed,
-            (None, None) => Verdict::NoDatabase,
-            _ => Verdict::TooLittle,
+            sides.clone().filter_map(|(name, side)| Some(figure(name, hidden(side?)))).collect();
+        let is = |side: Option<bool>| sides.clone().any(|(_, one)| one == side);
+        let verdict = if is(Some(true)) {
+            Verdict::Caught
+        } else if !is(None) {
+            Verdict::Passed
+        } else if is(Some(false)) {
+            Verdict::TooLittle
+        } else {
+            Verdict::NoDatabase
         };
         (verdict, figures)
     }
 
     fn hour(&self) -> Option<&HourFigures> {
-        self.question.figures.get(&self.touch.id)
+        self.question.figures.get(&self.touch?.id)
     }
 
     /// Looks at the site where it has clicks enough, else at the network.

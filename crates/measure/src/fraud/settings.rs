@@ -20,6 +20,8 @@ pub enum Scope {
     Network(NetworkId),
     /// Every engagement of a tracker.
     Tracker(TrackerId),
+    /// Every engagement of a network in one app.
+    NetworkInApp(AppId, NetworkId),
 }
 
 /// A number that a rule compares with.
@@ -171,10 +173,13 @@ impl SigningHash {
     }
 }
 
-/// The settings in force for one engagement: tracker before network before app, as for windows.
+/// The settings in force for one engagement: tracker before network within the app before network before app, as
+/// for windows.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
-    levels: [(Option<&'a FraudSettings>, Level); 3],
+    levels: [(Option<&'a FraudSettings>, Level); 4],
+    /// Whether an override of the tracker turns its verifier on or off.
+    verifies: Option<bool>,
 }
 
 impl<'a> Rules<'a> {
@@ -182,12 +187,15 @@ impl<'a> Rules<'a> {
     #[must_use]
     pub fn of(catalogue: &'a Catalogue, app: AppId, network: NetworkId, tracker: Option<TrackerId>) -> Self {
         let at = |scope| catalogue.fraud(scope).map(AsRef::as_ref);
+        let verifies = tracker.and_then(|id| catalogue.tracker(id)).and_then(|tracker| tracker.verification);
         Self {
             levels: [
                 (tracker.and_then(|tracker| at(Scope::Tracker(tracker))), Level::Tracker),
+                (at(Scope::NetworkInApp(app, network)), Level::NetworkInApp),
                 (at(Scope::Network(network)), Level::Network),
                 (at(Scope::App(app)), Level::App),
             ],
+            verifies,
         }
     }
 
@@ -196,8 +204,8 @@ impl<'a> Rules<'a> {
     }
 
     /// What a rule is to do, and who set it: a mode of the tracker, what its verifier asks for, a mode of
-    /// the network, a mode of the app; else it is off. The rules of the blocklist also need the app's
-    /// switch.
+    /// the network within the app, of the network, of the app; else it is off. The rules of the blocklist also
+    /// need the app's switch.
     #[must_use]
     pub fn mode(&self, rule: Rule) -> (Mode, Level) {
         let listed = matches!(rule, Rule::BlocklistDevice | Rule::BlocklistSite | Rule::BlocklistIp);
@@ -205,8 +213,7 @@ impl<'a> Rules<'a> {
             return (Mode::Off, Level::App);
         }
         self.first(|settings, _| {
-            let verifier = settings.verification.as_ref().filter(|verifier| verifier.enabled);
-            let asked = verifier.is_some_and(|verifier| verifier.asks_for(rule));
+            let asked = self.enabled(settings).is_some_and(|verifier| verifier.asks_for(rule));
             settings.modes.get(&rule).copied().or_else(|| asked.then_some(Mode::Reject))
         })
         .unwrap_or((Mode::Off, Level::Default))
@@ -231,7 +238,11 @@ impl<'a> Rules<'a> {
     /// The tracker's verifier, when it is enabled.
     #[must_use]
     pub fn verifier(&self) -> Option<&'a Verification> {
-        self.levels[0].0?.verification.as_ref().filter(|verifier| verifier.enabled)
+        self.enabled(self.levels[0].0?)
+    }
+
+    fn enabled(&self, settings: &'a FraudSettings) -> Option<&'a Verification> {
+        settings.verification.as_ref().filter(|verifier| self.verifies.unwrap_or(verifier.enabled))
     }
 
     /// Whether postbacks about traffic that a rule caught are still sent.

@@ -9,13 +9,14 @@ use crate::{
     AppId, CampaignId, DeviceId, InstallId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
     attribution::{Decision, LosingReason, Question, decide},
     catalogue::{Catalogue, Change, Entry},
+    claim::Claim,
     consent::Att,
     engagement::{Engagement, EngagementKind, LinkIdentifier, Touch},
     event::Value,
     flag::{Flag, Flags},
     identifier::{Digest, IdKind, Identifier},
-    install::{ClickReference, ClickReferenceKind, Install, InstallRecord},
-    place::{Country, Place},
+    install::{ClickReference, ClickReferenceKind, Install, InstallRecord, SearchAds},
+    place::{Country, Locality, Place},
     platform::{Os, Traits},
     time::{DAY_MS, HOUR_MS, SECOND_MS},
 };
@@ -33,6 +34,7 @@ fn settings_of(text: &str) -> BTreeMap<Scope, FraudSettings> {
         let scope = match scope {
             "app" => Scope::App(APP),
             "network" => Scope::Network(NETWORK),
+            "here" => Scope::NetworkInApp(APP, NETWORK),
             "tracker" => Scope::Tracker(TRACKER),
             _ => panic!("what is {scope}?"),
         };
@@ -104,6 +106,7 @@ fn words(findings: &[Finding]) -> String {
     findings.iter().map(word).collect::<Vec<_>>().join(", ")
 }
 
+/// What rules see in a click that is worth taking along.
 fn judged(
     settings: BTreeMap<Scope, FraudSettings>,
     blocked: Vec<Blocked>,
@@ -113,7 +116,32 @@ fn judged(
 ) -> Vec<Finding> {
     let catalogue = catalogue(settings, blocked);
     let rules = Rules::of(&catalogue, APP, NETWORK, Some(TRACKER));
-    judge_engagement(click, flags, T0, &rules, catalogue.blocklist(), seen)
+    noteworthy(&judge_engagement(click, flags, T0, &rules, catalogue.blocklist(), seen))
+}
+
+/// With every rule about the click alone on, each of them tells what it saw, also when that was nothing.
+#[test]
+fn rules_that_let_a_click_pass_looked_at_it_too() {
+    let mut settings = verified(verifier(&[("platform_in", "Android")]));
+    settings.extend(settings_of(
+        "app blocklist; app blocklist_device=flag; app blocklist_site=flag; app blocklist_ip=flag; \
+         app frequency_cap=reject; app ad_stacking=flag; network click_validation=reject",
+    ));
+    let catalogue = catalogue(settings, Vec::new());
+    let rules = Rules::of(&catalogue, APP, NETWORK, Some(TRACKER));
+    let seen = Seen { capped: Some(20), stacked: Some(1) };
+    let flags = Flags::from([Flag::SignatureOk]);
+    let findings = judge_engagement(&click(), &flags, T0, &rules, catalogue.blocklist(), seen);
+    assert_eq!(
+        words(&findings),
+        "blocklist_device flag passed, blocklist_site flag passed, blocklist_ip flag passed, \
+         click_validation reject passed, verification reject passed, frequency_cap reject passed, \
+         ad_stacking flag passed"
+    );
+    let figures: Vec<String> =
+        findings[5].figures.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    assert_eq!(figures, ["clicks 20", "threshold 20", "minutes 60"]);
+    assert!(noteworthy(&findings).is_empty());
 }
 
 // ---- levels
@@ -137,6 +165,12 @@ fn tracker_before_network_before_app() {
     check_mode(&format!("app {RULE}=flag; network {RULE}.threshold=30"), "flag app 30");
     check_mode(&format!("app {RULE}.threshold=20; network {RULE}.threshold=30"), "off default 30");
     check_mode(&format!("app {RULE}=flag; tracker {RULE}.threshold=5; network {RULE}=off"), "off network 5");
+    check_mode(&format!("network {RULE}=flag; here {RULE}=reject"), "reject network_in_app 10");
+    check_mode(&format!("here {RULE}=reject; tracker {RULE}=flag"), "flag tracker 10");
+    check_mode(
+        &format!("here {RULE}.threshold=7; network {RULE}.threshold=8; app {RULE}=flag"),
+        "flag app 7",
+    );
 }
 
 #[test]
@@ -342,6 +376,19 @@ fn the_verifier_keeps_its_lists() {
     check_lists(&[("platform_in", "Android"), ("device_type_in", "iPhone")], false);
     // What only an install tells speaks against no click.
     check_lists(&[("country_in", "NZ"), ("device_language_in", "en")], true);
+}
+
+#[test]
+fn the_verifier_knows_the_country_of_a_click_by_its_address() {
+    let abroad = Engagement { place: place("DE"), ..click() };
+    for (list, expected) in [
+        (("country_in", "de"), ""),
+        (("country_in", "NZ"), "verification reject caught"),
+        (("country_not_in", "DE"), "verification reject caught"),
+    ] {
+        let settings = verified(verifier(&[list]));
+        assert_eq!(words(&judged(settings, Vec::new(), &abroad, &Flags::new(), Seen::default())), expected);
+    }
 }
 
 #[test]
@@ -614,6 +661,7 @@ fn every_rule_obeys_every_mode_at_every_level() {
         for (scope, level) in [
             (Scope::App(APP), Level::App),
             (Scope::Network(NETWORK), Level::Network),
+            (Scope::NetworkInApp(APP, NETWORK), Level::NetworkInApp),
             (Scope::Tracker(TRACKER), Level::Tracker),
         ] {
             // A verifier is the tracker's: it asks for its own rule before network and app can say anything.
@@ -653,7 +701,12 @@ fn every_rule_obeys_every_mode_at_every_level() {
 
 #[test]
 fn a_higher_level_outranks_a_lower_one_for_every_rule() {
-    let levels = [Scope::Tracker(TRACKER), Scope::Network(NETWORK), Scope::App(APP)];
+    let levels = [
+        Scope::Tracker(TRACKER),
+        Scope::NetworkInApp(APP, NETWORK),
+        Scope::Network(NETWORK),
+        Scope::App(APP),
+    ];
     for rule in Rule::ALL.iter().copied() {
         for (place, high) in levels.into_iter().enumerate() {
             for low in levels.into_iter().skip(place + 1) {
@@ -680,6 +733,78 @@ fn a_blocked_device_is_found_by_its_install() {
     case.check("rejected:blocklist_device; blocklist_device reject caught");
     case.blocked.clear();
     case.check("device_id; blocklist_device reject passed");
+}
+
+#[test]
+fn a_blocked_address_is_found_by_its_install() {
+    let mut case = Case::new("app blocklist; app blocklist_ip=reject");
+    case.blocked = vec![Blocked::Ip("198.51.100.0/24".parse().unwrap())];
+    case.install.origin.ip = "198.51.100.7".parse().ok();
+    case.check("rejected:blocklist_ip; blocklist_ip reject caught");
+    case.install.origin.ip = "203.0.113.7".parse().ok();
+    case.check("device_id; blocklist_ip reject passed");
+}
+
+/// Apple's word and a network's claim come without an address and without a click of ours.
+#[test]
+fn what_comes_without_a_click_is_looked_at_by_its_install() {
+    let on = "app blocklist; app blocklist_device=reject; app blocklist_ip=reject; app anonymous_network=reject; \
+              app minimum_time_to_install=reject; app platform_mismatch=reject; app geo_mismatch=reject; \
+              app click_flooding=reject";
+    for (blocked, hidden, expected) in [
+        (None, "open", None),
+        (Blocked::device("adid", ADID), "open", Some(Rule::BlocklistDevice)),
+        (Some(Blocked::Ip("203.0.113.0/24".parse().unwrap())), "open", Some(Rule::BlocklistIp)),
+        (None, "anonymous", Some(Rule::AnonymousNetwork)),
+    ] {
+        let mut case = Case::new(on);
+        case.blocked = blocked.into_iter().collect();
+        case.install.origin.ip = "203.0.113.9".parse().ok();
+        case.install.origin.place = place(hidden);
+        case.install.search_ads = Some(Box::new(SearchAds { click_time: Some(T0), ..SearchAds::default() }));
+        case.click.identifiers.clear();
+        let decision = case.decide();
+        let apple = &decision.candidates[0];
+        assert_eq!(apple.touch, None);
+        assert_eq!(apple.lost, expected.map(LosingReason::Rejected), "{hidden}");
+        let looked: Vec<Rule> = apple.fraud.iter().map(|finding| finding.rule).collect();
+        assert_eq!(looked, [Rule::BlocklistDevice, Rule::BlocklistIp, Rule::AnonymousNetwork]);
+    }
+}
+
+#[test]
+fn a_claim_is_looked_at_when_it_comes() {
+    let claim = Claim {
+        kind: EngagementKind::Click,
+        time: T0,
+        network: NETWORK,
+        tracker: Some(TRACKER),
+        campaign: None,
+        segment: None,
+        identifiers: click().identifiers,
+        claim_id: None,
+        lookback: None,
+        granular: true,
+        site_id: Some("s1".to_owned()),
+        creative_id: None,
+        params: Vec::new(),
+    };
+    let over = Verification { valid_until: Some(T0.seconds() - 1), ..verifier(&[("platform_in", "iOS")]) };
+    for (blocked, verification, expected) in [
+        (Blocked::Site(None, "s1".to_owned()), verifier(&[]), "blocklist_site"),
+        (Blocked::device("adid", ADID).unwrap(), verifier(&[]), "blocklist_device"),
+        (Blocked::Site(None, "s2".to_owned()), over, "verification"),
+        (Blocked::Site(None, "s2".to_owned()), verifier(&[("platform_in", "iOS")]), ""),
+    ] {
+        let mut settings = verified(verification);
+        settings.extend(settings_of("app blocklist; app blocklist_device=reject; app blocklist_site=reject"));
+        let catalogue = catalogue(settings, vec![blocked]);
+        let rules = Rules::of(&catalogue, APP, NETWORK, Some(TRACKER));
+        let findings = judge_claim(&claim, T0, &rules, catalogue.blocklist());
+        assert_eq!(findings.len(), 3, "{}", words(&findings));
+        let caught = findings.iter().filter(|finding| finding.rejects()).map(|finding| finding.rule.name());
+        assert_eq!(caught.collect::<Vec<_>>().join(" "), expected);
+    }
 }
 
 #[test]
@@ -754,6 +879,33 @@ fn the_verifier_looks_at_the_install_too() {
     check(verifier(&[("country_in", "DE")]), &|_| {}, caught);
     check(verifier(&[("country_in", "DE")]), &|case| case.install.origin.country = None, unknown);
     check(verifier(&[("city_in", "Auckland")]), &|_| {}, unknown);
+    check(verifier(&[("receipt_status_in", "valid")]), &|_| {}, unknown);
+    let little = "device_id; verification reject too_little";
+    check(verifier(&[("device_language_in", "en")]), &|_| {}, little);
+    let somewhere = |case: &mut Case| {
+        case.install.origin.locality = Some(Box::new(Locality {
+            city: Some("Oakland".to_owned()),
+            regions: vec!["CA".to_owned(), "California".to_owned()],
+            postal: Some("94601".to_owned()),
+            dma: Some("807".to_owned()),
+        }));
+    };
+    let nowhere = |case: &mut Case| case.install.origin.locality = Some(Box::default());
+    for (list, right, wrong) in [
+        ("city", "oakland", "Auckland"),
+        ("state", "ca", "NV"),
+        ("state", "California", "Nevada"),
+        ("postal", "94601", "94602"),
+        ("dma", "807", "808"),
+    ] {
+        let (inside, outside) = (format!("{list}_in"), format!("{list}_not_in"));
+        check(verifier(&[(&inside, right)]), &somewhere, passed);
+        check(verifier(&[(&inside, wrong)]), &somewhere, caught);
+        check(verifier(&[(&outside, right)]), &somewhere, caught);
+        check(verifier(&[(&outside, wrong)]), &somewhere, passed);
+        check(verifier(&[(&inside, right)]), &nowhere, little);
+        check(verifier(&[(&outside, right)]), &|_| {}, unknown);
+    }
     let language = |case: &mut Case| {
         case.install.params.push(("device_language".to_owned(), Value::Text("en".to_owned())));
     };

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Rule, Verdict, figure};
-use crate::{Timestamp, engagement::Engagement, install::Install, platform::Traits};
+use crate::{
+    Timestamp, device::Origin, engagement::Engagement, install::Install, place::Country, platform::Traits,
+};
 
 /// What still happens to traffic that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +62,20 @@ impl Verification {
 
     /// Checks what a click or impression says of itself.
     pub(super) fn check_engagement(&self, engagement: &Engagement, received: Timestamp) -> Checked {
+        let dated = self.check_date(received);
+        if dated.0 == Verdict::Caught {
+            return dated;
+        }
+        let country = engagement.place.country;
+        let country: Vec<&str> = country.iter().map(Country::as_str).collect();
+        match self.listed("country", &country) {
+            Some(broken) => (Verdict::Caught, broken),
+            None => self.check_traits(&engagement.traits),
+        }
+    }
+
+    /// Checks when something came in: outside of its dates no traffic is valid.
+    pub(super) fn check_date(&self, received: Timestamp) -> Checked {
         let seconds = received.seconds();
         if self.valid_from.is_some_and(|from| seconds < from) {
             return (Verdict::Caught, vec![figure("valid_traffic_date_start", self.valid_from.unwrap_or(0))]);
@@ -67,7 +83,7 @@ impl Verification {
         if self.valid_until.is_some_and(|until| seconds > until) {
             return (Verdict::Caught, vec![figure("valid_traffic_date_end", self.valid_until.unwrap_or(0))]);
         }
-        self.check_traits(&engagement.traits)
+        (Verdict::Passed, Vec::new())
     }
 
     /// Checks what only the install tells.
@@ -93,17 +109,24 @@ impl Verification {
             .find(|(name, _)| matches!(name.as_str(), "device_language" | "language"))
             .map(|(_, value)| value.text());
         let mut unknown = Vec::new();
-        for (name, value) in [("country", install.origin.country.as_deref()), ("device_language", language)] {
-            match (self.listed(name, value), value) {
-                (Some(broken), _) => return (Verdict::Caught, broken),
-                (None, None) if self.has_lists(name) => unknown.push(figure(name, "unknown")),
-                (None, _) => {}
+        let mut is_without_database = false;
+        for Told { name, values, asked } in told(&install.origin, language) {
+            match self.listed(name, &values) {
+                Some(broken) => return (Verdict::Caught, broken),
+                None if values.is_empty() && self.has_lists(name) => {
+                    unknown.push(figure(name, "unknown"));
+                    is_without_database |= !asked;
+                }
+                None => {}
             }
         }
-        let geo =
-            ["city", "dma", "postal", "state", "receipt_status"].iter().filter(|name| self.has_lists(name));
-        unknown.extend(geo.map(|name| figure(name, "unknown")));
-        if unknown.is_empty() { traits } else { (Verdict::NoDatabase, unknown) }
+        if unknown.is_empty() {
+            traits
+        } else if is_without_database {
+            (Verdict::NoDatabase, unknown)
+        } else {
+            (Verdict::TooLittle, unknown)
+        }
     }
 
     /// Platform, OS version and model. Whoever asks for one of the first two wants to know it: traffic that
@@ -122,7 +145,7 @@ impl Verification {
             ("device_type", traits.model.as_deref()),
         ];
         for (name, value) in values {
-            if let Some(broken) = self.listed(name, value) {
+            if let Some(broken) = self.listed(name, value.as_slice()) {
                 return (Verdict::Caught, broken);
             }
         }
@@ -151,19 +174,48 @@ impl Verification {
         })
     }
 
-    /// What a value breaks: it is not on the list of those that pass, or on the list of those that do not.
-    fn listed(&self, name: &str, value: Option<&str>) -> Option<Vec<(String, String)>> {
-        let value = value?;
-        let holds = |list: &[String]| list.iter().any(|listed| listed.eq_ignore_ascii_case(value));
+    /// What values of one thing, one name of it or several, break: none of them is on the list of those that pass, or
+    /// one is on the list of those that do not. What is not known breaks nothing.
+    fn listed(&self, name: &str, values: &[&str]) -> Option<Vec<(String, String)>> {
+        let value = values.first()?;
+        let holds = |list: &[String]| {
+            list.iter().any(|listed| values.iter().any(|value| listed.eq_ignore_ascii_case(value)))
+        };
+        let broken = |list: &str| Some(vec![figure(name, value), figure("list", format!("{name}{list}"))]);
         let inside = self.lists.get(&format!("{name}_in")).filter(|list| !list.is_empty());
         if inside.is_some_and(|list| !holds(list)) {
-            return Some(vec![figure(name, value), figure("list", format!("{name}_in"))]);
+            return broken("_in");
         }
         let outside = self.lists.get(&format!("{name}_not_in"));
-        outside
-            .is_some_and(|list| holds(list))
-            .then(|| vec![figure(name, value), figure("list", format!("{name}_not_in"))])
+        if outside.is_some_and(|list| holds(list)) { broken("_not_in") } else { None }
     }
+}
+
+/// What is known of one thing that lists may be about.
+struct Told<'a> {
+    name: &'static str,
+    /// Its names; empty when it is not known.
+    values: Vec<&'a str>,
+    /// Whether there was anybody to ask.
+    asked: bool,
+}
+
+/// What an install tells of where it is and of its language, itself and by its address.
+fn told<'a>(origin: &'a Origin, language: Option<&'a str>) -> [Told<'a>; 7] {
+    let known =
+        |name, value: Option<&'a str>, asked| Told { name, values: value.into_iter().collect(), asked };
+    let place = origin.locality.as_ref();
+    let regions = place.map(|place| place.regions.iter().map(String::as_str).collect()).unwrap_or_default();
+    [
+        known("country", origin.country.as_deref(), origin.place.has_countries),
+        known("device_language", language, true),
+        known("city", place.and_then(|place| place.city.as_deref()), place.is_some()),
+        known("postal", place.and_then(|place| place.postal.as_deref()), place.is_some()),
+        known("dma", place.and_then(|place| place.dma.as_deref()), place.is_some()),
+        Told { name: "state", values: regions, asked: place.is_some() },
+        // Nobody validates receipts here.
+        known("receipt_status", None, false),
+    ]
 }
 
 /// Compares versions number by number; what is missing counts as 0.

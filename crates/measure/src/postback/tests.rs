@@ -199,6 +199,7 @@ fn origin() -> Origin {
         country: text("US"),
         user: Vec::new(),
         place: crate::place::Place::default(),
+        locality: None,
     }
 }
 

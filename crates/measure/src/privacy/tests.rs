@@ -7,10 +7,12 @@ use crate::{
     engagement::EngagementKind,
     event::Value,
     flag::Flags,
+    fraud::{Mode, Rule, Verdict},
     identifier::{IdKind, matching_form},
     input::{IdempotencyKey, Suppressed},
     install::{ClickReference, ClickReferenceKind},
     platform::Os,
+    policy::Level,
     postback::{Attempt, DeliveryState, Method, Suppression},
 };
 
@@ -551,4 +553,15 @@ fn what_is_kept_of_a_click_holds_no_value_either() {
     search().erase(&mut fact);
     let Payload::Engagement(left) = &fact.input.payload else { unreachable!("a click") };
     assert_eq!((&left.site_id, left.creative_id.as_deref()), (&None, Some("banner")));
+}
+
+#[test]
+fn what_a_rule_saw_tells_no_place_any_more() {
+    let names = ["ip", "city", "state", "postal", "dma", "list", "threshold"];
+    let figures = names.map(|name| (name.to_owned(), "x".to_owned())).to_vec();
+    let (rule, mode, level) = (Rule::Verification, Mode::Flag, Level::Tracker);
+    let mut findings = [Finding { rule, mode, level, verdict: Verdict::Caught, figures }];
+    erase_findings(&mut findings);
+    let left: Vec<&str> = findings[0].figures.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(left, ["list", "threshold"]);
 }

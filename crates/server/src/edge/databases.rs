@@ -4,10 +4,15 @@
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, fs, io, net::IpAddr, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    net::IpAddr,
+    path::Path,
+};
 
 use maxminddb::{MaxMindDbError, Reader, WithinOptions};
-use measure::place::{Country, Place};
+use measure::place::{Country, Locality, Place};
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
@@ -92,6 +97,8 @@ impl Source {
 #[derive(Default)]
 pub struct Databases {
     countries: Option<Source>,
+    /// Whether the database of countries tells cities as well.
+    has_cities: bool,
     anonymous: Option<Source>,
     /// AS numbers whose addresses count as anonymous.
     asns: BTreeSet<Asn>,
@@ -124,7 +131,8 @@ impl Databases {
             }
             source => source,
         };
-        Ok(Self { countries, anonymous, asns })
+        let has_cities = countries.as_ref().is_some_and(|source| source.any(CityRecord::has_city));
+        Ok(Self { countries, has_cities, anonymous, asns })
     }
 
     /// Whether there is one of countries.
@@ -148,6 +156,15 @@ impl Databases {
                 Some(record.is_anonymous() || record.asn.is_some_and(|asn| self.asns.contains(&asn)))
             }),
         }
+    }
+}
+
+impl Databases {
+    /// Where in its country an address is; `None` when no database tells.
+    pub fn locality_of(&self, ip: Option<IpAddr>) -> Option<Locality> {
+        let source = self.countries.as_ref().filter(|_| self.has_cities)?;
+        // Names in what it does not list are as good as none.
+        Some(ip.and_then(|ip| source.find::<CityRecord>(ip)).map(Locality::from).unwrap_or_default())
     }
 }
 
@@ -182,6 +199,69 @@ impl CountryRecord {
 
     fn has_country(&self) -> bool {
         self.country().is_some()
+    }
+}
+
+/// What a record of a city tells beside its country: as MaxMind writes it, or with plain texts as others do.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct CityRecord {
+    city: Option<Named>,
+    subdivisions: Vec<Named>,
+    #[serde(alias = "state", alias = "state1")]
+    region: Option<Named>,
+    region_code: Option<Named>,
+    #[serde(alias = "postal_code", alias = "postcode")]
+    postal: Option<Named>,
+    location: Option<Location>,
+}
+
+/// Something with a name or a code, or both.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Named {
+    Text(String),
+    Thing {
+        #[serde(default, alias = "iso_code")]
+        code: Option<String>,
+        #[serde(default)]
+        names: BTreeMap<String, String>,
+    },
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Location {
+    metro_code: Option<u16>,
+}
+
+impl Named {
+    /// What it is called, its code first and then its English name.
+    fn texts(self) -> Vec<String> {
+        let texts = match self {
+            Self::Text(text) => vec![text],
+            Self::Thing { code, mut names } => code.into_iter().chain(names.remove("en")).collect(),
+        };
+        texts.into_iter().filter(|text| !text.is_empty()).collect()
+    }
+}
+
+impl CityRecord {
+    const fn has_city(&self) -> bool {
+        self.city.is_some()
+    }
+}
+
+impl From<CityRecord> for Locality {
+    fn from(record: CityRecord) -> Self {
+        let one = |named: Option<Named>| named.into_iter().flat_map(Named::texts).next_back();
+        let regions = record.subdivisions.into_iter().take(1).chain(record.region_code).chain(record.region);
+        Self {
+            city: one(record.city),
+            regions: regions.flat_map(Named::texts).collect(),
+            postal: one(record.postal),
+            dma: record.location.and_then(|location| location.metro_code).map(|code| code.to_string()),
+        }
     }
 }
 

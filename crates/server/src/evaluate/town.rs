@@ -253,6 +253,7 @@ fn catalogue(policy: AppPolicy, rules: &FraudSettings) -> Catalogue {
                 extra: String::new(),
                 reengagement: None,
                 omit_sub_os_version: false,
+                verification: None,
             }));
         }
     }

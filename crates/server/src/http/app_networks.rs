@@ -4,6 +4,7 @@
 use axum::{Json, extract::State};
 use measure::{
     catalogue::{App, AppNetwork, Catalogue, Entry, Network},
+    fraud::{FraudSettings, Scope},
     policy::Windows,
 };
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use super::{
     apps,
     asked::Path,
     fields::Fields,
-    networks,
+    fraud, networks,
     openapi::{Refusals, bodies::AppNetworkBody},
     settings,
 };
@@ -35,8 +36,11 @@ pub async fn list(
     caller.may_read(app.id)?;
     let networks = catalogue.networks();
     let rows = networks.into_iter().filter(|network| !network.deleted).filter_map(|network| {
-        let own = catalogue.app_network(app.id, network.id)?;
-        (own.windows != Windows::default()).then(|| object(app, network, own.windows))
+        let scope = Scope::NetworkInApp(app.id, network.id);
+        let windows = windows(&catalogue, app, network);
+        let rules = catalogue.fraud(scope).is_some_and(|rules| **rules != FraudSettings::default());
+        let has_some = windows != Windows::default() || rules;
+        has_some.then(|| fraud::shown(&site, &catalogue, scope, object(app, network, windows)))
     });
     Ok(Json(rows.collect()))
 }
@@ -56,7 +60,8 @@ pub async fn get(
     let catalogue = site.catalogue.current();
     let (app, network) = (apps::find(&catalogue, &app)?, networks::find(&catalogue, &network)?);
     caller.may_read(app.id)?;
-    Ok(Json(object(app, network, windows(&catalogue, app, network))))
+    let answer = object(app, network, windows(&catalogue, app, network));
+    Ok(Json(fraud::shown(&site, &catalogue, Scope::NetworkInApp(app.id, network.id), answer)))
 }
 
 /// `PATCH /apps/{app}/networks/{network}` with `settings`
@@ -77,6 +82,7 @@ pub async fn update(
         let (app, network) = (apps::find(catalogue, &app)?, networks::find(catalogue, &network)?);
         caller.may_write(app.id)?;
         let mut windows = windows(catalogue, app, network);
+        let rules = fraud::take(&mut fields)?;
         if let Some(settings) = fields.object("settings")? {
             settings::change_network(&mut windows, settings)?;
         }
@@ -84,9 +90,10 @@ pub async fn update(
         if let Some((key, _)) = fields.rest().next() {
             return Err(Error::BadRequest(format!("{key}: there is no such field here; send settings")));
         }
-        let answer = object(app, network, windows);
+        let scope = Scope::NetworkInApp(app.id, network.id);
+        let (rules, answer) = fraud::entry(&site, catalogue, scope, rules, object(app, network, windows))?;
         let own = AppNetwork { app: app.id, network: network.id, windows };
-        Ok::<_, Error>((vec![Entry::AppNetwork(own)], answer))
+        Ok::<_, Error>(([Entry::AppNetwork(own)].into_iter().chain(rules).collect(), answer))
     });
     Ok(Json(answer.await?))
 }

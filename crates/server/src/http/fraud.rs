@@ -29,12 +29,17 @@ const MASK: &str = "***";
 
 /// Takes the settings of fraud rules out of the `settings` of a request; the others stay in their place.
 pub fn take(fields: &mut Fields) -> Result<Fields, Error> {
+    take_from(fields, "settings")
+}
+
+/// The same out of a field of another name.
+pub fn take_from(fields: &mut Fields, field: &str) -> Result<Fields, Error> {
     let (mut ours, mut others) = (Fields::default(), Fields::default());
-    let Some(settings) = fields.object("settings")? else { return Ok(ours) };
+    let Some(settings) = fields.object(field)? else { return Ok(ours) };
     for (name, value) in settings.rest() {
         if name.starts_with(PREFIX) { ours.put(&name, value) } else { others.put(&name, value) }
     }
-    fields.put("settings", others.into_value());
+    fields.put(field, others.into_value());
     Ok(ours)
 }
 

@@ -143,6 +143,7 @@ pub async fn create(
             extra: String::new(),
             reengagement: None,
             omit_sub_os_version: false,
+            verification: None,
         };
         let rules = fraud::of_tracker(catalogue, tracker.id, &fields, &site.vault)?;
         change(catalogue, app, &mut tracker, fields)?;

@@ -28,7 +28,7 @@ pub fn read(envelope: &Envelope<'_>, origin: Origin, sender: Sender<'_>, flags: 
         origin,
         time,
         click: referrer::read(envelope, &sender.app.referrer),
-        search_ads,
+        search_ads: search_ads.map(Box::new),
         links: identity_link::riding(envelope),
         referrer: referrer.map(Box::new),
         params: envelope.rest(&[&ENVELOPE_KEYS, &["identity_link"]]),

@@ -92,6 +92,7 @@ pub fn read(
         country: country(envelope),
         user: Vec::new(),
         place: Place::default(),
+        locality: None,
     }
 }
 

@@ -37,6 +37,7 @@ fn iad(envelope: &Envelope<'_>) -> Option<SearchAds> {
         creative_set_id: text("iad-creativeset-id"),
         conversion_type: text("iad-conversion-type"),
         country: text("iad-country-or-region"),
+        viewed: false,
     })
 }
 
@@ -62,8 +63,11 @@ fn ad_services_result(result: &Object) -> Option<SearchAds> {
         return None;
     }
     let text = |keys: &[&str]| text(result, keys);
+    // Since 2025 Apple also claims installs of people who only saw the ad.
+    let viewed = text(&["claimType"]).is_some_and(|kind| kind.eq_ignore_ascii_case("impression"));
+    let date = if viewed { "impressionDate" } else { "clickDate" };
     Some(SearchAds {
-        click_time: moment::usable(text(&["clickDate"]).as_deref()),
+        click_time: moment::usable(text(&[date]).as_deref()),
         campaign_id: text(&["campaignId"]),
         campaign_name: None,
         ad_group_id: text(&["adGroupId"]),
@@ -72,5 +76,6 @@ fn ad_services_result(result: &Object) -> Option<SearchAds> {
         creative_set_id: text(&["creativeSetId"]),
         conversion_type: text(&["conversionType"]),
         country: text(&["countryOrRegion"]),
+        viewed,
     })
 }

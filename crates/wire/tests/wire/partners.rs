@@ -253,6 +253,7 @@ fn origin() -> Origin {
         country: text("DE"),
         user: Default::default(),
         place: Default::default(),
+        locality: None,
     }
 }
 

@@ -424,6 +424,15 @@ fn search_ads() {
     assert_eq!(ads.keyword_id.as_deref(), Some("5"));
     assert_eq!(ads.ad_group_id.as_deref(), Some("6"));
     assert_eq!(ads.conversion_type.as_deref(), Some("Download"));
+    for (claim, viewed, told) in [
+        (r#""claimType":"Impression","impressionDate":"2025-09-18T22:02Z""#, true, true),
+        (r#""claimType":"Impression","clickDate":"2025-09-18T22:02Z""#, true, false),
+        (r#""claimType":"Click","clickDate":"2025-09-18T22:02Z""#, false, true),
+    ] {
+        let body = format!(r#"{{"adservices_attribution_details":{{"attribution":true,{claim}}}}}"#);
+        let ads = install(&body).0.search_ads.unwrap();
+        assert_eq!((ads.viewed, ads.click_time.is_some()), (viewed, told), "{claim}");
+    }
 }
 
 #[test]

@@ -59,6 +59,7 @@ pub fn tracker(destination: DestinationKind, url: &str) -> Tracker {
         extra: String::new(),
         reengagement: None,
         omit_sub_os_version: false,
+        verification: None,
     }
 }
 

@@ -13,7 +13,7 @@
 //! unknown), `lookback=LENGTH` and `withheld` of claims, `received=AGE` (before the install was received), `key=` (content key), `credited`, `completed`.
 //!
 //! Everything else: `app|network X|here X|tracker X WINDOW LENGTH|off` (`here` is the network within the
-//! app), `tracker X omit_sub_os_version`, `set SETTING VALUE`, `asa AGE|undated`,
+//! app), `tracker X omit_sub_os_version`, `set SETTING VALUE`, `asa|asaview AGE|undated`,
 //! `install OPTION…` with the options `os=`, `ver=`, `model=`, `ip=`, `att=`, `id=KIND:VALUE`, `no_id`,
 //! `referrer=NAME`, `campaign=GUID` (what the install referrer names),
 //! `received=AGE` (after it happened), `reengage X EVENT…` makes the tracker of X one for reengagement,
@@ -135,9 +135,11 @@ impl World {
             ["set", "modeled_without_att", on] => self.app.modeled_without_att = on.parse().ok(),
             ["set", "modeled_single_use", on] => self.app.modeled_single_use = on.parse().ok(),
             ["set", setting, value] => set_ladder(&mut self.app.ladder, setting, value),
-            ["asa", age] => {
+            [word @ ("asa" | "asaview"), age] => {
                 let click_time = (*age != "undated").then(|| INSTALLED.plus(-ms(age)));
-                self.record.install.search_ads = Some(SearchAds { click_time, ..SearchAds::default() });
+                let viewed = *word == "asaview";
+                self.record.install.search_ads =
+                    Some(Box::new(SearchAds { click_time, viewed, ..SearchAds::default() }));
             }
             ["install", options @ ..] => options.iter().for_each(|option| self.install(option)),
             [age, kind, network, options @ ..] => self.touch(age, kind, number(network), options),
@@ -297,6 +299,7 @@ impl World {
                 extra: String::new(),
                 reengagement: self.reengagements.get(&place).cloned(),
                 omit_sub_os_version: self.omit_sub_os_version[place],
+                verification: None,
             }));
         }
         catalogue

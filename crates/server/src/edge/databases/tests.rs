@@ -61,6 +61,46 @@ fn an_address_is_in_a_country() {
     }
 }
 
+/// A city as MaxMind writes it, and as a database with plain texts does.
+#[test]
+fn an_address_is_in_a_city_where_a_database_tells_cities() {
+    let file = file(&mmdb::database(
+        "Test-City",
+        &[
+            (
+                "203.0.113.0/24",
+                json!({
+                    "city": { "geoname_id": 1, "names": { "de": "Auckland (de)", "en": "Oakland" } },
+                    "country": { "iso_code": "US" }, "location": { "metro_code": 807 },
+                    "postal": { "code": "94601" },
+                    "subdivisions": [{ "iso_code": "CA", "names": { "en": "California" } }],
+                }),
+            ),
+            (
+                "198.51.100.0/24",
+                json!({ "country_code": "DE", "city": "Berlin", "region": "Berlin", "region_code": "BE",
+                        "postal_code": "10115" }),
+            ),
+            ("192.0.2.0/24", json!({ "country": { "iso_code": "FR" } })),
+        ],
+    ));
+    let databases = Databases::open(&Geo { country_database: path(&file), ..Geo::default() }).unwrap();
+    let words = |ip: &str| {
+        let Locality { city, regions, postal, dma } = databases.locality_of(ip.parse().ok()).unwrap();
+        let text = |one: Option<String>| one.unwrap_or_else(|| "-".to_owned());
+        format!("{} {} {} {}", text(city), regions.join("/"), text(postal), text(dma))
+    };
+    assert_eq!(words("203.0.113.9"), "Oakland CA/California 94601 807");
+    assert_eq!(words("198.51.100.9"), "Berlin BE/Berlin 10115 -");
+    for unknown in ["192.0.2.9", "10.0.0.1", ""] {
+        assert_eq!(words(unknown), "-  - -");
+    }
+    assert_eq!(place(&databases, "203.0.113.9").0.as_deref(), Some("US"));
+    let countries = countries();
+    let databases = Databases::open(&Geo { country_database: path(&countries), ..Geo::default() }).unwrap();
+    assert_eq!(databases.locality_of("203.0.113.1".parse().ok()), None);
+}
+
 #[test]
 fn an_address_may_hide_who_is_behind_it() {
     let file = file(&mmdb::database(

@@ -38,7 +38,7 @@ pub(super) async fn resolve(apple: &AdServices, prepared: &mut [Prepared]) {
                 if search_ads.as_ref().is_some_and(|ads| ads.click_time.is_none()) {
                     input.flags.insert(Flag::DateManufactured);
                 }
-                install.search_ads = search_ads;
+                install.search_ads = search_ads.map(Box::new);
             }
             None | Some(Err(_)) => {
                 input.flags.insert(Flag::AsaUnresolved);

@@ -27,7 +27,8 @@ pub struct AppBody {
 /// What shall change of a network within an app.
 #[derive(ToSchema)]
 pub struct AppNetworkBody {
-    /// Windows by their dotted names (docs/attribution.md); `null` gives one back to the next level.
+    /// Windows and fraud rules by their dotted names (docs/attribution.md, docs/fraud.md); `null` gives one back to
+    /// the next level.
     #[schema(value_type = Option<Object>)]
     pub settings: Option<Value>,
 }

@@ -135,6 +135,9 @@ fn name(entry: &Entry) -> (&'static str, String) {
         Entry::Fraud(Scope::App(app), _) => ("fraud", format!("app {app}")),
         Entry::Fraud(Scope::Network(network), _) => ("fraud", format!("network {network}")),
         Entry::Fraud(Scope::Tracker(tracker), _) => ("fraud", format!("tracker {tracker}")),
+        Entry::Fraud(Scope::NetworkInApp(app, network), _) => {
+            ("fraud", format!("app {app} network {network}"))
+        }
         Entry::Blocklist(_) => ("blocklist", String::new()),
         Entry::Member(member) => ("member", member.id.to_string()),
         Entry::Source(source) => ("source", source.id.to_string()),

@@ -1,7 +1,7 @@
 //! `/tracker/override` (management-and-reporting.md section 6).
 //!
 //! Values of windows are seconds. A value of 0 with an empty `key` is not overridden; a value of 0 with a
-//! `key` disables the window. Keys that nothing obeys yet are kept and returned.
+//! `key` disables the window, or turns the verifier off.
 
 use axum::{Json, extract::State};
 use measure::{
@@ -26,13 +26,14 @@ const KEYS: [&str; 10] = [
     "impression_lookback_ip",
     "impression_lookback_partial_ip",
     DISABLE_IMPRESSIONS,
-    "enable_verification",
+    ENABLE_VERIFICATION,
     OMIT_SUB_OS_VERSION,
 ];
 /// A key of ours, shown when it is set.
 const EVENT_ASSOCIATION: &str = "event_association_window";
 /// Ours: the incumbent has the option, but nothing says how it is written.
 const OMIT_SUB_OS_VERSION: &str = "omit_sub_os_version";
+const ENABLE_VERIFICATION: &str = "enable_verification";
 /// The unit of windows, told where the sender named none (tracking-and-attribution.md section 19).
 const SECONDS: &str = "seconds";
 const DISABLE_IMPRESSIONS: &str = "impressions_disable_attribution";
@@ -106,8 +107,7 @@ pub async fn save(
             Some(_) => return Err(wrong("tracker_overrides")),
         };
         let kept = overrides.into_value();
-        tracker.windows = windows(&kept)?;
-        tracker.omit_sub_os_version = read(&kept, OMIT_SUB_OS_VERSION)?.value != 0;
+        set(&mut tracker, &kept)?;
         let mut extra = Fields::kept(&tracker.extra);
         extra.put(OVERRIDES, kept);
         tracker.extra = extra.into_text();
@@ -127,8 +127,17 @@ fn find<'c>(catalogue: &'c Catalogue, query: &TrackerQuery) -> Result<&'c Tracke
     catalogue.tracker(id).filter(lives).map(AsRef::as_ref).ok_or(Error::NotFound("tracker"))
 }
 
+/// Puts overrides in the place of those that a tracker has; what is shown of them is not touched.
+pub(in crate::http) fn set(tracker: &mut Tracker, overrides: &Value) -> Result<(), Error> {
+    tracker.windows = windows(overrides)?;
+    tracker.omit_sub_os_version = read(overrides, OMIT_SUB_OS_VERSION)?.value != 0;
+    let Override { value, is_set } = read(overrides, ENABLE_VERIFICATION)?;
+    tracker.verification = is_set.then_some(value != 0);
+    Ok(())
+}
+
 /// The windows that overrides set.
-pub(in crate::http) fn windows(overrides: &Value) -> Result<Windows, Error> {
+fn windows(overrides: &Value) -> Result<Windows, Error> {
     for key in overrides.as_object().into_iter().flat_map(|fields| fields.keys()) {
         if !KEYS.contains(&key.as_str()) && key != EVENT_ASSOCIATION {
             return Err(Error::BadRequest(format!("{key}: there is no such override")));
