@@ -3,6 +3,8 @@
 
 use measure::{
     claim::Claim,
+    engagement::Touch,
+    fraud::noteworthy,
     input::{IdempotencyKey, Input, Outcome},
 };
 use store::StoreError;
@@ -22,15 +24,16 @@ impl Turn<'_, '_> {
         let keys = claim.match_keys();
         let late_for = self.late_for(input, claim.time, &claim.identifiers, &keys)?;
         let duplicate = self.seen_before(input, || Some(sighting(claim)))?;
-        let touch = claim.touch(id, input.received);
+        let findings = self.look_at_claim(input, claim);
+        let touch = Touch { findings: noteworthy(&findings), ..claim.touch(id, input.received) };
         if !late_for.is_empty() {
             self.view.add_claim(id, claim.clone());
         }
         self.file_touch(input, keys, &touch);
         self.remember_digest_lengths(input, &claim.identifiers)?;
-        let mut outcomes = vec![Outcome::Touched { duplicate, suppressed: Vec::new(), findings: Vec::new() }];
+        let mut outcomes = vec![Outcome::Touched { duplicate, suppressed: Vec::new(), findings }];
         for install in late_for {
-            outcomes.extend(self.redecide(input, install)?);
+            outcomes.extend(self.take_late(input, install)?);
         }
         Ok(outcomes)
     }

@@ -6,7 +6,7 @@ use measure::{
     InstallId, Timestamp,
     attribution::match_keys,
     engagement::{Engagement, EngagementKind, LinkIdentifier, MatchKey, Touch},
-    fraud::Finding,
+    fraud::{Finding, noteworthy},
     identifier::Fingerprint,
     input::{IdempotencyKey, Input, Outcome},
     ledger::{Counter, count},
@@ -70,7 +70,7 @@ impl Turn<'_, '_> {
             count(&mut self.view.batch().tally, Some(input.app), kind, 1);
         }
         let findings = self.look_at(input, engagement);
-        let touch = Touch { findings: findings.clone(), ..engagement.touch(id, input.received) };
+        let touch = Touch { findings: noteworthy(&findings), ..engagement.touch(id, input.received) };
         self.count_touch(input, &touch);
         if !late_for.is_empty() {
             self.view.add_engagement(id, engagement.clone());
@@ -80,15 +80,16 @@ impl Turn<'_, '_> {
 
         let suppressed = self.post_click(input, engagement, duplicate, &findings)?;
         let mut outcomes = vec![Outcome::Touched { duplicate, suppressed, findings }];
-        let mut events = Vec::new();
+        let mut events = BTreeSet::new();
         let may_be_event = self.catalogue.has_reengagement(input.app);
         for install in late_for {
             if may_be_event && self.view.install(input.app, install)?.is_none() {
-                events.push(install.into());
+                events.insert(install.into());
             } else {
-                outcomes.extend(self.redecide(input, install)?);
+                outcomes.extend(self.take_late(input, install)?);
             }
         }
+        outcomes.extend(self.note_late_events(input, &mut events)?);
         outcomes.extend(self.redecide_events(input, events)?);
         Ok(outcomes)
     }

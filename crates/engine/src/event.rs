@@ -21,21 +21,21 @@ use crate::{install::influencers, link::apply_user, machine::Turn, memory::EVENT
 /// To whom an event is attributed, and the decision where there was one to make.
 #[derive(Default)]
 pub(crate) struct Attribution {
-    source: Option<Source>,
-    decision: Option<Box<EventDecision>>,
+    pub source: Option<Source>,
+    pub decision: Option<Box<EventDecision>>,
 }
 
 /// Events that one input can have decided again.
 pub(crate) const LATE_EVENTS_MAX: usize = 256;
 
 /// An event that is joined to an install, as it is on record.
-struct LinkedEvent {
+pub(crate) struct LinkedEvent {
     /// Its input, without the event.
-    input: Input,
-    event: Event,
-    device: Device,
-    old: Attribution,
-    revision: u32,
+    pub input: Input,
+    pub event: Event,
+    pub device: Device,
+    pub old: Attribution,
+    pub revision: u32,
 }
 
 impl Turn<'_, '_> {
@@ -83,7 +83,7 @@ impl Turn<'_, '_> {
     /// Decides what an event of a device is attributed to (tracking-and-attribution.md section 9). Where no
     /// reengagement tracker covers the event and nobody limits event association there is nothing to decide:
     /// it belongs to its install.
-    fn attribute(
+    pub(crate) fn attribute(
         &mut self,
         input: &Input,
         event: &Event,
@@ -148,7 +148,7 @@ impl Turn<'_, '_> {
         Ok(Some(stand_in(input.id, &event, input.received, &device)))
     }
 
-    fn linked_event(&self, event: InputId) -> Result<Option<LinkedEvent>, StoreError> {
+    pub(crate) fn linked_event(&self, event: InputId) -> Result<Option<LinkedEvent>, StoreError> {
         let Some(old) = self.view.event_outcome(event)? else { return Ok(None) };
         let Some(Fact { mut input, .. }) = self.view.fact(event)? else { return Ok(None) };
         let (install, source, decision, revision) = match old {

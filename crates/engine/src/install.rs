@@ -23,7 +23,7 @@ use measure::{
 };
 use store::{Credit, StoreError};
 
-use crate::{event::LATE_EVENTS_MAX, link::apply_user, machine::Turn};
+use crate::{event::LATE_EVENTS_MAX, late, link::apply_user, machine::Turn};
 
 /// A decision with what follows from it, before any of it is written.
 struct Verdict {
@@ -364,7 +364,7 @@ impl Turn<'_, '_> {
                 credited.insert(touch);
             }
         };
-        let ads = record.install.search_ads.as_ref();
+        let ads = record.install.search_ads.as_deref();
         let source = decision.winner().map(|winner| self.source(winner, ads)).transpose()?;
         Ok(Verdict { decision, source, sharers })
     }
@@ -409,6 +409,24 @@ impl Turn<'_, '_> {
             self.view.credit(record.app, touch, credit, given)?;
         }
         Ok(())
+    }
+
+    /// Takes an engagement in that came after an install, which is decided again as long as the grace lasts.
+    pub(crate) fn take_late(
+        &mut self,
+        cause: &Input,
+        install: InstallId,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let Some((record, old)) = self.view.install(cause.app, install)? else { return Ok(Vec::new()) };
+        if !late::is_over(cause, record.received) {
+            return self.redecide(cause, install);
+        }
+        if self.known.is_some() || record.flags.contains(&Flag::Erased) {
+            // Who won is all that a what-if asks.
+            return Ok(Vec::new());
+        }
+        let verdict = self.decide(&record, old.revision + 1, cause.received, Some(&old))?;
+        Ok(self.note_late(cause, &record, old, verdict.decision)?.into_iter().collect())
     }
 
     /// Decides a committed install again. Nothing comes of it unless the decision changes; a new winner
@@ -553,9 +571,10 @@ pub(crate) fn influencers(candidates: &[Candidate]) -> Vec<NetworkId> {
     beaten.map(|candidate| candidate.network).collect()
 }
 
-/// Whether two decisions on an install say the same, whenever and under whatever catalogue they were made.
+/// Whether two decisions on an install say the same, whenever and under whatever catalogue they were made, but for
+/// what came too late.
 pub(crate) fn same_decision(old: &Decision, new: &Decision) -> bool {
-    old.candidates == new.candidates
+    late::in_time(old).eq(late::in_time(new))
         && old.ambiguous == new.ambiguous
         && old.flags == new.flags
         && old.more == new.more

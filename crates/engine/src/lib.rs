@@ -14,6 +14,7 @@ mod event;
 mod fraud;
 mod history;
 mod install;
+mod late;
 mod link;
 mod machine;
 mod memory;

@@ -13,19 +13,20 @@ use std::sync::Arc;
 use measure::{
     TriggerId,
     attribution::LosingReason,
+    catalogue::Entry,
     consent::Att,
     flag::Flag,
     identifier::{DigestLength, IdKind, Identifier, forms},
     input::{IdempotencyKey, Input, Outcome, Payload},
     ledger::TriggerSums,
-    policy::AppPolicy,
+    policy::{AppPolicy, Window, Windows},
     postback::{DeliveryState, TriggerKind},
 };
 use proptest::prelude::*;
 use store::{DeliveryQuery, Faulty, Memory, Settlement, Store};
 
 use self::world::{
-    APP, World, adid, at, claim, click, event, hashed, install, link, origin, plain, trigger, update,
+    APP, World, adid, app, at, claim, click, event, hashed, install, link, origin, plain, trigger, update,
 };
 use crate::{Answer, Engine, Options, replay};
 
@@ -180,6 +181,46 @@ fn a_click_later_than_the_grace_is_only_on_record() {
     world.take(&[install.clone(), late]);
     assert_eq!(world.verdict(&install), "organic");
     assert_eq!(world.decision(&install).candidates[0].lost, Some(LosingReason::Late));
+}
+
+/// What was decided stays when the grace is over, although a setting has changed since, or what won is not
+/// remembered any more.
+#[test]
+fn a_click_later_than_the_grace_changes_no_winner() {
+    let day = 86_400;
+    for (came, shorter, late) in [(100, true, 100 + 601), (25 * day, false, 35 * day)] {
+        let mut world = World::with(AppPolicy::default(), vec![trigger(1, TriggerKind::Install, Some(1))]);
+        let winner = world.input(0, click(1, 0, plain(adid(1)), 1));
+        let loser = world.input(1, click(3, 1, plain(adid(2)), 9));
+        let install = world.input(came, install(came, origin(Some("d"), vec![adid(1)], 9)));
+        world.take(&[winner, loser, install.clone()]);
+        assert_eq!(world.verdict(&install), "device_id 1");
+        let before = world.decision(&install);
+        if shorter {
+            let windows = Windows { click_device: Some(Window::Seconds(60)), ..Windows::default() };
+            world.set(vec![Entry::App(app(AppPolicy { windows, ..AppPolicy::default() }))]);
+        }
+        let tally = world.tally();
+        let again = world.input(late + 10, click(2, came - 20, plain(adid(1)), 1));
+        let late = world.input(late, click(2, came - 10, plain(adid(1)), 1));
+        world.take(&[late]);
+        let after = world.decision(&install);
+        assert_eq!(world.verdict(&install), "device_id 1");
+        assert_eq!((after.revision, after.catalogue), (1, before.catalogue));
+        let lost: Vec<_> = after.losers().map(|(one, lost)| (one.network.0, lost.name())).collect();
+        assert_eq!(lost[0], (2, "late"));
+        assert_eq!(lost.len(), before.candidates.len());
+        assert_eq!(world.device("d").unwrap().source.unwrap().network.0, 1);
+        for counter in ["Due", "Created", "Installs(\"device_id\")"] {
+            assert_eq!(world.tally()[counter], tally[counter], "{counter}");
+        }
+        world.take(&[again]);
+        assert_eq!(world.decision(&install).revision, 2);
+        assert_eq!(world.decision(&install).candidates.len(), before.candidates.len() + 2);
+        let replayed: Arc<dyn Store> = Arc::new(Memory::default());
+        replay(world.store.as_ref(), &replayed).unwrap();
+        assert_eq!(replayed.facts(1, 100).unwrap(), world.store.facts(1, 100).unwrap());
+    }
 }
 
 #[test]

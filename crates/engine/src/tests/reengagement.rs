@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use measure::{
     attribution::LosingReason,
+    catalogue::Entry,
     flag::Flag,
     identifier::{DigestLength, forms},
     input::{Input, Outcome, Payload},
     install::InstallRecord,
-    policy::AppPolicy,
+    policy::{AppPolicy, Window, Windows},
     postback::{DeliveryState, Trigger, TriggerKind},
     reengagement::Reengagement,
 };
@@ -127,6 +128,24 @@ fn a_reengagement_after_the_grace_is_on_record_as_late() {
     ];
     world.take(&inputs);
     assert_eq!(verdict(&world, &inputs[1]), "organic late");
+}
+
+/// Neither does it change an event whose tracker was told otherwise since.
+#[test]
+fn a_reengagement_after_the_grace_changes_nothing_that_was_decided() {
+    let mut world = World::reengaging(0, vec![]);
+    let inputs = [
+        world.input(1, install(1, origin(Some("d"), vec![adid(1)], 9))),
+        world.input(2, click(3, 2, plain(adid(1)), 1)),
+        world.input(1_000, event(1_000, "A", origin(Some("d"), vec![], 7))),
+    ];
+    world.take(&inputs);
+    assert_eq!(verdict(&world, &inputs[2]), "reengagement 3");
+    let windows = Windows { click_device: Some(Window::Seconds(60)), ..Windows::default() };
+    world.set(vec![Entry::App(app(AppPolicy { windows, ..AppPolicy::default() }))]);
+    let late = world.input(1_601, click(3, 50, plain(adid(1)), 1));
+    world.take(&[late]);
+    assert_eq!(verdict(&world, &inputs[2]), "reengagement 3 late");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What became of each install, before and after, a few bytes each.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     hash::{DefaultHasher, Hash as _, Hasher as _},
 };
 
@@ -17,7 +17,10 @@ use measure::{
 };
 
 use super::{Altered, CHANGES_MAX, Side, class};
-use crate::install::Earlier;
+use crate::{install::Earlier, late::in_time};
+
+/// Figures of engagements kept for installs that may be decided again: about 100 bytes each.
+const FIGURES_MAX: usize = 1_000_000;
 
 /// What winners have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,8 +73,9 @@ pub(super) struct Row {
 /// The hash of what makes two decisions the same to the write path.
 pub(super) fn mark(decision: &Decision) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let Decision { candidates, more, ambiguous, flags, reported, .. } = decision;
-    (candidates, more, ambiguous, flags, reported).hash(&mut hasher);
+    let Decision { more, ambiguous, flags, reported, .. } = decision;
+    in_time(decision).for_each(|candidate| candidate.hash(&mut hasher));
+    (more, ambiguous, flags, reported).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -125,6 +129,39 @@ fn candidate(touch: Option<TouchId>, origin: &Origin, time: Timestamp) -> Candid
     }
 }
 
+/// Figures that rules of the last closed hour were given about the engagements of an install.
+type OfInstall = BTreeMap<TouchId, HourFigures>;
+
+/// Those of the installs that were decided last, by their numbers. Only what is decided again asks for them, mostly
+/// within minutes: who does so after that many others takes the figures of that moment.
+#[derive(Default)]
+pub(super) struct Figures {
+    of: HashMap<u32, OfInstall>,
+    order: VecDeque<u32>,
+    held: usize,
+}
+
+impl Figures {
+    /// Keeps the figures of an install, and forgets the oldest until there are at most `most` of all.
+    pub(super) fn keep(&mut self, number: u32, figures: OfInstall, most: usize) {
+        self.held += figures.len();
+        match self.of.insert(number, figures) {
+            Some(before) => self.held -= before.len(),
+            None => self.order.push_back(number),
+        }
+        while self.held > most
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.held -= self.of.remove(&oldest).map_or(0, |gone| gone.len());
+        }
+    }
+
+    /// The figures of an install, as far as they are kept.
+    pub(super) fn get(&self, number: u32) -> Option<&OfInstall> {
+        self.of.get(&number)
+    }
+}
+
 /// Every install that counts.
 #[derive(Default)]
 pub(super) struct Table {
@@ -133,7 +170,7 @@ pub(super) struct Table {
     origins: Vec<Origin>,
     origin_numbers: HashMap<Origin, u32>,
     /// Figures of decisions that had some.
-    figures: HashMap<u32, BTreeMap<TouchId, HourFigures>>,
+    figures: Figures,
     /// Engagements that installs were refused, because an earlier one has them.
     refused: HashMap<u32, Vec<TouchId>>,
     /// What came before the later installs of a device.
@@ -231,7 +268,7 @@ impl Table {
         let before = row.before;
         self.note_refused(number, decision);
         if !decision.figures.is_empty() {
-            self.figures.insert(number, decision.figures.clone());
+            self.figures.keep(number, decision.figures.clone(), FIGURES_MAX);
         }
         if before.credits_as(&standing) {
             self.changes.remove(&number);
@@ -274,7 +311,7 @@ impl Table {
             more: false,
             ambiguous: standing.ambiguous,
             flags: Flags::new(),
-            figures: self.figures.get(&number).cloned().unwrap_or_default(),
+            figures: self.figures.get(number).cloned().unwrap_or_default(),
             reported: None,
         })
     }

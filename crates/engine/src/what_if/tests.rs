@@ -3,12 +3,12 @@
 use std::{cell::Cell, collections::BTreeMap, sync::Arc};
 
 use measure::{
-    InstallId, NetworkId, Timestamp,
+    InstallId, NetworkId, Timestamp, TouchId,
     attribution::Decision,
     catalogue::{AppNetwork, Entry, Network, Tracker},
     engagement::{EngagementKind, LinkIdentifier},
     flag::Flag,
-    fraud::{FraudSettings, Mode, Rule, Scope, Threshold},
+    fraud::{FraudSettings, HourFigures, Mode, Rule, Scope, Threshold},
     identifier::{DigestLength, forms},
     input::{Input, Payload},
     policy::{AppLadder, AppPolicy, FingerprintLevel, Window, Windows},
@@ -17,7 +17,8 @@ use measure::{
 use proptest::prelude::*;
 use store::Store;
 
-use super::{Alteration, Plan, Progress, Range, Report, Run, WhatIfError, what_if};
+use super::{Alteration, Plan, Progress, Range, Report, Run, WhatIfError, table, what_if};
+use crate::late::in_time;
 use crate::tests::world::{
     APP, World, adid, app, at, claim, click, event, hashed, install, network, origin, plain, tracker,
 };
@@ -57,9 +58,11 @@ fn decided(world: &World, plan: &Plan) -> (BTreeMap<InstallId, Decision>, Report
     (decisions.into_iter().map(|decision| (decision.install, decision)).collect(), report)
 }
 
-/// What a decision says: everything but how often and when it was made again, which a what-if does not keep.
+/// What a decision says: everything but how often and when it was made again, and what came too late for it, which
+/// a what-if does not keep.
 fn essence(decision: &Decision) -> Decision {
-    Decision { revision: 0, decided: Timestamp(0), ..decision.clone() }
+    let candidates = in_time(decision).cloned().collect();
+    Decision { revision: 0, decided: Timestamp(0), candidates, ..decision.clone() }
 }
 
 #[derive(Clone, Debug)]
@@ -639,6 +642,24 @@ fn nothing_is_written() {
     assert_eq!(what_if(&record, &plan(off), &|_| true).unwrap().altered, 1);
     assert_eq!(record.facts(1, 10).unwrap(), world.store.facts(1, 10).unwrap());
     assert_eq!(record.tally().unwrap(), world.store.tally().unwrap());
+}
+
+/// With a rule of the last hour on, every decision has figures of all its engagements.
+#[test]
+fn figures_are_kept_of_the_installs_decided_last() {
+    let of = |touches: u128| -> BTreeMap<_, _> {
+        (0..touches).map(|n| (TouchId(uuid::Uuid::from_u128(n)), HourFigures::default())).collect()
+    };
+    let mut figures = table::Figures::default();
+    for number in 0..1_000 {
+        figures.keep(number, of(7), 100);
+    }
+    let kept: Vec<u32> = (0..1_000).filter(|number| figures.get(*number).is_some()).collect();
+    assert_eq!(kept, (986..1_000).collect::<Vec<_>>(), "14 times 7 is not more than 100");
+    figures.keep(990, of(9), 100);
+    assert_eq!(figures.get(990).unwrap().len(), 9, "one decided again stands in its place");
+    figures.keep(1_000, of(101), 100);
+    assert!((0..=1_000).all(|number| figures.get(number).is_none()));
 }
 
 /// The cut at the newest 256 of a key, and the note that there were more.
