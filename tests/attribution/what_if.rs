@@ -182,6 +182,40 @@ async fn networks_trackers_and_rules_can_be_tried_in_the_words_of_patch() {
     assert_eq!(answer["changes"]["data"][0]["lost"], "outside_window", "{answer}");
 }
 
+/// Each override of a tracker that decides anything, tried and then really set: both come to the same.
+#[tokio::test]
+async fn what_overrides_would_do_is_what_they_do() {
+    let override_of = |key: &str, value: u64| {
+        let one = json!({ "name": "", "key": key, "group": "", "type": "", "value": value, "admin": 0 });
+        json!({ key: one })
+    };
+    let updated = device::IPHONE.replace("17_5", "17_6");
+    for (key, value, before, after) in [
+        ("omit_sub_os_version", 1, "organic", "modeled"),
+        ("fingerprint_lookback_window", 60, "modeled", "organic"),
+        ("fingerprint_lookback_window", 0, "modeled", "organic"),
+    ] {
+        let server = Server::start().await;
+        let app = server.app("iOS").await;
+        let link = app.link("Example Network").await;
+        let seen = if key == "omit_sub_os_version" { updated.as_str() } else { device::IPHONE };
+        let click =
+            format!("ip_address=203.0.113.1&device_ua={}&click_time={}", device::encoded(seen), now() - 600);
+        link.click(&click).await;
+        let phone = json!({ "origination_ip": "203.0.113.1", "device_ua": device::IPHONE });
+        app.install("SX-1", phone.clone()).await;
+        assert_eq!(app.class("SX-1").await, before, "{key} {value}");
+        let body = json!({ "trackers": { &link.id: { "tracker_overrides": override_of(key, value) } } });
+        let path = format!("/api/apps/{}/what-if", app.id);
+        let answer = server.post(&path, body).await.is(200).json();
+        assert_eq!(row(&answer, "classes", "class", after), (0, 1), "{key} {value}: {answer}");
+        let set = format!("/tracker/override?id={}", link.id);
+        server.post(&set, override_of(key, value)).await.is(200);
+        app.install("SX-2", phone).await;
+        assert_eq!(app.class("SX-2").await, after, "{key} {value}");
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_tried_is_refused() {
     let shop = Shop::open().await;
@@ -197,6 +231,12 @@ async fn what_cannot_be_tried_is_refused() {
         (json!({ "settings": { "attribution.nothing": 1 } }), "no setting attribution.nothing"),
         (json!({ "settings": { "ingest.hold": "1h" } }), "ingest.hold changes nothing"),
         (json!({ "settings": { "attribution.referrer_begin_time": true } }), "changes nothing"),
+        (json!({ "settings": { "consent.att_from_idfa": true } }), "changes nothing"),
+        (json!({ "settings": { "schemes": ["shop"] } }), "changes nothing"),
+        (
+            json!({ "networks": { &shop.red.network: { "settings": { "fraud.click_validation.hash": "sha1" } } } }),
+            "changes nothing",
+        ),
         (json!({ "networks": { "7": { "settings": {} } } }), "networks.7"),
         (json!({ "trackers": { "777": {} } }), "trackers.777"),
         (json!({ "rules": {} }), "no such field"),

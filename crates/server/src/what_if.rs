@@ -22,6 +22,8 @@ use crate::{clock, error::Error};
 
 /// Results kept; the oldest goes first.
 const KEPT_MAX: usize = 8;
+/// Changed installs that the results list which are kept when another what-if begins: about a kilobyte each.
+const LISTED_MAX: usize = 200_000;
 /// How much less the threads of a what-if weigh than those that serve (`nice`).
 const NICENESS: i32 = 10;
 /// Threads that read at most.
@@ -108,17 +110,19 @@ impl WhatIfs {
             .name("what-if".to_owned())
             .spawn(move || working.work(&store, &plan))
             .map_err(|_| Error::Busy)?;
-        jobs.push_back(job.clone());
-        if jobs.len() > KEPT_MAX {
+        while jobs.len() >= KEPT_MAX || jobs.iter().map(|job| job.listed()).sum::<usize>() > LISTED_MAX {
             jobs.pop_front();
         }
+        jobs.push_back(job.clone());
         Ok(job)
     }
 
     /// A what-if of an app.
     pub fn get(&self, app: AppId, id: &str) -> Result<Arc<Job>, Error> {
         let found = self.jobs().iter().find(|job| job.app == app && job.id == id).cloned();
-        found.ok_or(Error::NotFound("what-if: the last 8 are kept, until the server stops"))
+        found.ok_or(Error::NotFound(
+            "what-if: the last 8 are kept, fewer when they list many installs, until the server stops",
+        ))
     }
 }
 
@@ -127,6 +131,14 @@ impl Job {
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         self.outcome.borrow().clone()
+    }
+
+    /// How many changed installs it lists.
+    fn listed(&self) -> usize {
+        match &*self.outcome.borrow() {
+            Some(Outcome::Done(report)) => report.changes.len(),
+            _ => 0,
+        }
     }
 
     /// Waits for its end, but not for longer than `patience`.

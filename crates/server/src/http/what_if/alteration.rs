@@ -15,7 +15,7 @@ use super::super::{fields::Fields, fraud, settings, trackers::overrides};
 use crate::{error::Error, vault::Vault};
 
 /// Settings that no decision depends on, or only when an input comes in.
-const WITHOUT_EFFECT: [&str; 12] = [
+const WITHOUT_EFFECT: [&str; 15] = [
     "attribution.event_association",
     "attribution.install_reprocessing",
     "attribution.minimum_time_to_reengagement",
@@ -28,6 +28,9 @@ const WITHOUT_EFFECT: [&str; 12] = [
     "postbacks.forward_installs",
     "limits.app_requests_per_second",
     "fraud.click_validation.key",
+    "fraud.click_validation.hash",
+    "consent.att_from_idfa",
+    "schemes",
 ];
 /// Networks and trackers that one what-if changes at most.
 const THINGS_MAX: usize = 1_000;
@@ -89,6 +92,8 @@ pub fn plan(
                 _ => Ok(()),
             }));
         }
+        let in_app = fraud::take_from(&mut sent, "settings_in_app")?;
+        changes.extend(rules(&mut begin, Scope::NetworkInApp(app, id), in_app)?);
         if let Some(settings) = effective(&mut sent, "settings_in_app")? {
             settings::change_network(&mut Windows::default(), settings.clone())?;
             begin.push(Entry::AppNetwork(AppNetwork { app, network: id, windows: Windows::default() }));
@@ -104,7 +109,7 @@ pub fn plan(
     for (id, mut sent) in things(&mut fields, "trackers")? {
         let id: TrackerId = id.parse().map_err(|_| unknown("trackers", &id))?;
         let tracker = catalogue.tracker(id).filter(|tracker: &&Arc<Tracker>| tracker.app == app);
-        tracker.ok_or_else(|| unknown("trackers", &id.to_string()))?;
+        let tracker = tracker.ok_or_else(|| unknown("trackers", &id.to_string()))?;
         begin.push(Entry::Fraud(Scope::Tracker(id), FraudSettings::default()));
         if let Some(Entry::Fraud(scope, settings)) = fraud::of_tracker(catalogue, id, &sent, vault)? {
             changes.push(Box::new(move |entry| {
@@ -118,14 +123,11 @@ pub fn plan(
         }
         sent.take("verification_rules");
         if let Some(given) = sent.object("tracker_overrides")? {
-            let windows = overrides::windows(&given.into_value())?;
-            changes.push(Box::new(move |entry| {
-                if let Entry::Tracker(tracker) = entry
-                    && tracker.id == id
-                {
-                    tracker.windows = windows;
-                }
-                Ok(())
+            let given = given.into_value();
+            overrides::set(&mut Tracker::clone(tracker), &given)?;
+            changes.push(Box::new(move |entry| match entry {
+                Entry::Tracker(tracker) if tracker.id == id => overrides::set(tracker, &given),
+                _ => Ok(()),
             }));
         }
         nothing_else(sent, &format!("trackers.{id}"), "tracker_overrides, verification_rules")?;

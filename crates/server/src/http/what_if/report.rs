@@ -109,7 +109,7 @@ fn why(catalogue: &Catalogue, row: &Altered, lost_before: Option<LosingReason>) 
     let was = match (&row.former, row.was_network) {
         (_, None) => "It was organic.".to_owned(),
         (Some(former @ Candidate { lost: Some(reason), .. }), _) => {
-            format!("No longer credited: {}.", loss(former, *reason, catalogue))
+            format!("No longer credited: {}.", loss(former, *reason, row.winner.as_ref(), catalogue))
         }
         (Some(_), _) => "The same engagement would be credited on other grounds.".to_owned(),
         (None, _) => "What it was credited to would not be looked at any more.".to_owned(),
