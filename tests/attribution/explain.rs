@@ -51,7 +51,7 @@ async fn an_install_is_explained_by_its_number_its_device_and_its_identifier() {
     assert_eq!(answer["revisions"][0]["network"], "Example Network", "{answer}");
     let text = sentences(&answer);
     assert!(text.contains("attributed to a click of Example Network"), "{text}");
-    assert!(text.contains("by the rule of ties (older_click)"), "{text}");
+    assert!(text.contains("a later engagement of an equal class won (older_click)"), "{text}");
     assert!(text.contains("that one stands for both (duplicate_only)"), "{text}");
     assert!(text.contains("This is revision 0 of the decision, made under version"), "{text}");
 }
@@ -109,6 +109,52 @@ async fn a_click_after_the_install_and_what_consent_removed_are_told_of() {
     assert!(text.contains("the install's IDFA was dropped before anything was stored"), "{text}");
 }
 
+/// A rule that let a click pass when it came in looked all the same, and one that was off did not.
+#[tokio::test]
+async fn rules_that_saw_nothing_wrong_are_told_of() {
+    let server = Server::start().await;
+    let rules = json!({ "fraud.frequency_cap.mode": "reject", "fraud.platform_mismatch.mode": "flag" });
+    for (settings, looked, says) in [
+        (
+            rules,
+            vec!["frequency_cap", "platform_mismatch"],
+            "Fraud rule frequency_cap (reject, set by the app) saw nothing wrong with a click of Example Network",
+        ),
+        (json!({}), vec![], "No fraud rule looked: none was on for what was found"),
+    ] {
+        let app =
+            server.app_with(json!({ "name": "Shop", "platform": "Android", "settings": settings })).await;
+        app.link("Example Network").await.click(&format!("adid={}", device::advertising_id(1))).await;
+        app.install("SX-1", android(1, "203.0.113.24")).await;
+        let answer = explained(&app, "SX-1").await;
+        let told: Vec<&Value> = answer["fraud"].as_array().unwrap().iter().map(|row| &row["rule"]).collect();
+        assert_eq!(told, looked, "{answer}");
+        let text = sentences(&answer);
+        assert!(text.contains(says), "{text}");
+        if !looked.is_empty() {
+            assert!(text.contains("clicks 1, threshold 20, minutes 60"), "{text}");
+            let finding = &answer["decision"]["candidates"][0]["fraud"][0];
+            assert_eq!((&finding["rule"], &finding["verdict"]), (&json!("frequency_cap"), &json!("passed")));
+        }
+        app.install("SX-2", android(2, "203.0.113.99")).await;
+        let text = sentences(&explained(&app, "SX-2").await);
+        assert!(text.contains("there was no click or impression to look at"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_click_of_another_make_is_not_said_to_match_by_it() {
+    let server = Server::start().await;
+    let app = server.app("Android").await;
+    app.link("Network X").await.click(&modeled("203.0.113.24", 60)).await;
+    let other = device::PIXEL.replace("Pixel 8 Pro", "SM-S918B");
+    app.install("SX-1", json!({ "origination_ip": "203.0.113.24", "device_ua": other })).await;
+    let answer = explained(&app, "SX-1").await;
+    assert_eq!(answer["nearest_misses"][0]["lost"], "platform_mismatch", "{answer}");
+    let text = sentences(&answer);
+    assert!(text.contains("matched by IP, not by user agent;"), "{text}");
+}
+
 #[tokio::test]
 async fn an_event_is_explained() {
     let server = Server::start().await;
@@ -127,6 +173,7 @@ async fn an_event_is_explained() {
     assert_eq!(answer["decision"]["joined_by"], "kochava_device_id", "{answer}");
     assert_eq!(answer["decision"]["source"]["click_id"], json!(click), "{answer}");
     assert!(sentences(&answer).contains("a click of Example Network, matched as device_id"), "{answer}");
+    assert_eq!(answer["consent"]["removed"], json!([]), "{answer}");
     let answer = explained(&early).await;
     assert_eq!(answer["decision"]["released_by"], json!(input), "{answer}");
     assert!(sentences(&answer).contains("It came before its install and waited"), "{answer}");
@@ -139,6 +186,26 @@ async fn an_event_is_explained() {
     let nameless = server.sends("/track/json", nameless.to_string()).await.accepted();
     let answer = explained(&nameless).await;
     assert_eq!(answer["decision"]["basis"], "no_install", "{answer}");
+}
+
+#[tokio::test]
+async fn what_consent_removed_from_an_event_is_told() {
+    let server = Server::start().await;
+    let app = server.app("iOS").await;
+    let refused = json!({ "app_tracking_transparency": { "att": false }, "device_ua": device::IPHONE,
+                          "device_ids": { "idfa": device::advertising_id(7), "idfv": device::advertising_id(8) } });
+    app.install("SX-1", refused.clone()).await;
+    let mut purchase = refused;
+    purchase["event_name"] = json!("Purchase");
+    let event = app.send("event", "SX-1", purchase).await.accepted();
+    let answer = server.get(&format!("/api/events/{event}/explain")).await.is(200).json();
+    let row = json!({ "of": event, "what": "idfa", "why": "idfa_dropped:att_false" });
+    assert_eq!(answer["consent"]["removed"], json!([row]), "{answer}");
+    assert_eq!(answer["consent"]["att"], false, "{answer}");
+    assert!(
+        sentences(&answer).contains("the event's IDFA was dropped before anything was stored"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]

@@ -222,7 +222,7 @@ impl<'a> Judge<'a> {
         best
     }
 
-    /// Apple's word, a deterministic click (section 11). Without a date of Apple's it carries the time of
+    /// Apple's word, a deterministic click, or an impression where it says so (section 11). Without a date of Apple's it carries the time of
     /// the install.
     fn search_ads(&self) -> Option<Candidate> {
         let record = self.question.record;
@@ -230,7 +230,7 @@ impl<'a> Judge<'a> {
         let time = ads.click_time.unwrap_or(record.install.time);
         let (age_ms, skewed) = self.age(time, record.received)?;
         let basis = Basis::AppleSearchAds;
-        let kind = EngagementKind::Click;
+        let kind = if ads.viewed { EngagementKind::Impression } else { EngagementKind::Click };
         let (window, window_from) =
             self.window(Origin { kind, network: APPLE_SEARCH_ADS, tracker: None, claim: None }, &basis);
         Some(Candidate {

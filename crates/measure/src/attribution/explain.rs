@@ -5,7 +5,7 @@ use crate::{
     catalogue::{APPLE_SEARCH_ADS, Catalogue},
     engagement::EngagementKind,
     flag::Flag,
-    policy::{Level, Window},
+    policy::Window,
     referrer::Reported,
     time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS},
 };
@@ -19,12 +19,7 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
     match decision.winner() {
         Some(winner) => {
             sentences.push(format!("The install is attributed to {}.", gain(winner, catalogue)));
-            sentences.push(format!(
-                "The match is of class {}, place {} in the order of classes, inside its {}.",
-                winner.basis.class(),
-                winner.rank,
-                window(winner)
-            ));
+            sentences.extend(standing(winner));
         }
         None if decision.reported.is_some() => sentences.extend(decision.reported.as_ref().map(unclaimed)),
         None if decision.candidates.is_empty() => {
@@ -38,8 +33,9 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
     sentences.extend(nearest(decision).iter().map(|miss| miss.sentence(catalogue)));
     let beaten = decision.candidates.iter().filter(|_| decision.winner().is_some());
     let losers = beaten.filter_map(|candidate| Some((candidate, candidate.lost?)));
-    sentences
-        .extend(losers.map(|(loser, reason)| format!("Not credited: {}.", loss(loser, reason, catalogue))));
+    sentences.extend(losers.map(|(loser, reason)| {
+        format!("Not credited: {}.", loss(loser, reason, decision.winner(), catalogue))
+    }));
     for candidate in &decision.candidates {
         let subject = engagement(candidate, catalogue, "install");
         sentences.extend(candidate.fraud.iter().map(|finding| finding.sentence(&subject)));
@@ -76,15 +72,38 @@ pub fn gain(winner: &Candidate, catalogue: &Catalogue) -> String {
     format!("{}, because {}", engagement(winner, catalogue, "install"), because(winner))
 }
 
-/// What lost, with its class and window, and why, in words.
+/// The place of a winner among the classes, and its window.
+pub(super) fn standing(winner: &Candidate) -> Vec<String> {
+    let mut sentences = vec![format!(
+        "The match is of class {}, place {} in the order of classes, inside its {}.",
+        winner.basis.class(),
+        winner.rank,
+        window(winner)
+    )];
+    if winner.basis == Basis::Modeled && winner.rank == 1 {
+        sentences.push(
+            "The click lies inside the equalizer of the app (attribution.equalizer), so its likely match counts \
+             as much as a certain one, and the latest won."
+                .to_owned(),
+        );
+    }
+    sentences
+}
+
+/// What lost, with its class and window, and why, in words; `winner` is what won instead.
 #[must_use]
-pub fn loss(loser: &Candidate, reason: LosingReason, catalogue: &Catalogue) -> String {
+pub fn loss(
+    loser: &Candidate,
+    reason: LosingReason,
+    winner: Option<&Candidate>,
+    catalogue: &Catalogue,
+) -> String {
     format!(
         "{} ({}, {}): {} ({reason})",
         engagement(loser, catalogue, "install"),
         loser.basis.class(),
         window(loser),
-        why_lost(loser, reason)
+        why_lost(loser, reason, winner)
     )
 }
 
@@ -138,7 +157,7 @@ pub(super) fn because(winner: &Candidate) -> String {
     }
 }
 
-pub(super) fn why_lost(loser: &Candidate, reason: LosingReason) -> String {
+pub(super) fn why_lost(loser: &Candidate, reason: LosingReason, winner: Option<&Candidate>) -> String {
     match reason {
         LosingReason::OutsideWindow => match loser.window {
             Window::Disabled => "its class is switched off".to_owned(),
@@ -148,11 +167,17 @@ pub(super) fn why_lost(loser: &Candidate, reason: LosingReason) -> String {
         LosingReason::DuplicateOnly => {
             "the same device engaged with the same ad again later, and that one stands for both".to_owned()
         }
-        LosingReason::LowerClass => "an engagement of a better class won".to_owned(),
-        LosingReason::OlderClick => {
-            "a later engagement of an equal class won, or one of the same moment by the rule of ties"
+        LosingReason::LowerClass if winner.is_some_and(|winner| winner.rank == loser.rank) => {
+            "the app puts the one that won before others of its class (completed views, or those of a network \
+             with a click)"
                 .to_owned()
         }
+        LosingReason::LowerClass => "an engagement of a better class won".to_owned(),
+        LosingReason::OlderClick if winner.is_some_and(|winner| winner.time == loser.time) => {
+            "another engagement of an equal class happened at the same moment and won by the rule of ties"
+                .to_owned()
+        }
+        LosingReason::OlderClick => "a later engagement of an equal class won".to_owned(),
         LosingReason::IdentifierMismatch => "it carries the identifier of another device".to_owned(),
         LosingReason::PlatformMismatch => {
             "operating system, version or model differ, or the system is not known".to_owned()
@@ -200,21 +225,14 @@ pub(super) fn why_lost(loser: &Candidate, reason: LosingReason) -> String {
 /// `window of 7 days set by the network`.
 pub(super) fn window(candidate: &Candidate) -> String {
     match candidate.window {
-        Window::Disabled => format!("window switched off {}", by(candidate.window_from)),
+        Window::Disabled => format!("window switched off {}", candidate.window_from.in_words()),
         Window::Seconds(seconds) => {
-            format!("window of {} set {}", span(i64::from(seconds) * SECOND_MS), by(candidate.window_from))
+            format!(
+                "window of {} set {}",
+                span(i64::from(seconds) * SECOND_MS),
+                candidate.window_from.in_words()
+            )
         }
-    }
-}
-
-pub(super) fn by(level: Level) -> &'static str {
-    match level {
-        Level::Tracker => "by the tracker",
-        Level::Network => "by the network",
-        Level::App => "by the app",
-        Level::Default => "by default",
-        Level::NetworkInApp => "by the network within the app",
-        Level::Claim => "by the network in its claim",
     }
 }
 

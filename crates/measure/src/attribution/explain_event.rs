@@ -3,7 +3,7 @@
 use crate::{
     attribution::{
         Attributed, Candidate, EventAction, EventDecision, LosingReason, Source, Unattributed,
-        explain::{because, by, engagement, oddity, span, why_lost, window},
+        explain::{because, engagement, oddity, span, standing, why_lost, window},
     },
     catalogue::{APPLE_SEARCH_ADS, Catalogue},
     policy::Window,
@@ -19,17 +19,11 @@ const EVENT: &str = "event";
 pub fn explain_event(attributed: &Attributed<'_>, catalogue: &Catalogue) -> Vec<String> {
     let mut sentences = vec![verdict(attributed, catalogue)];
     let Some(decision) = attributed.decision else { return sentences };
-    sentences.extend(decision.winner().map(|winner| {
-        format!(
-            "The match is of class {}, place {} in the order of classes, inside its {}.",
-            winner.basis.class(),
-            winner.rank,
-            window(winner)
-        )
-    }));
+    sentences.extend(decision.winner().into_iter().flat_map(standing));
     sentences.extend(protection(attributed, decision));
     let losers = decision.candidates.iter().filter_map(|candidate| Some((candidate, candidate.lost?)));
-    sentences.extend(losers.map(|(loser, reason)| lost(loser, reason, catalogue)));
+    let winner = decision.winner();
+    sentences.extend(losers.map(|(loser, reason)| lost(loser, reason, winner, catalogue)));
     for candidate in &decision.candidates {
         let subject = engagement(candidate, catalogue, EVENT);
         sentences.extend(candidate.fraud.iter().map(|finding| finding.sentence(&subject)));
@@ -91,10 +85,12 @@ fn association(attributed: &Attributed<'_>) -> String {
     let after = format!(", {} after it", span(after));
     match attributed.decision.map(|decision| (decision.association, decision.association_from)) {
         None | Some((Window::UNLIMITED, _)) => after,
-        Some((Window::Disabled, level)) => format!("{after}; events never belong to it (set {})", by(level)),
+        Some((Window::Disabled, level)) => {
+            format!("{after}; events never belong to it (set {})", level.in_words())
+        }
         Some((Window::Seconds(seconds), level)) => {
             let window = span(i64::from(seconds) * SECOND_MS);
-            format!("{after}; events belong to it for {window} (set {})", by(level))
+            format!("{after}; events belong to it for {window} (set {})", level.in_words())
         }
     }
 }
@@ -110,12 +106,17 @@ fn protection(attributed: &Attributed<'_>, decision: &EventDecision) -> Option<S
     ))
 }
 
-fn lost(loser: &Candidate, reason: LosingReason, catalogue: &Catalogue) -> String {
+fn lost(
+    loser: &Candidate,
+    reason: LosingReason,
+    winner: Option<&Candidate>,
+    catalogue: &Catalogue,
+) -> String {
     format!(
         "Not credited: {} ({}, {}): {} ({reason}).",
         engagement(loser, catalogue, EVENT),
         loser.basis.class(),
         window(loser),
-        why_lost(loser, reason)
+        why_lost(loser, reason, winner)
     )
 }

@@ -98,8 +98,7 @@ impl<'a> Matcher<'a> {
             return None;
         }
         let traits = &self.install.origin.traits;
-        if self.shares_a_kind(touch) {
-            // None of them is the install's, or a better basis than this one would have been found.
+        if self.shares_a_kind(touch) && self.same_identifier(touch).is_none() {
             Some(LosingReason::IdentifierMismatch)
         } else if *basis == Basis::Modeled && !traits.resembles(&touch.traits, versions) {
             Some(LosingReason::PlatformMismatch)

@@ -6,7 +6,7 @@ use crate::{
     attribution::{
         Basis, Candidate, Decision, LosingReason, Question,
         decide::{Judge, Origin},
-        explain::{by, engagement, span, why_lost},
+        explain::{engagement, span, why_lost},
         horizon,
         matching::rank,
     },
@@ -102,10 +102,10 @@ impl Miss {
         let Candidate { basis, window, window_from, .. } = &self.candidate;
         let class = basis.class();
         let place = match window {
-            Window::Disabled => format!("the {class} class is switched off {}", by(*window_from)),
+            Window::Disabled => format!("the {class} class is switched off {}", window_from.in_words()),
             Window::Seconds(seconds) => {
                 let length = span(i64::from(*seconds) * SECOND_MS);
-                format!("the {class} window is {length}, set {}", by(*window_from))
+                format!("the {class} window is {length}, set {}", window_from.in_words())
             }
         };
         let why = match self.how {
@@ -113,13 +113,17 @@ impl Miss {
             Missed::SwitchedOff => String::new(),
             Missed::After(_) => ", and only what happens before an install can lead to it".to_owned(),
             Missed::Barred(reason) | Missed::OtherDevice(reason) => {
-                format!(", but {} ({reason})", why_lost(&self.candidate, reason))
+                format!(", but {} ({reason})", why_lost(&self.candidate, reason, None))
             }
         };
+        // What looks different matched by nothing but its address.
+        let by = match self.how {
+            Missed::OtherDevice(LosingReason::PlatformMismatch) => "IP, not by user agent".to_owned(),
+            _ => matched(basis),
+        };
         format!(
-            "Missed: {}, matched by {}; {place}{why}.",
-            engagement(&self.candidate, catalogue, "install"),
-            matched(basis)
+            "Missed: {}, matched by {by}; {place}{why}.",
+            engagement(&self.candidate, catalogue, "install")
         )
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::world::{ADID, APP, HERE, INSTALLED, World, identifier, ip};
 use crate::{
     CampaignId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
-    attribution::{Decision, arrival_keys, explain, match_keys},
+    attribution::{Candidate, Decision, arrival_keys, explain, match_keys},
     claim::ClaimTerms,
     consent::Att,
     engagement::{Engagement, EngagementKind, LinkIdentifier, MatchKey, Touch},
@@ -179,9 +179,9 @@ fn world() -> impl Strategy<Value = World> {
                     raw: String::new(),
                     click_time: None,
                 });
-            world.record.install.search_ads = apple.map(|age| SearchAds {
-                click_time: age.map(|age| INSTALLED.plus(-age)),
-                ..SearchAds::default()
+            world.record.install.search_ads = apple.map(|age| {
+                let click_time = age.map(|age| INSTALLED.plus(-age));
+                Box::new(SearchAds { click_time, ..SearchAds::default() })
             });
             world.app = AppPolicy {
                 windows,
@@ -374,7 +374,7 @@ proptest! {
     }
 
     #[test]
-    fn longer_device_windows_lose_no_deterministic_match(world in world(), by in 0_u32..2_592_000) {
+    fn longer_device_windows_lose_no_deterministic_match(world in any_world(), by in 0_u32..2_592_000) {
         let before = world.decide();
         let mut wider = world;
         let all = [&mut wider.app.windows].into_iter().chain(&mut wider.networks).chain(&mut wider.trackers);
@@ -386,6 +386,35 @@ proptest! {
         if let Some(winner) = before.winner().filter(|winner| winner.basis.is_deterministic()) {
             let new = after.winner().map(|new| (new.basis.is_deterministic(), new.rank <= winner.rank));
             prop_assert_eq!(new, Some((true, true)));
+        }
+    }
+
+    /// Only the equalizer lets a guess beat a certain click, so without it no window of whatever class can.
+    #[test]
+    fn longer_windows_of_any_class_lose_no_certain_click(world in any_world(), by in 0_u32..2_592_000) {
+        let mut world = world;
+        world.app.ladder.equalizer = None;
+        let before = world.decide();
+        let mut wider = world;
+        let all = [&mut wider.app.windows].into_iter().chain(&mut wider.networks).chain(&mut wider.trackers);
+        for windows in all {
+            for window in [
+                &mut windows.click_device,
+                &mut windows.click_modeled,
+                &mut windows.impression_device,
+                &mut windows.impression_modeled,
+                &mut windows.click_ip,
+                &mut windows.click_partial_ip,
+                &mut windows.impression_ip,
+                &mut windows.impression_partial_ip,
+            ] {
+                longer(window, by);
+            }
+        }
+        let is_certain_click =
+            |one: &Candidate| one.basis.is_deterministic() && one.kind == EngagementKind::Click;
+        if before.winner().is_some_and(is_certain_click) {
+            prop_assert!(wider.decide().winner().is_some_and(is_certain_click));
         }
     }
 

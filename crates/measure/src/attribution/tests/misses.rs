@@ -88,7 +88,7 @@ fn a_miss_is_told_in_a_sentence() {
     reads(
         "2 modeled a model=Pixel_7",
         &["Missed: a click of Network A (tracker Link a, campaign Launch), 2 hours before the install, \
-           matched by IP and user agent; the modeled window is 7 days, set by default, but operating system, \
+           matched by IP, not by user agent; the modeled window is 7 days, set by default, but operating system, \
            version or model differ, or the system is not known (platform_mismatch)."],
     );
 }

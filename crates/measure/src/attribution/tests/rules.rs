@@ -166,6 +166,19 @@ fn each_class_has_a_window_of_its_own() {
     check("app impression_modeled 1\n2 view b", "b device_id; ");
 }
 
+/// Device Attribution: an identifier of the install's own does not speak against it.
+#[test]
+fn a_click_with_its_identifier_may_fall_back_where_it_is_inclusive() {
+    let case = "app click_device 1\n2 device a ip=203.0.113.24";
+    check(case, "organic; a outside_window");
+    check(&format!("set device_attribution inclusive\n{case}"), "a modeled; ");
+    // The hash of it does neither, and somebody else's beside it does not matter.
+    let hashed = "app click_device 1\n2 modeled a hash=adid:04e92dfec7a6939d7b2f65a2c267abb8";
+    check(&format!("set device_attribution inclusive\n{hashed}"), "a modeled; ");
+    let stranger = "2 modeled a id=adid:11111111-2222-4333-8444-555555555555";
+    check(&format!("set device_attribution inclusive\n{stranger}"), "organic; a identifier_mismatch");
+}
+
 #[test]
 fn a_click_without_identifier_may_fall_back_to_a_longer_modeled_window() {
     check("app click_device 1\n2 referrer a ip=203.0.113.24", "a modeled; ");
@@ -409,6 +422,15 @@ fn apples_word_is_a_deterministic_click() {
     check("asa 5\n1 modeled a", "apple asa; a lower_class");
     check("asa 5\n1 device a", "a device_id; apple older_click");
     check("asa 5\n9 device a", "apple asa; a older_click");
+}
+
+#[test]
+fn an_ad_of_apple_that_was_only_seen_is_an_impression() {
+    check("asaview 5", "apple asa; ");
+    check("asaview 24\n25 view a", "apple asa; a outside_window");
+    check("asaview 25", "organic; apple outside_window");
+    check("asaview 5\n9 modeled a", "a modeled; apple lower_class");
+    check("set impressions false\nasaview 5", "organic; apple outside_window");
 }
 
 #[test]

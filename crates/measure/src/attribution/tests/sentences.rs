@@ -60,6 +60,36 @@ fn an_ambiguous_decision_says_so() {
     assert!(sentences.iter().any(|sentence| sentence.contains("ambiguous")), "{sentences:?}");
 }
 
+#[track_caller]
+fn says(case: &str, words: &str) {
+    let world = World::parse(case);
+    let sentences = explain(&world.decide(), &world.catalogue());
+    assert!(sentences.iter().any(|sentence| sentence.contains(words)), "{words} in {sentences:#?}");
+}
+
+#[test]
+fn what_won_tells_why_another_of_its_class_did_not() {
+    says("2 device a\n3 device b", ": a later engagement of an equal class won (older_click).");
+    says("2 device a\n2 device b", "at the same moment and won by the rule of ties (older_click).");
+    says("2 device a\n2 view b", ": an engagement of a better class won (lower_class).");
+    let views = "set prioritize_completed_view true\n2 view a\n5 view b completed";
+    says(views, ": the app puts the one that won before others of its class");
+}
+
+#[test]
+fn a_guess_that_beats_a_certain_click_says_by_what() {
+    let case = "set equalizer 2\n20 device a\n1 modeled b";
+    says(case, "attributed to a click of Network B");
+    says(case, "inside the equalizer of the app (attribution.equalizer)");
+    says("20 device a\n1 modeled b", "attributed to a click of Network A");
+}
+
+#[test]
+fn what_looks_different_did_not_match_by_user_agent() {
+    says("1 modeled a model=Nokia", "matched by IP, not by user agent; the modeled window is 7 days");
+    says("200 modeled a", "matched by IP and user agent; the modeled window is 7 days, set by default");
+}
+
 #[test]
 fn a_duplicate_and_what_overrides_switch_off() {
     check(

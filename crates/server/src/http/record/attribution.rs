@@ -166,7 +166,7 @@ pub(super) fn in_full(catalogue: &Catalogue, record: &InstallRecord, decision: &
         "flags": decision.flags.iter().map(|flag| flag.name()).collect::<Vec<_>>(),
         "candidates": decision.candidates.iter().map(|one| candidate(catalogue, one)).collect::<Vec<_>>(),
         "more": decision.more,
-        "apple_search_ads": record.install.search_ads.as_ref().map(search_ads),
+        "apple_search_ads": record.install.search_ads.as_deref().map(search_ads),
         "reported_source": decision.reported.as_ref().map(|reported| reported_source(catalogue, reported)),
         "install_time": iso(record.install.time),
         "install_flags": record.flags.iter().map(|flag| flag.name()).collect::<Vec<_>>(),
@@ -205,7 +205,9 @@ fn search_ads(ads: &SearchAds) -> Value {
         "creativeSetId": ads.creative_set_id,
         "conversionType": ads.conversion_type,
         "countryOrRegion": ads.country,
-        "clickDate": ads.click_time.map(iso),
+        "claimType": if ads.viewed { "Impression" } else { "Click" },
+        "clickDate": ads.click_time.filter(|_| !ads.viewed).map(iso),
+        "impressionDate": ads.click_time.filter(|_| ads.viewed).map(iso),
     })
 }
 

@@ -7,10 +7,11 @@ use axum::{Json, extract::State};
 use measure::{
     AppId, InputId, InstallId, Timestamp, TouchId,
     attribution::{
-        Attributed, Decision, EventAction, EventDecision, Miss, Question, Source, Unattributed, explain,
-        explain_event, horizon, match_keys, nearest, unseen,
+        Attributed, Candidate, Decision, EventAction, EventDecision, Miss, Question, Source, Unattributed,
+        explain, explain_event, horizon, match_keys, nearest, unseen,
     },
     catalogue::Catalogue,
+    device::Origin,
     engagement::{EngagementKind, Touch},
     event::Event,
     flag::{Flag, Flags},
@@ -140,7 +141,7 @@ async fn of_install(
 }
 
 fn gather(store: &dyn Store, app: AppId, install: InstallId) -> Result<Option<Material>, StoreError> {
-    let Some(decided) = Decided::find(store, app, install)? else { return Ok(None) };
+    let Some(mut decided) = Decided::find(store, app, install)? else { return Ok(None) };
     let Decided { record, decision, .. } = &decided;
     let (then, settings_since) = catalogue_at(store, decision.catalogue)?;
     let unseen = match decision.winner() {
@@ -160,12 +161,30 @@ fn gather(store: &dyn Store, app: AppId, install: InstallId) -> Result<Option<Ma
             unseen(&question, decision)
         }
     };
-    let mut removed = BTreeMap::new();
-    for touch in decision.candidates.iter().filter_map(|candidate| candidate.touch) {
-        let flags = store.fact(touch.into())?.map(|(fact, _)| fact.input.flags).unwrap_or_default();
-        removed.extend(dropped(&flags).map(|flag| (touch, flag)));
-    }
+    let removed = recall(store, &mut decided.decision.candidates)?;
     Ok(Some(Material { decided, settings_since, unseen, removed }))
+}
+
+/// What facts still know of candidates: adds the rules that let them pass when they came in, which no decision
+/// holds, and gives what consent removed from them.
+fn recall(store: &dyn Store, candidates: &mut [Candidate]) -> Result<BTreeMap<TouchId, Flag>, StoreError> {
+    let mut removed = BTreeMap::new();
+    for candidate in candidates {
+        let Some(touch) = candidate.touch else { continue };
+        let Some((fact, _)) = store.fact(touch.into())? else { continue };
+        removed.extend(dropped(&fact.input.flags).map(|flag| (touch, flag)));
+        let seen = fact.outcomes.into_iter().flat_map(|outcome| match outcome {
+            Outcome::Touched { findings, .. } => findings,
+            _ => Vec::new(),
+        });
+        for finding in seen {
+            if !candidate.fraud.iter().any(|known| known.rule == finding.rule) {
+                candidate.fraud.push(finding);
+            }
+        }
+        candidate.fraud.sort_by_key(|finding| finding.rule);
+    }
+    Ok(removed)
 }
 
 /// The catalogue as it was at a version, and when that came into force.
@@ -216,7 +235,7 @@ fn shown(catalogue: &Catalogue, material: &Material) -> Value {
         "received": iso(record.received),
         "decision": in_full,
         "nearest_misses": misses.iter().map(|miss| missed(catalogue, miss)).collect::<Vec<_>>(),
-        "consent": consent(record, removed),
+        "consent": consent(&record.id.to_string(), &record.install.origin, &record.flags, removed),
         "fraud": fraud(decision),
         "settings": { "version": decision.catalogue, "in_force_since": settings_since.map(iso) },
         "revisions": earlier.iter().chain([decision]).map(|one| revision(catalogue, one)).collect::<Vec<_>>(),
@@ -261,11 +280,11 @@ const fn why_dropped(flag: Flag) -> &'static str {
     }
 }
 
-/// What the user allowed, and what was removed for it.
-fn consent(record: &InstallRecord, removed: &BTreeMap<TouchId, Flag>) -> Value {
-    let consent = &record.install.origin.consent;
+/// What the user allowed, as an install or event tells, and what was removed for it.
+fn consent(of: &str, origin: &Origin, flags: &Flags, removed: &BTreeMap<TouchId, Flag>) -> Value {
+    let consent = &origin.consent;
     let row = |of: String, flag: Flag| json!({ "of": of, "what": "idfa", "why": flag.name() });
-    let own = dropped(&record.flags).map(|flag| row(record.id.to_string(), flag));
+    let own = dropped(flags).map(|flag| row(of.to_owned(), flag));
     let others = removed.iter().map(|(touch, flag)| row(touch.to_string(), *flag));
     json!({
         "att": consent.att.flag,
@@ -302,19 +321,12 @@ fn sentences(catalogue: &Catalogue, material: &Material) -> Vec<String> {
     let told = nearest(decision).len();
     let misses = unseen.iter().take(MISSES_MAX.saturating_sub(told));
     sentences.extend(misses.map(|miss| miss.sentence(catalogue)));
-    if let Some(flag) = dropped(&record.flags) {
-        sentences.push(format!(
-            "Consent: the install's IDFA was dropped before anything was stored, because {}; nothing could \
-             match by it.",
-            why_dropped(flag)
-        ));
-    }
-    for (touch, flag) in removed {
-        let why = why_dropped(*flag);
-        sentences.push(format!("Consent: the IDFA of {touch} was dropped when it came in, because {why}."));
-    }
-    if !decision.candidates.iter().any(|candidate| !candidate.fraud.is_empty()) {
-        sentences.push("No fraud rule had anything to say about it.".to_owned());
+    sentences.extend(removals("install", &record.flags, removed));
+    if decision.candidates.is_empty() {
+        sentences.push("No fraud rule looked: there was no click or impression to look at.".to_owned());
+    } else if decision.candidates.iter().all(|candidate| candidate.fraud.is_empty()) {
+        sentences
+            .push("No fraud rule looked: none was on for what was found, or none is about it.".to_owned());
     }
     let since = settings_since.map(|since| format!(", in force since {}", super::super::rfc3339(since)));
     sentences.push(format!(
@@ -324,6 +336,21 @@ fn sentences(catalogue: &Catalogue, material: &Material) -> Vec<String> {
         since.unwrap_or_default()
     ));
     sentences
+}
+
+/// What consent removed from the install or event that is explained, and from what was looked at for it.
+fn removals(what: &str, flags: &Flags, removed: &BTreeMap<TouchId, Flag>) -> Vec<String> {
+    let own = dropped(flags).map(|flag| {
+        format!(
+            "Consent: the {what}'s IDFA was dropped before anything was stored, because {}; nothing could \
+             match by it.",
+            why_dropped(flag)
+        )
+    });
+    let others = removed.iter().map(|(touch, flag)| {
+        format!("Consent: the IDFA of {touch} was dropped when it came in, because {}.", why_dropped(*flag))
+    });
+    own.into_iter().chain(others).collect()
 }
 
 #[utoipa::path(
@@ -354,16 +381,17 @@ pub(in crate::http) async fn event(
     let Payload::Event(event) = fact.input.payload.clone() else {
         return Err(Error::NotFound("event: the input of this id is none"));
     };
-    let linked = linked(&fact, released.as_ref());
+    let mut linked = linked(&fact, released.as_ref());
     // The last fact that tells of it may be one that decided it again.
     let is_mine =
         |outcome: &Outcome| matches!(outcome, Outcome::EventLinked { input, .. } if *input == fact.input.id);
     let released_by = released.as_ref().filter(|released| released.outcomes.iter().any(is_mine));
     let install = linked.as_ref().map(|linked| linked.install);
     let keys = event.origin.join_keys();
-    let (decided, joined_by) = site
+    let mut candidates = linked.as_mut().and_then(Linked::candidates).map(std::mem::take).unwrap_or_default();
+    let (decided, joined_by, candidates, removed) = site
         .ask(move |store| {
-            let Some(install) = install else { return Ok((None, None)) };
+            let Some(install) = install else { return Ok((None, None, candidates, BTreeMap::new())) };
             let mut joined_by = None;
             for key in keys {
                 if store.device(app, &key)?.is_some_and(|device| device.install == install) {
@@ -371,9 +399,13 @@ pub(in crate::http) async fn event(
                     break;
                 }
             }
-            Ok((Decided::find(store, app, install)?, joined_by))
+            let removed = recall(store, &mut candidates)?;
+            Ok((Decided::find(store, app, install)?, joined_by, candidates, removed))
         })
         .await?;
+    if let Some(place) = linked.as_mut().and_then(Linked::candidates) {
+        *place = candidates;
+    }
     let catalogue = site.catalogue.current();
     let joined_by = joined_by.and_then(|key| name(&event, &key));
     let from = linked.as_ref().and_then(|linked| linked.source.clone());
@@ -404,8 +436,9 @@ pub(in crate::http) async fn event(
             "settings_version": fact.input.catalogue,
         },
         "attribution": attribution,
+        "consent": consent(&fact.input.id.to_string(), &event.origin, &fact.input.flags, &removed),
         "install": decided.as_ref().map(|decided| revision(&catalogue, &decided.decision)),
-        "explanation": told(&catalogue, &Told { fact: &fact, event: &event, released: released_by, joined_by, linked }),
+        "explanation": told(&catalogue, &Told { fact: &fact, event: &event, released: released_by, joined_by, linked, removed }),
     })))
 }
 
@@ -432,6 +465,13 @@ struct Linked {
     decision: Option<Box<EventDecision>>,
 }
 
+impl Linked {
+    /// The engagements that were looked at for it, where there was something to decide.
+    fn candidates(&mut self) -> Option<&mut Vec<Candidate>> {
+        self.decision.as_mut().map(|decision| &mut decision.candidates)
+    }
+}
+
 fn attributed<'a>(event: &'a Event, linked: Option<&'a Linked>) -> Attributed<'a> {
     let source = linked.and_then(|linked| linked.source.as_ref());
     let decision = linked.and_then(|linked| linked.decision.as_deref());
@@ -456,10 +496,18 @@ struct Told<'a> {
     released: Option<&'a Fact>,
     joined_by: Option<String>,
     linked: Option<Linked>,
+    removed: BTreeMap<TouchId, Flag>,
 }
 
 fn told(catalogue: &Catalogue, told: &Told<'_>) -> Vec<String> {
-    let Told { fact, event, released, joined_by, linked } = told;
+    let mut sentences = belonging(catalogue, told);
+    sentences.extend(removals("event", &told.fact.input.flags, &told.removed));
+    sentences
+}
+
+/// Where an event belongs, in sentences.
+fn belonging(catalogue: &Catalogue, told: &Told<'_>) -> Vec<String> {
+    let Told { fact, event, released, joined_by, linked, .. } = told;
     let mut sentences = Vec::new();
     let Some(linked) = linked else {
         let policy = catalogue.app(fact.input.app).map_or(catalogue.policy, |app| catalogue.policy_of(app));
