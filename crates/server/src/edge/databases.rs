@@ -232,7 +232,24 @@ enum Named {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Location {
-    metro_code: Option<u16>,
+    metro_code: Option<Code>,
+}
+
+/// A number, however long it is stored, or a text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Code {
+    Number(u64),
+    Text(String),
+}
+
+impl Code {
+    fn into_text(self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text,
+        }
+    }
 }
 
 impl Named {
@@ -260,7 +277,7 @@ impl From<CityRecord> for Locality {
             city: one(record.city),
             regions: regions.flat_map(Named::texts).collect(),
             postal: one(record.postal),
-            dma: record.location.and_then(|location| location.metro_code).map(|code| code.to_string()),
+            dma: record.location.and_then(|location| location.metro_code).map(Code::into_text),
         }
     }
 }
