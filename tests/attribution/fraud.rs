@@ -224,7 +224,7 @@ async fn fraud_rules_of_a_network_within_one_app_leave_its_other_apps_alone() {
         assert_eq!(decision["candidates"][0]["lost"], lost, "{decision}");
     }
     let body = json!({ "networks": { &network: { "settings_in_app": { MODE: "off" } } } });
-    let answer = server.post(&format!("/api/apps/{}/what-if", app.id), body).await.is(200).json();
+    let answer = app.what_if(body).await;
     assert_eq!(answer["report"]["changed"], 1, "{answer}");
     for (name, value) in
         [(MODE, json!("sometimes")), ("fraud.click_validation.key", json!("0123456789abcdef"))]
@@ -453,7 +453,7 @@ async fn an_override_turns_the_verifier_on_and_off() {
         app.install("SX-1", android(1, "203.0.113.24")).await;
         assert_eq!(app.class("SX-1").await, class, "{enabled} {value} {key}");
         let nothing = json!({ "trackers": { &link.id: { "tracker_overrides": {} } } });
-        let answer = server.post(&format!("/api/apps/{}/what-if", app.id), nothing).await.is(200).json();
+        let answer = app.what_if(nothing).await;
         let changed = u64::from((class == "organic") != enabled);
         assert_eq!(answer["report"]["changed"], changed, "{enabled} {value} {key}: {answer}");
     }

@@ -1,7 +1,7 @@
 //! How installs would have been attributed under other settings, and that asking changes nothing
 //! (DECISIONS 23).
 
-use crate::harness::{App, KEY, Link, Server, Value, device, eventually, json, now, program::run};
+use crate::harness::{App, KEY, Link, Server, Value, device, json, now, program::run};
 
 fn android(n: u64, ip: &str) -> Value {
     json!({ "origination_ip": ip, "device_ua": device::PIXEL, "device_ids": { "adid": device::advertising_id(n) } })
@@ -46,14 +46,7 @@ impl Shop {
 
     /// Asks and waits for the end.
     async fn what_if(&self, body: Value) -> Value {
-        let answer = self.server.post(&self.path(), body).await;
-        assert!(matches!(answer.status, 200 | 202), "{}", answer.text());
-        let path = answer.json()["href"].as_str().expect("a place to ask").to_owned();
-        eventually("the end of a what-if", async || {
-            let answer = self.server.get(&path).await.is(200).json();
-            (answer["state"] != "running").then_some(answer)
-        })
-        .await
+        self.app.what_if(body).await
     }
 }
 
@@ -206,8 +199,7 @@ async fn what_overrides_would_do_is_what_they_do() {
         app.install("SX-1", phone.clone()).await;
         assert_eq!(app.class("SX-1").await, before, "{key} {value}");
         let body = json!({ "trackers": { &link.id: { "tracker_overrides": override_of(key, value) } } });
-        let path = format!("/api/apps/{}/what-if", app.id);
-        let answer = server.post(&path, body).await.is(200).json();
+        let answer = app.what_if(body).await;
         assert_eq!(row(&answer, "classes", "class", after), (0, 1), "{key} {value}: {answer}");
         let set = format!("/tracker/override?id={}", link.id);
         server.post(&set, override_of(key, value)).await.is(200);

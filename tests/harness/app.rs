@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     answer::{Answer, Answered as _},
+    moment::eventually,
     server::Server,
 };
 
@@ -71,6 +72,18 @@ impl App {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let lost = candidates.iter().filter(|candidate| !candidate["lost"].is_null());
         lost.map(|candidate| (text(&candidate["click_id"]), text(&candidate["lost"]))).collect()
+    }
+
+    /// Asks a what-if and waits for its end.
+    pub async fn what_if(&self, body: Value) -> Value {
+        let answer = self.server.post(&format!("/api/apps/{}/what-if", self.id), body).await;
+        assert!(matches!(answer.status, 200 | 202), "{}", answer.text());
+        let path = answer.json()["href"].as_str().expect("a place to ask").to_owned();
+        eventually("the end of a what-if", async || {
+            let answer = self.server.get(&path).await.is(200).json();
+            (answer["state"] != "running").then_some(answer)
+        })
+        .await
     }
 
     /// A campaign with one segment and a tracker of a new network, leading to a page.
