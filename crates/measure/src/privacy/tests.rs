@@ -494,7 +494,7 @@ fn a_decision_names_the_engagement_that_is_erased_with_it() {
         time: Timestamp(0),
         age_ms: 0,
         window: crate::policy::Window::Disabled,
-        window_from: crate::policy::Level::App,
+        window_from: Level::App,
         flags: Flags::new(),
         content_key: 1,
         lost,
