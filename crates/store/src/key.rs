@@ -36,7 +36,7 @@ pub(crate) const SETTLED: &[u8] = b"settled";
 /// A key or the beginning of some.
 pub(crate) type Key = Vec<u8>;
 
-/// What is made room for: most keys of an app are not longer, so they do not grow while they are put together.
+/// What is made room for: most keys are not longer, so they do not grow while they are put together.
 const ROOM: usize = 48;
 
 /// How far the time reaches into the end of a key of [`touch`] or [`arrival`]: time, tie, then identifier.
@@ -44,7 +44,9 @@ const TAIL: usize = 8 + 8 + 16;
 
 /// Facts and changes.
 pub(crate) fn number(number: u64) -> Key {
-    number.to_be_bytes().to_vec()
+    let mut key = Key::with_capacity(ROOM);
+    key.extend(number.to_be_bytes());
+    key
 }
 
 /// Reads [`number`] back.
