@@ -129,15 +129,15 @@ async fn verification_rules_are_kept_and_obeyed() {
     let device = "adid=7c9e6679-7425-40de-944b-e07fc1f90ae7";
     let agent = "device_ua=Mozilla/5.0%20(Linux;%20Android%2014;%20Pixel%208)";
     let seen = click(&server, &format!("campaign_id={guid}&pbr=1&{device}&{agent}")).await;
-    assert_eq!(words(&seen), "");
+    assert_eq!(words(&seen), "verification reject passed, frequency_cap reject passed");
     let iphone = "device_ua=Mozilla/5.0%20(iPhone;%20CPU%20iPhone%20OS%2017_5%20like%20Mac%20OS%20X)";
     let seen = click(&server, &format!("campaign_id={guid}&pbr=1&{device}&{iphone}")).await;
-    assert_eq!(words(&seen), "verification reject caught");
+    assert_eq!(words(&seen), "verification reject caught, frequency_cap reject passed");
     assert_eq!(seen["outcomes"][0]["fraud"][0]["figures"]["platform"], json!("iOS"));
     let seen = click(&server, &format!("campaign_id={guid}&pbr=1&{device}&{agent}")).await;
-    assert_eq!(words(&seen), "frequency_cap reject caught");
+    assert_eq!(words(&seen), "verification reject passed, frequency_cap reject caught");
     assert_eq!(
-        seen["outcomes"][0]["fraud"][0]["figures"],
+        seen["outcomes"][0]["fraud"][1]["figures"],
         json!({ "clicks": 3, "threshold": 2, "minutes": 30 })
     );
     // Without the field nothing changes; null takes the verifier away.
@@ -286,11 +286,12 @@ async fn blocked_clicks_are_redirected_and_say_why() {
     assert_eq!(words(&click(&server, &query).await), "", "off by default");
     let rules = json!({ "enabled": true, "rule": { "blacklist_ip": true } });
     server.expect(200, "POST /tracker/1", json!({ "id": "1", "verification_rules": rules })).await;
-    assert_eq!(words(&click(&server, &query).await), "", "on with the tracker and with the app");
+    let seen = words(&click(&server, &query).await);
+    assert_eq!(seen, "verification reject passed", "on with the tracker and with the app");
     let on = json!({ "settings": { "fraud.blocklist.enabled": true } });
     server.expect(200, "PATCH /apps/1", on).await;
     let seen = click(&server, &query).await;
-    assert_eq!(words(&seen), "blocklist_ip reject caught");
+    assert_eq!(words(&seen), "blocklist_ip reject caught, verification reject passed");
     let figures = &seen["outcomes"][0]["fraud"][0]["figures"];
     assert_eq!(*figures, json!({ "entry": "ip", "ip": "203.0.113.0/24", "reason": "bots" }));
 }
@@ -306,7 +307,7 @@ async fn signed_clicks_pass_and_others_do_not() {
     let soon = clock::now().seconds() + 60;
     let query = |expires: i64| format!("campaign_id={guid}&pbr=1&click_id=c&expires={expires}");
     for (query, flag, expected) in [
-        (signed(SIGNING_KEY, &query(soon)), "signature:ok", ""),
+        (signed(SIGNING_KEY, &query(soon)), "signature:ok", "click_validation reject passed"),
         (signed("another key, longer", &query(soon)), "signature:bad", "click_validation reject caught"),
         (signed(SIGNING_KEY, &query(soon - 600)), "signature:expired", "click_validation reject caught"),
         (query(soon), "signature:missing", "click_validation reject caught"),
@@ -317,7 +318,8 @@ async fn signed_clicks_pass_and_others_do_not() {
     }
     let masked = json!({ "settings": { "fraud.click_validation.key": "***" } });
     server.expect(200, "PATCH /networks/1001", masked).await;
-    assert_eq!(words(&click(&server, &signed(SIGNING_KEY, &query(soon))).await), "");
+    let seen = words(&click(&server, &signed(SIGNING_KEY, &query(soon))).await);
+    assert_eq!(seen, "click_validation reject passed");
     let gone = json!({ "settings": { "fraud.click_validation.key": null } });
     server.expect(200, "PATCH /networks/1001", gone).await;
     assert_eq!(words(&click(&server, &query(soon)).await), "click_validation reject too_little");
