@@ -256,18 +256,25 @@ fn a_retry_with_its_key_counts_once_and_another_body_is_a_conflict() {
 
 #[test]
 fn the_same_bytes_within_ten_minutes_are_flagged_and_kept() {
-    let mut world = World::new();
-    let payload = event(0, "A", origin(Some("d"), vec![], 1));
-    let inputs: Vec<Input> = [0, 600, 1_201].map(|seconds| world.input(seconds, payload.clone())).into();
-    world.take(&inputs);
-    let flagged: Vec<bool> = inputs
-        .iter()
-        .map(|input| {
-            world.store.fact(input.id).unwrap().unwrap().0.input.flags.contains(&Flag::PossibleDuplicate)
-        })
-        .collect();
-    assert_eq!(flagged, [false, true, false]);
-    assert_eq!(world.tally()["Accepted(\"event\")"], 3);
+    for restarted in [false, true] {
+        let mut world = World::new();
+        let payload = event(0, "A", origin(Some("d"), vec![], 1));
+        let inputs: Vec<Input> = [0, 600, 1_201].map(|seconds| world.input(seconds, payload.clone())).into();
+        for input in &inputs {
+            if restarted {
+                world.machine = crate::Machine::open(world.store.clone(), world.catalogue.clone()).unwrap();
+            }
+            world.take(std::slice::from_ref(input));
+        }
+        let flagged: Vec<bool> = inputs
+            .iter()
+            .map(|input| {
+                world.store.fact(input.id).unwrap().unwrap().0.input.flags.contains(&Flag::PossibleDuplicate)
+            })
+            .collect();
+        assert_eq!(flagged, [false, true, false], "restarted: {restarted}");
+        assert_eq!(world.tally()["Accepted(\"event\")"], 3);
+    }
 }
 
 #[test]

@@ -94,6 +94,10 @@ const SCRUBBED: [Space; 14] = [
     Space::Jobs,
 ];
 
+/// How a write that has to outlive a power cut is synced: the data, with what finds them. When the journal was last
+/// changed may be forgotten.
+const DURABLE: PersistMode = PersistMode::SyncData;
+
 /// Deliveries changed in one write of [`Store::withdraw`], and of what brings an older store up to date.
 const WITHDRAW_STEP: usize = 1_000;
 
@@ -239,7 +243,7 @@ impl Fjall {
             count_for_trigger(&delivery?, &mut tally);
         }
         count(&mut tally, None, Counter::TriggersCountedSince, self.horizon.load(Ordering::Relaxed).max(0));
-        self.put(Draft::counting(tally), PersistMode::SyncData)
+        self.put(Draft::counting(tally), DURABLE)
     }
 
     /// Lists final deliveries under their triggers and states: a store of the time before there were such lists
@@ -257,7 +261,7 @@ impl Fjall {
             }
         }
         draft.all_filed()?;
-        self.put(draft, PersistMode::SyncAll)
+        self.put(draft, DURABLE)
     }
 
     /// Makes the queues afresh: a store of the time before there were any has none.
@@ -270,7 +274,7 @@ impl Fjall {
                 self.put(std::mem::take(&mut draft), PersistMode::Buffer)?;
             }
         }
-        self.put(draft, PersistMode::SyncData)
+        self.put(draft, DURABLE)
     }
 
     fn view(&self) -> View<'_> {
@@ -320,7 +324,7 @@ impl Fjall {
         let (closed, handed_back) =
             (std::mem::take(&mut draft.closed), std::mem::take(&mut draft.handed_back));
         draft.write(&self.database, &self.spaces, mode)?;
-        if mode == PersistMode::SyncData {
+        if mode == DURABLE {
             self.synced.fetch_max(self.written.load(Ordering::Acquire), Ordering::AcqRel);
         }
         if let Some(horizon) = horizon {
@@ -386,13 +390,12 @@ impl Store for Fjall {
         Ok(())
     }
 
-    /// Whoever writes meanwhile waits for the journal, but not for us. The data alone, with what finds them:
-    /// when the journal was last changed may be forgotten.
+    /// Whoever writes meanwhile waits for the journal, but not for us.
     fn sync(&self) -> Result<(), StoreError> {
         let written = self.written.load(Ordering::Acquire);
         if self.synced.load(Ordering::Acquire) < written {
             // Whatever went wrong, fjall takes no more writes afterwards.
-            let done = self.database.persist(PersistMode::SyncData);
+            let done = self.database.persist(DURABLE);
             done.map_err(|error| StoreError::Closed(error.to_string()))?;
             self.synced.fetch_max(written, Ordering::AcqRel);
         }
@@ -453,7 +456,7 @@ impl Store for Fjall {
             draft.settle(&view, settlement)?;
         }
         if held.contains(&true) {
-            self.put(draft, PersistMode::SyncData)?;
+            self.put(draft, DURABLE)?;
         }
         Ok(held)
     }
@@ -465,7 +468,7 @@ impl Store for Fjall {
         let were_final =
             resends.iter().map(|resend| draft.resend(&view, resend)).collect::<Result<Vec<_>, _>>()?;
         if were_final.contains(&true) {
-            self.put(draft, PersistMode::SyncData)?;
+            self.put(draft, DURABLE)?;
         }
         Ok(were_final)
     }
@@ -490,7 +493,7 @@ impl Store for Fjall {
             for delivery in pending {
                 draft.withdraw(delivery, Suppression::TriggerDeleted)?;
             }
-            self.put(draft, PersistMode::SyncData)?;
+            self.put(draft, DURABLE)?;
         }
     }
 
@@ -504,7 +507,7 @@ impl Store for Fjall {
         let _turn = self.writing();
         let last_version = self.known().last_version;
         crate::in_sequence(last_version, changes.iter().map(|change| change.version))?;
-        self.put(draft, PersistMode::SyncData)?;
+        self.put(draft, DURABLE)?;
         let mut known = self.known_mut();
         known.last_version = last_version + changes.len() as u64;
         known.silent.note(changes);
@@ -530,7 +533,7 @@ impl Store for Fjall {
         let mut draft = Draft::default();
         draft.costs(days)?;
         let _turn = self.writing();
-        if draft.is_empty() { Ok(()) } else { self.put(draft, PersistMode::SyncData) }
+        if draft.is_empty() { Ok(()) } else { self.put(draft, DURABLE) }
     }
 
     fn costs(&self, app: AppId, from: Day, to: Day) -> Result<Vec<CostDay>, StoreError> {
@@ -546,7 +549,7 @@ impl Store for Fjall {
         if draft.is_empty() {
             return Ok(());
         }
-        self.put(draft, PersistMode::SyncData)
+        self.put(draft, DURABLE)
     }
 
     fn jobs(&self) -> Result<Vec<Job>, StoreError> {
@@ -581,7 +584,7 @@ impl Store for Fjall {
                 self.spaces.at(space).major_compact()?;
             }
         }
-        Ok(self.database.persist(PersistMode::SyncData)?)
+        Ok(self.database.persist(DURABLE)?)
     }
 
     fn last_sequence(&self) -> Result<u64, StoreError> {
@@ -696,7 +699,7 @@ fn check_format(database: &Database, meta: &fjall::Keyspace, path: &Path) -> Res
     let found = meta.get(key::FORMAT)?;
     let Some(found) = found else {
         meta.insert(key::FORMAT, FORMAT.encode()?)?;
-        return Ok(database.persist(PersistMode::SyncData)?);
+        return Ok(database.persist(DURABLE)?);
     };
     match u64::decode(&found)? {
         FORMAT => Ok(()),

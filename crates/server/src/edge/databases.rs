@@ -157,9 +157,7 @@ impl Databases {
             }),
         }
     }
-}
 
-impl Databases {
     /// Where in its country an address is; `None` when no database tells.
     pub fn locality_of(&self, ip: Option<IpAddr>) -> Option<Locality> {
         let source = self.countries.as_ref().filter(|_| self.has_cities)?;
