@@ -18,11 +18,14 @@ const WORKERS: u32 = 35;
 /// Our people in one office, all behind one address.
 const OFFICE_PEOPLE: usize = 40;
 /// Carriers, each of which has a pool of IPv4 addresses.
-const CARRIERS: u32 = 4;
+const CARRIERS: u32 = 2;
 /// Of a hundred phones, those that their carrier gives an IPv6 /64 of their own, a new one every time.
 const V6_CARRIED: u32 = 55;
-/// Our people behind one address of a carrier at any time. Thousands share it in all; ours are a few of them.
-const CARRIED_PEOPLE: usize = 12;
+/// People for each IPv4 address of a carrier, of those to whom it gives no IPv6. Everybody gets every address of the
+/// pool in turn, so in a town of 20,000 each of them is seen with 4,500 people.
+const CARRIED_PEOPLE: usize = 2_000;
+/// Addresses of a pool at least: a carrier always changes them.
+const POOL_MIN: usize = 2;
 /// The first address of the data centres, behind all others.
 const RENTED: u32 = 0x1_f000;
 /// Hours after which a carrier hands out another address.
@@ -61,7 +64,9 @@ pub struct Places {
 impl Places {
     pub fn draw(people: usize, rng: &mut StdRng) -> Self {
         let offices = u32::try_from(people / OFFICE_PEOPLE).unwrap_or(u32::MAX).max(1);
-        let pool = u32::try_from(people / CARRIED_PEOPLE / CARRIERS as usize).unwrap_or(u32::MAX).max(1);
+        let without_v6 = people * (100 - V6_CARRIED as usize) / 100;
+        let pool = (without_v6 / CARRIERS as usize / CARRIED_PEOPLE).max(POOL_MIN);
+        let pool = u32::try_from(pool).unwrap_or(u32::MAX);
         Self { people, offices, pool, salt: rng.random() }
     }
 

@@ -118,6 +118,35 @@ fn calls_come_in_order_and_some_twice_and_some_late() {
     assert!(late.count() > 0);
 }
 
+/// The people who have had each address on one day, by the place of that on the list of the most shared ones; and
+/// the addresses that one of them has had.
+#[test]
+fn thousands_share_an_address_of_a_carrier_and_none_keeps_one() {
+    let mut rng = StdRng::seed_from_u64(5);
+    let places = Places::draw(20_000, &mut rng);
+    let mut people: BTreeMap<std::net::IpAddr, BTreeSet<u32>> = BTreeMap::new();
+    let mut addresses: BTreeMap<u32, BTreeSet<std::net::IpAddr>> = BTreeMap::new();
+    for home in places.phones(&mut rng) {
+        let phone = Phone::draw(home, 0, DAY, &mut rng);
+        for hour in 0..24 {
+            let address = places.address(&phone, hour * HOUR);
+            people.entry(address).or_default().insert(home.person);
+            addresses.entry(home.person).or_default().insert(address);
+        }
+    }
+    let mut crowds: Vec<usize> = people.values().map(BTreeSet::len).collect();
+    crowds.sort_unstable();
+    crowds.reverse();
+    assert!(
+        crowds[..4].iter().all(|crowd| *crowd > 3_000),
+        "two addresses of each carrier: {:?}",
+        &crowds[..6]
+    );
+    assert!(crowds[4] < 100, "then come offices: {:?}", &crowds[..6]);
+    let changing = addresses.values().filter(|of_one| of_one.len() > 2).count();
+    assert!(changing > 10_000, "{changing}");
+}
+
 #[test]
 fn addresses_are_shared_and_change() {
     let city = drawn(5, 12_000);
