@@ -2,7 +2,8 @@
 //! sink on loopback: `cargo bench -p courier`. What is due lies in a store on disk; every postback is leased,
 //! sent, and settled durably.
 //!
-//! `SEXTANT_BENCH_POSTBACKS` says how many (20000). Nothing here passes or fails by speed.
+//! The two take turns, and the medians count. `SEXTANT_BENCH_POSTBACKS` says how many postbacks go out each time
+//! (20000). Nothing here passes or fails by speed.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "it is run by hand and may panic")]
 
@@ -29,6 +30,8 @@ const NOW: Timestamp = Timestamp(1_795_248_000_000);
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// So often each is measured.
+const TURNS: usize = 5;
 /// The one target takes so many at a time.
 const CONCURRENCY: usize = 64;
 
@@ -41,17 +44,33 @@ async fn bench() {
     let count = std::env::var("SEXTANT_BENCH_POSTBACKS").map_or(20_000, |count| count.parse().unwrap());
     let (address, received) = sink().await;
     let url = format!("http://{address}/pb?click=p-1&device=SX-1");
-    let mut bare = bare(&url, count).await;
-    for triggers in [1, 50] {
-        let rate = courier(&url, count, triggers, &received).await;
-        let after = self::bare(&url, count).await;
-        let around = f64::midpoint(bare, after);
-        println!(
-            "{triggers:>3} triggers: {rate:>8.0}/s   bare client: {around:>8.0}/s   ratio {:.2}",
-            rate / around
-        );
-        bare = after;
+    let mut before = bare(&url, count).await;
+    let mut rows = [1, 50].map(|triggers| (triggers, Vec::new(), Vec::new(), Vec::new()));
+    for _ in 0..TURNS {
+        for (triggers, rates, bares, ratios) in &mut rows {
+            let rate = courier(&url, count, *triggers, &received).await;
+            let after = bare(&url, count).await;
+            let around = f64::midpoint(before, after);
+            rates.push(rate);
+            bares.push(around);
+            ratios.push(rate / around);
+            before = after;
+        }
     }
+    for (triggers, mut rates, mut bares, mut ratios) in rows {
+        let (rate, bare, ratio) = (median(&mut rates), median(&mut bares), median(&mut ratios));
+        let (least, most) = (ratios[0], ratios[TURNS - 1]);
+        println!(
+            "{triggers:>3} triggers: {rate:>6.0}/s   bare client: {bare:>6.0}/s   \
+             ratio {ratio:.2} ({least:.2} to {most:.2})"
+        );
+    }
+}
+
+/// The middle one; puts them in order.
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 async fn sink() -> (SocketAddr, Arc<AtomicUsize>) {

@@ -16,7 +16,7 @@ use measure::{
 };
 use reqwest::{Certificate, Client, RequestBuilder, Response, header, redirect, retry};
 use tokio::time::Instant;
-use tower::{Layer, Service};
+use tower::{Layer, Service, ServiceExt as _};
 use url::Url;
 
 use crate::{
@@ -32,7 +32,7 @@ pub const RESPONSE_BYTES_MAX: usize = 64_000;
 pub const RESPONSE_BYTES_KEPT: usize = 4_000;
 
 /// The header that names the delivery: the same on every attempt.
-const DELIVERY_HEADER: &str = "x-sextant-delivery";
+const DELIVERY_HEADER: header::HeaderName = header::HeaderName::from_static("x-sextant-delivery");
 const USER_AGENT: &str = concat!("Sextant/", env!("CARGO_PKG_VERSION"));
 
 /// What came of sending.
@@ -233,32 +233,39 @@ impl<S> Layer<S> for TimeConnects {
     type Service = TimedConnects<S>;
 
     fn layer(&self, connector: S) -> TimedConnects<S> {
-        TimedConnects(connector)
+        TimedConnects(Arc::new(connector))
     }
 }
 
-/// A connector that is timed.
-#[derive(Clone, Debug)]
-struct TimedConnects<S>(S);
+/// A connector that is timed. It is cloned for every request, what it wraps only to connect.
+#[derive(Debug)]
+struct TimedConnects<S>(Arc<S>);
+
+impl<S> Clone for TimedConnects<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
 
 impl<S, R> Service<R> for TimedConnects<S>
 where
-    S: Service<R>,
-    S::Future: Send + 'static,
+    S: Service<R> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    R: Send + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: R) -> Self::Future {
         let began = Instant::now();
-        let connecting = self.0.call(request);
+        let connector = S::clone(&self.0);
         Box::pin(async move {
-            let connection = connecting.await?;
+            let connection = connector.oneshot(request).await?;
             // One that another attempt did not wait for belongs to nobody.
             let _nobody = CONNECTED.try_with(|connected| connected.set(Some(elapsed_ms(began))));
             Ok(connection)
@@ -282,14 +289,22 @@ const HEADERS_KEPT: [&str; 10] = [
 /// The longest value of a header that is kept, bytes.
 const HEADER_BYTES_KEPT: usize = 256;
 
+/// In the order of [`HEADERS_KEPT`]; of one that is repeated, the first.
 fn kept_headers(response: &Response) -> Vec<(String, String)> {
-    let headers = response.headers();
-    let kept = HEADERS_KEPT.iter().filter_map(|name| {
-        let value = headers.get(*name)?.as_bytes();
+    let mut kept: Vec<(usize, &[u8])> = Vec::with_capacity(HEADERS_KEPT.len());
+    // Few of these headers come, so each that came is compared: a lookup would parse every name.
+    for (name, value) in response.headers() {
+        let Some(at) = HEADERS_KEPT.iter().position(|kept| *kept == name.as_str()) else { continue };
+        if kept.iter().all(|(other, _)| *other != at) {
+            kept.push((at, value.as_bytes()));
+        }
+    }
+    kept.sort_unstable();
+    let owned = kept.into_iter().filter_map(|(at, value)| {
         let value = value.get(..HEADER_BYTES_KEPT).unwrap_or(value);
-        Some(((*name).to_owned(), String::from_utf8_lossy(value).into_owned()))
+        Some(((*HEADERS_KEPT.get(at)?).to_owned(), String::from_utf8_lossy(value).into_owned()))
     });
-    kept.collect()
+    owned.collect()
 }
 
 /// Reads at most [`RESPONSE_BYTES_MAX`], and says what broke if something did. A longer answer is left

@@ -109,6 +109,11 @@ impl<T> Lanes<T> {
         self.waiting += 1;
     }
 
+    /// How many attempts are under way.
+    pub fn running(&self) -> usize {
+        self.running
+    }
+
     /// How much more of each line there is room for; lines that are not named have nothing under way.
     pub fn room(&self, now: Timestamp) -> HashMap<Line, usize> {
         let mut room = HashMap::new();

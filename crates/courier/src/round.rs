@@ -40,6 +40,10 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often hosts are looked at while nothing more is leased because so much waits for them.
 const TRIM_EVERY: Duration = Duration::from_millis(50);
+/// So many are settled at once when that many are there in time: one write and one sync for all.
+const SETTLE_SOME: usize = 128;
+/// How long what is to be settled waits for more while other attempts are under way.
+const SETTLE_WAIT: Duration = Duration::from_millis(5);
 /// The shortest wait between two looks that found nothing.
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
 
@@ -136,6 +140,7 @@ impl Courier {
             lanes,
             tasks: JoinSet::new(),
             settlements: Vec::new(),
+            settle_by: None,
             in_hand: HashMap::new(),
             leasing: false,
             settling: false,
@@ -167,7 +172,7 @@ struct Parcel {
 /// What a task has to say when it ends.
 enum Report {
     Leased(Result<Leased, StoreError>),
-    Sent { lease: Box<Lease>, host: String, started: Timestamp, elapsed_ms: u32, sent: Sent },
+    Sent { lease: Lease, host: String, started: Timestamp, elapsed_ms: u32, sent: Sent },
     Settled(Vec<Settlement>, Result<Vec<bool>, StoreError>),
 }
 
@@ -198,6 +203,8 @@ struct Round {
     tasks: JoinSet<Report>,
     /// What is to be settled next.
     settlements: Vec<Settlement>,
+    /// When it is, if no more comes. Set while there is something and nothing is being settled.
+    settle_by: Option<Instant>,
     /// Leased and not settled, with the newest fence: when a clock jumps, the store may think that a lease
     /// has ended and give out what is here already.
     in_hand: HashMap<DeliveryId, u64>,
@@ -245,13 +252,7 @@ impl Round {
             self.tasks.spawn(async move {
                 let began = Instant::now();
                 let sent = sender.send(&lease.delivery, url).await;
-                Report::Sent {
-                    lease: Box::new(lease),
-                    host,
-                    started: now,
-                    elapsed_ms: elapsed_ms(began),
-                    sent,
-                }
+                Report::Sent { lease, host, started: now, elapsed_ms: elapsed_ms(began), sent }
             });
         }
     }
@@ -268,8 +269,14 @@ impl Round {
         if self.settling || self.settlements.is_empty() || self.is_paused() {
             return;
         }
-        self.settling = true;
-        let settlements = std::mem::take(&mut self.settlements);
+        if self.settlements.len() < SETTLE_SOME && self.lanes.running() > 0 {
+            let now = Instant::now();
+            if now < *self.settle_by.get_or_insert(now + SETTLE_WAIT) {
+                return;
+            }
+        }
+        (self.settling, self.settle_by) = (true, None);
+        let settlements = std::mem::replace(&mut self.settlements, Vec::with_capacity(SETTLE_SOME));
         let store = self.courier.store.clone();
         self.tasks.spawn_blocking(move || {
             let answer = store.settle(&settlements);
@@ -309,7 +316,11 @@ impl Round {
         tokio::select! {
             Some(report) = self.tasks.join_next() => self.take(report?)?,
             () = notify.notified(), if !stopping => self.look = Look::Now,
-            () = tokio::time::sleep(patience) => self.look = Look::Now,
+            () = tokio::time::sleep(patience) => {
+                if self.settle_by.is_none_or(|by| Instant::now() < by) {
+                    self.look = Look::Now;
+                }
+            }
             changed = stop.changed(), if !stopping => {
                 if changed.is_err() || *stop.borrow_and_update() {
                     self.stop();
@@ -342,7 +353,8 @@ impl Round {
         let until_retry = self.paused_until.map(|until| until.saturating_duration_since(now));
         let until_stop = self.stop_by.map(|by| by.saturating_duration_since(now));
         let retry = until_retry.filter(|wait| !wait.is_zero());
-        [retry, until_stop, until_start].into_iter().flatten().fold(until_due, Duration::min)
+        let until_settled = self.settle_by.map(|by| by.saturating_duration_since(now));
+        [retry, until_stop, until_start, until_settled].into_iter().flatten().fold(until_due, Duration::min)
     }
 
     fn take(&mut self, report: Report) -> Result<(), CourierError> {
@@ -359,7 +371,7 @@ impl Round {
                 self.look = Look::Now;
             }
             Report::Sent { lease, host, started, elapsed_ms, sent } => {
-                self.take_back(*lease, &host, started, elapsed_ms, sent);
+                self.take_back(lease, &host, started, elapsed_ms, sent);
             }
             Report::Settled(settlements, Ok(counted)) => {
                 self.settling = false;

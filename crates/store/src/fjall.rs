@@ -285,6 +285,7 @@ impl Fjall {
         let horizon = draft.horizon;
         let (closed, handed_back) =
             (std::mem::take(&mut draft.closed), std::mem::take(&mut draft.handed_back));
+        let rewritten = draft.deliveries_written();
         draft.write(&self.database, &self.spaces, mode)?;
         if mode == DURABLE {
             self.synced.fetch_max(self.written.load(Ordering::Acquire), Ordering::AcqRel);
@@ -293,8 +294,9 @@ impl Fjall {
             self.horizon.store(horizon.0, Ordering::Relaxed);
         }
         self.known_mut().tally.extend(counted);
-        if !moves.is_empty() || !closed.is_empty() || !handed_back.is_empty() {
+        if !moves.is_empty() || !closed.is_empty() || !handed_back.is_empty() || !rewritten.is_empty() {
             let mut outbox = self.outbox();
+            rewritten.into_iter().for_each(|delivery| outbox.rewritten(delivery));
             closed.into_iter().for_each(|delivery| outbox.close(delivery));
             handed_back.into_iter().for_each(|delivery| outbox.hand_back(delivery));
             outbox.apply(&moves, &self.view());
@@ -319,11 +321,13 @@ impl Fjall {
                 deleted.push(delivery);
                 continue;
             }
-            let fence = outbox.fence(*id).max(view.settled_fence(queue.trigger, *id)?) + 1;
-            found.push((*place, Lease { delivery, fence, until }));
+            // What was never sent was never settled either.
+            let settled = if queue.retry { view.settled_fence(queue.trigger, *id)? } else { 0 };
+            let fence = outbox.fence(*id).max(settled) + 1;
+            found.push((*place, Lease { delivery: Arc::new(delivery), fence, until }));
         }
         let hold = |(place, lease): (_, Lease)| {
-            outbox.hold(place, lease.fence, until);
+            outbox.hold(place, &lease);
             lease
         };
         Ok((found.into_iter().map(hold).collect(), deleted))
@@ -406,17 +410,20 @@ impl Store for Fjall {
         let _turn = self.writing();
         let view = self.view();
         let mut draft = Draft::default();
-        let held: Vec<bool> = {
+        // Whether each may be settled, and what was leased.
+        let held: Vec<(bool, Option<Arc<Delivery>>)> = {
             let outbox = self.outbox();
             let mut once = HashSet::new();
-            let is_held = |settlement: &Settlement| {
-                outbox.is_held_by(settlement.delivery, settlement.fence) && once.insert(settlement.delivery)
+            let of = |settlement: &Settlement| {
+                let id = settlement.delivery;
+                (outbox.is_held_by(id, settlement.fence) && once.insert(id), outbox.leased(id))
             };
-            settlements.iter().map(is_held).collect()
+            settlements.iter().map(of).collect()
         };
-        for (settlement, _) in settlements.iter().zip(&held).filter(|(_, held)| **held) {
-            draft.settle(&view, settlement)?;
+        for (settlement, (_, leased)) in settlements.iter().zip(&held).filter(|(_, (held, _))| *held) {
+            draft.settle(&view, settlement, leased.as_deref())?;
         }
+        let held: Vec<bool> = held.into_iter().map(|(held, _)| held).collect();
         if held.contains(&true) {
             self.put(draft, DURABLE)?;
         }

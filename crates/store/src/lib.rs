@@ -24,7 +24,7 @@ pub use memory::Memory;
 pub use quarantine::{QUARANTINE_BODIES_MAX, QUARANTINE_BYTES_MAX};
 pub use scrub::{Scrub, TouchPlace};
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use measure::{
     AppId, DeliveryId, InputId, InstallId, KeyId, Timestamp, TouchId, TriggerId,
@@ -242,7 +242,7 @@ pub struct DigestIndex {
 #[derive(Clone, Debug)]
 pub struct Lease {
     /// The delivery.
-    pub delivery: Delivery,
+    pub delivery: Arc<Delivery>,
     /// Counts the leases of this delivery.
     pub fence: u64,
     /// When the lease ends and another worker may take the delivery on.

@@ -5,7 +5,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use measure::{
@@ -448,8 +448,9 @@ impl State {
             let Some(delivery) = self.deliveries.get(&id).cloned() else { continue };
             let settled = self.fences.get(&id).copied().unwrap_or_default();
             let fence = self.outbox.fence(id).max(settled) + 1;
-            self.outbox.hold(place, fence, ask.until);
-            leases.push(Lease { delivery, fence, until: ask.until });
+            let lease = Lease { delivery: Arc::new(delivery), fence, until: ask.until };
+            self.outbox.hold(place, &lease);
+            leases.push(lease);
         }
         Ok(Leased { leases, next_due })
     }

@@ -7,7 +7,10 @@
 //! **Leases** live in memory only. One process has the store; when it dies, its leases die with it, and what
 //! it had taken on is free again at once. Taking on costs no write, and neither does handing back.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use measure::{
     DeliveryId, Timestamp, TriggerId,
@@ -17,7 +20,7 @@ use measure::{
     privacy::{erase_delivery, is_erased},
 };
 
-use crate::{LeaseAsk, Resend, Settlement, StoreError};
+use crate::{Lease, LeaseAsk, Resend, Settlement, StoreError};
 
 /// While first attempts are due, retries get one part in this many of what is taken on.
 const RETRY_SHARE: usize = 4;
@@ -93,8 +96,10 @@ impl Silent {
 }
 
 /// A lease.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Held {
+    /// The delivery as it was leased, until another write changes it.
+    delivery: Option<Arc<Delivery>>,
     fence: u64,
     until: Timestamp,
     /// Others may take the delivery on: it ended, or it was handed back.
@@ -172,6 +177,18 @@ impl Outbox {
     /// Whether `fence` is the newest lease of a delivery and may be settled.
     pub fn is_held_by(&self, delivery: DeliveryId, fence: u64) -> bool {
         self.held.get(&delivery).is_some_and(|held| held.fence == fence && !held.over)
+    }
+
+    /// A leased delivery, as long as nothing has changed it since.
+    pub fn leased(&self, delivery: DeliveryId) -> Option<Arc<Delivery>> {
+        self.held.get(&delivery)?.delivery.clone()
+    }
+
+    /// A delivery was written: as it was leased it is no more.
+    pub fn rewritten(&mut self, delivery: DeliveryId) {
+        if let Some(held) = self.held.get_mut(&delivery) {
+            held.delivery = None;
+        }
     }
 
     /// The newest fence of a delivery in this process.
@@ -288,10 +305,12 @@ impl Outbox {
     }
 
     /// A chosen delivery is leased.
-    pub fn hold(&mut self, (queue, spot): (Queue, Spot), fence: u64, until: Timestamp) {
+    pub fn hold(&mut self, (queue, spot): (Queue, Spot), lease: &Lease) {
+        let Lease { delivery, fence, until } = lease.clone();
         self.end(spot.1);
         self.ends.insert((until, spot.1));
-        self.held.insert(spot.1, Held { fence, until, free: false, over: false, queue, spot });
+        let delivery = Some(delivery);
+        self.held.insert(spot.1, Held { delivery, fence, until, free: false, over: false, queue, spot });
     }
 
     /// A leased delivery was settled.
@@ -304,7 +323,7 @@ impl Outbox {
     pub fn hand_back(&mut self, delivery: DeliveryId) {
         self.end(delivery);
         if let Some(held) = self.held.get_mut(&delivery) {
-            (held.free, held.over) = (true, true);
+            (held.free, held.over, held.delivery) = (true, true, None);
             come(&mut self.heads, held.queue, held.spot);
         }
     }

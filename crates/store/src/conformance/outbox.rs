@@ -46,7 +46,7 @@ pub fn a_delivery_is_leased_to_one_worker<S: Store, R: FnMut(S) -> S>(open: impl
     assert_eq!(store.next_due().unwrap(), Some(day(1)));
     assert_eq!(lease(&store, day(1).plus(-1), day(9), 10), []);
     let leases = store.lease(day(1), day(9), 1).unwrap();
-    assert_eq!(leases[0].delivery, delivery(1, day(1)));
+    assert_eq!(*leases[0].delivery, delivery(1, day(1)));
     assert_eq!(store.next_due().unwrap(), Some(day(1)));
     assert_eq!(lease(&store, day(1), day(9), 10), [(2, 1)]);
     assert_eq!(lease(&store, day(1), day(9), 10), []);

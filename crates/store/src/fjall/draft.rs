@@ -346,10 +346,18 @@ impl Draft {
         self.writes.is_empty()
     }
 
-    /// Settles a lease that is held.
-    pub fn settle(&mut self, view: &View<'_>, settlement: &Settlement) -> Result<(), StoreError> {
+    /// Settles a lease that is held, of `leased` if nothing has changed that since.
+    pub fn settle(
+        &mut self,
+        view: &View<'_>,
+        settlement: &Settlement,
+        leased: Option<&Delivery>,
+    ) -> Result<(), StoreError> {
         let id = settlement.delivery;
-        let delivery = self.get::<Delivery>(view, Space::Deliveries, key::delivery(id))?;
+        let delivery = match leased {
+            Some(leased) => Some(leased.clone()),
+            None => self.get::<Delivery>(view, Space::Deliveries, key::delivery(id))?,
+        };
         let mut delivery = delivery.ok_or_else(|| missing(id))?;
         let before = (delivery.state == DeliveryState::Pending).then(|| outbox::place(&delivery));
         let was = delivery.state;
@@ -429,6 +437,13 @@ impl Draft {
             counted.insert(place, n);
         }
         Ok(counted)
+    }
+
+    /// The deliveries that are written.
+    pub fn deliveries_written(&self) -> Vec<DeliveryId> {
+        let changes =
+            self.writes.range((Space::Deliveries, Key::new())..(Space::InstallDeliveries, Key::new()));
+        changes.filter_map(|((_, key), _)| key::to_delivery(key)).collect()
     }
 
     /// The places that come (`true`) and go (`false`).
