@@ -7,6 +7,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::UNIX_EPOCH,
 };
 
 use measure::{
@@ -144,7 +145,11 @@ impl Sender {
         Sent::Attempted(Box::new(Answered { outcome, response, connect_ms: connected(), headers }))
     }
 
-    fn request(&self, delivery: &Delivery, url: Url) -> RequestBuilder {
+    fn request(&self, delivery: &Delivery, mut url: Url) -> RequestBuilder {
+        if delivery.request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+            // The client would make another such header of them. A URL that has no host cannot have them.
+            let _none = url.set_username("").and(url.set_password(None));
+        }
         let request = match delivery.request.method {
             Method::Get => self.client.get(url),
             Method::Post => self.client.post(url).body(delivery.request.body.clone()),
@@ -327,7 +332,7 @@ async fn read(mut response: Response) -> (Vec<u8>, Option<Failure>) {
     }
 }
 
-/// `Retry-After`: seconds, or an HTTP date.
+/// `Retry-After`: seconds, or an HTTP date in any of its three forms (RFC 9110 section 5.6.7).
 fn retry_after(response: &Response, now: Timestamp) -> Option<Timestamp> {
     let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
     parse_retry_after(text, now)
@@ -339,8 +344,8 @@ pub(crate) fn parse_retry_after(text: &str, now: Timestamp) -> Option<Timestamp>
         let seconds: i64 = text.parse().ok()?;
         return Some(now.plus(seconds.saturating_mul(SECOND_MS)));
     }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?;
-    Some(Timestamp(date.timestamp().as_millisecond()))
+    let since = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp(i64::try_from(since.as_millis()).ok()?))
 }
 
 fn refused(error: &reqwest::Error) -> Sent {

@@ -57,6 +57,20 @@ async fn a_get_arrives_as_it_is_on_record() {
     assert_eq!(received.header("user-agent"), Some(concat!("Sextant/", env!("CARGO_PKG_VERSION"))));
 }
 
+/// A partner gets one word on who is calling: that of the trigger's header.
+#[tokio::test]
+async fn a_header_outranks_the_user_of_a_url() {
+    let sink = Sink::content().await;
+    let url = sink.url("/pb").replace("http://", "http://user:word@");
+    let header = |value: &str| ("Authorization".to_owned(), value.to_owned());
+    for (headers, expected) in [(vec![], "Basic dXNlcjp3b3Jk"), (vec![header("Bearer one")], "Bearer one")] {
+        one_attempt(Request { headers, ..get(url.clone()) }).await;
+        let received = sink.received().pop().unwrap();
+        let words: Vec<_> = received.headers.iter().filter(|(name, _)| name == "authorization").collect();
+        assert_eq!(words, [&("authorization".to_owned(), expected.to_owned())]);
+    }
+}
+
 #[tokio::test]
 async fn a_post_carries_its_body() {
     let sink = Sink::content().await;
@@ -130,6 +144,8 @@ fn retry_after_is_seconds_or_a_date() {
         (" 0 ", Some(NOW)),
         ("Sun, 06 Nov 1994 08:49:37 GMT", Some(Timestamp::from_seconds(784_111_777))),
         ("Sat, 21 Nov 2026 08:10:00 GMT", Some(Timestamp::from_seconds(1_795_248_600))),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", Some(Timestamp::from_seconds(784_111_777))),
+        ("Sun Nov  6 08:49:37 1994", Some(Timestamp::from_seconds(784_111_777))),
         ("-5", None),
         ("1.5", None),
         ("soon", None),
