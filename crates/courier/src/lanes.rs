@@ -17,6 +17,9 @@ const ATTEMPT_GUESS_MS: i64 = 100;
 const WAITING_MAX: i64 = 512;
 /// After so many first attempts in a row a retry has its turn.
 const FIRST_IN_A_ROW: u32 = 3;
+/// The last places, one in so many of all, are for targets that nothing is under way to: however many hang, others
+/// get through.
+const RESERVED_SHARE: usize = 8;
 /// How much a target that was idle may be sent at once, in parts of a second of its rate.
 const BURST_MS: i64 = 250;
 
@@ -133,10 +136,12 @@ impl<T> Lanes<T> {
         if self.running >= self.limits.concurrency.max(1) {
             return None;
         }
+        let left = self.limits.concurrency.saturating_sub(self.running);
+        let reserved = left <= self.limits.concurrency / RESERVED_SHARE;
         for _ in 0..self.turns.len() {
             let host = self.turns.pop_front()?;
             let Some(lane) = self.lanes.get_mut(&host) else { continue };
-            if !lane.may_start(&self.limits, now) {
+            if !lane.may_start(&self.limits, now) || (reserved && !lane.running.is_empty()) {
                 self.turns.push_back(host);
                 continue;
             }

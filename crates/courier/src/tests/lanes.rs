@@ -48,6 +48,24 @@ fn a_busy_host_leaves_its_turn_to_others() {
     assert_eq!(start_all(&mut lanes, NOW), [10, 11]);
 }
 
+/// Two targets that hang could take every place.
+#[test]
+fn the_last_places_are_for_hosts_that_nothing_is_under_way_to() {
+    let mut lanes: Lanes<u32> = Lanes::new(Limits { concurrency: 16, host_concurrency: 8, ..LIMITS });
+    bring(&mut lanes, "a", 0..20);
+    bring(&mut lanes, "b", 20..40);
+    assert_eq!(start_all(&mut lanes, NOW).len(), 14);
+    bring(&mut lanes, "c", 40..42);
+    assert_eq!(start_all(&mut lanes, NOW), [40]);
+    lanes.end("c", NOW, 5, false, NOW);
+    assert_eq!(start_all(&mut lanes, NOW), [41]);
+    bring(&mut lanes, "d", 42..44);
+    bring(&mut lanes, "e", 44..46);
+    assert_eq!(start_all(&mut lanes, NOW), [42]);
+    lanes.end("d", NOW, 5, false, NOW);
+    assert_eq!(start_all(&mut lanes, NOW), [44]);
+}
+
 #[test]
 fn there_is_room_for_what_is_done_within_a_second() {
     let mut lanes = lanes();
@@ -77,7 +95,7 @@ fn a_host_that_hangs_keeps_little_in_hand() {
 
 #[test]
 fn first_attempts_go_before_retries_and_leave_them_a_turn() {
-    let mut lanes: Lanes<u32> = Lanes::new(Limits { concurrency: 9, host_concurrency: 9, ..LIMITS });
+    let mut lanes: Lanes<u32> = Lanes::new(Limits { concurrency: 99, host_concurrency: 9, ..LIMITS });
     (100..110).for_each(|item| lanes.bring("a", line("a"), true, item));
     bring(&mut lanes, "a", 0..5);
     assert_eq!(start_all(&mut lanes, NOW), [0, 1, 2, 100, 3, 4, 101, 102, 103]);
@@ -103,7 +121,7 @@ fn a_rate_is_kept() {
 #[test]
 fn a_host_that_fails_is_left_alone_and_probed() {
     let breaker = BreakerOptions { failures: 3, ..NEVER };
-    let mut lanes: Lanes<u32> = Lanes::new(Limits { concurrency: 9, host_concurrency: 9, breaker, ..LIMITS });
+    let mut lanes: Lanes<u32> = Lanes::new(Limits { concurrency: 99, host_concurrency: 9, breaker, ..LIMITS });
     bring(&mut lanes, "a", 0..9);
     bring(&mut lanes, "b", 20..21);
     for _ in 0..4 {
