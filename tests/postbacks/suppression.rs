@@ -91,6 +91,22 @@ async fn a_deleted_trigger_sends_nothing_more() {
     assert!(sink.all().is_empty());
 }
 
+/// Nothing could tell its triggers to stop any more.
+#[tokio::test]
+async fn a_deleted_app_sends_nothing_more() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    let app = server.app("Android").await;
+    let context = json!({ "cpi_mostback_url": sink.url("/late"), "deferred_for": 600_000 });
+    let trigger = app.trigger("install", context).await;
+    app.install("SX-1", json!({})).await;
+    server.delete(&format!("/apps/{}", app.id)).await.is(200);
+    server.settled("", "suppressed", 1).await;
+    assert_eq!(reasons(&server, trigger).await, ["trigger_deleted"]);
+    server.balanced().await;
+    assert!(sink.all().is_empty());
+}
+
 #[tokio::test]
 async fn private_targets_are_refused_unless_allowed() {
     let server = Server::exactly(&[]).await;

@@ -14,7 +14,7 @@ use super::{
     asked::{Path, Query},
     browser,
     fields::{Fields, shown},
-    fraud, next_id, rfc3339, settings, slug,
+    fraud, next_id, postbacks, rfc3339, settings, slug,
 };
 use crate::http::openapi::{Refusals, bodies::AppBody};
 use crate::{auth::Caller, clock, error::Error, site::Site, vault::Vault};
@@ -210,7 +210,8 @@ pub async fn update(
     Ok(Json(answer.await?))
 }
 
-/// `DELETE /apps/{app}`: its data stays, its GUID is taken for ever.
+/// `DELETE /apps/{app}`: its data stays, its GUID is taken for ever. Its triggers are deleted with it, which nothing
+/// could be told to stop any more.
 #[utoipa::path(
     delete, path = "/apps/{app}", tag = "management",
     params(("app" = u64, Path, description = "the number of the app")),
@@ -227,10 +228,18 @@ pub async fn delete(
         let mut app = App::clone(find(catalogue, &app)?);
         caller.may_write(app.id)?;
         (app.deleted, app.updated) = (true, now);
+        let triggers: Vec<_> =
+            catalogue.triggers_of(app.id).map(|trigger| postbacks::deleted(trigger)).collect();
+        let ids: Vec<_> = triggers.iter().map(|trigger| trigger.id).collect();
         let answer = object(&app, None);
-        Ok::<_, Error>((vec![Entry::App(app)], answer))
+        let entries = triggers.into_iter().map(Entry::Trigger).chain([Entry::App(app)]);
+        Ok::<_, Error>((entries.collect(), (answer, ids)))
     });
-    Ok(Json(answer.await?))
+    let (answer, triggers) = answer.await?;
+    for trigger in triggers {
+        site.ask(move |store| store.withdraw(trigger)).await?;
+    }
+    Ok(Json(answer))
 }
 
 /// The app that a path names by its number; 404 when it is unknown or deleted.

@@ -214,16 +214,19 @@ pub async fn delete(
     Path(trigger): Path<String>,
 ) -> Result<StatusCode, Error> {
     let answer = site.catalogue.change(clock::now(), Some(caller.key()), |catalogue| {
-        let mut trigger = find(catalogue, &trigger)?.clone();
+        let trigger = deleted(find(catalogue, &trigger)?);
         caller.may_write(trigger.app)?;
-        trigger.deleted = true;
-        trigger.version = trigger.version.saturating_add(1);
         let id = trigger.id;
         Ok::<_, Error>((vec![Entry::Trigger(trigger)], id))
     });
     let trigger = answer.await?;
     site.ask(move |store| store.withdraw(trigger)).await?;
     Ok(StatusCode::OK)
+}
+
+/// A trigger as it is once deleted.
+pub(super) fn deleted(trigger: &Trigger) -> Trigger {
+    Trigger { deleted: true, version: trigger.version.saturating_add(1), ..trigger.clone() }
 }
 
 pub(super) fn find<'c>(catalogue: &'c Catalogue, id: &str) -> Result<&'c Trigger, Error> {
