@@ -241,9 +241,10 @@ impl Round {
         let now = self.now();
         let needed_ms = i64::try_from(self.courier.options.total_timeout.as_millis()).unwrap_or(i64::MAX);
         while let Some((host, Parcel { lease, url })) = self.lanes.start(now) {
-            // It waited so long that the lease could end under way, or its trigger was paused or deleted
-            // meanwhile: back, to be leased afresh or not at all.
-            if lease.until.since(now) < needed_ms || !self.courier.store.sends(lease.delivery.trigger) {
+            // It waited so long that the lease could end under way, or it was withdrawn, or its trigger paused or
+            // deleted meanwhile: back, to be leased afresh or not at all.
+            let stands = lease.stands() && self.courier.store.sends(lease.delivery.trigger);
+            if lease.until.since(now) < needed_ms || !stands {
                 self.hand_back(&lease);
                 self.lanes.unsent(&host, now, now);
                 continue;
@@ -276,7 +277,12 @@ impl Round {
             }
         }
         (self.settling, self.settle_by) = (true, None);
-        let settlements = std::mem::replace(&mut self.settlements, Vec::with_capacity(SETTLE_SOME));
+        let mut settlements = std::mem::replace(&mut self.settlements, Vec::with_capacity(SETTLE_SOME));
+        for settlement in &mut settlements {
+            if let Some(fence) = self.in_hand.get(&settlement.delivery) {
+                settlement.fence = *fence;
+            }
+        }
         let store = self.courier.store.clone();
         self.tasks.spawn_blocking(move || {
             let answer = store.settle(&settlements);
@@ -407,7 +413,7 @@ impl Round {
         match error {
             StoreError::Unavailable(_) => {
                 tracing::warn!(%error, "the courier waits for the store");
-                self.paused_until = Some(Instant::now() + STORE_PAUSE);
+                (self.paused_until, self.settle_by) = (Some(Instant::now() + STORE_PAUSE), None);
                 Ok(())
             }
             StoreError::Closed(_) | StoreError::Corrupt(_) => Err(error.into()),
@@ -466,18 +472,13 @@ impl Round {
         }
     }
 
-    /// The newest fence of a delivery in hand.
-    fn fence(&self, lease: &Lease) -> u64 {
-        self.in_hand.get(&lease.delivery.id).copied().unwrap_or(lease.fence)
-    }
-
     /// Nothing was sent, and nothing will be.
     fn withdraw(&mut self, lease: &Lease, reason: Suppression) {
         let (delivery_id, trigger_id) = (lease.delivery.id, lease.delivery.trigger);
         tracing::info!(delivery.id = %delivery_id, trigger.id = %trigger_id, %reason, "not sent");
         self.settlements.push(Settlement {
             delivery: delivery_id,
-            fence: self.fence(lease),
+            fence: lease.fence,
             attempt: None,
             state: DeliveryState::Suppressed,
             reason: Some(reason.name().to_owned()),
@@ -489,7 +490,7 @@ impl Round {
     fn hand_back(&mut self, lease: &Lease) {
         self.settlements.push(Settlement {
             delivery: lease.delivery.id,
-            fence: self.fence(lease),
+            fence: lease.fence,
             attempt: None,
             state: DeliveryState::Pending,
             reason: None,
@@ -516,8 +517,7 @@ impl Round {
             Next::Retry(due) => (DeliveryState::Pending, None, due),
             Next::Dead(reason) => (DeliveryState::Dead, Some(reason.name().to_owned()), now),
         };
-        let fence = self.fence(lease);
-        Settlement { delivery: delivery.id, fence, attempt: Some(attempt), state, reason, due }
+        Settlement { delivery: delivery.id, fence: lease.fence, attempt: Some(attempt), state, reason, due }
     }
 
     /// No more leases; what waits goes back as it came.

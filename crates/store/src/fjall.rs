@@ -296,6 +296,7 @@ impl Fjall {
         self.known_mut().tally.extend(counted);
         if !moves.is_empty() || !closed.is_empty() || !handed_back.is_empty() || !rewritten.is_empty() {
             let mut outbox = self.outbox();
+            // Settled leases end with this; any other that it writes to stands no more.
             rewritten.into_iter().for_each(|delivery| outbox.rewritten(delivery));
             closed.into_iter().for_each(|delivery| outbox.close(delivery));
             handed_back.into_iter().for_each(|delivery| outbox.hand_back(delivery));
@@ -324,7 +325,7 @@ impl Fjall {
             // What was never sent was never settled either.
             let settled = if queue.retry { view.settled_fence(queue.trigger, *id)? } else { 0 };
             let fence = outbox.fence(*id).max(settled) + 1;
-            found.push((*place, Lease { delivery: Arc::new(delivery), fence, until }));
+            found.push((*place, Lease::new(delivery, fence, until)));
         }
         let hold = |(place, lease): (_, Lease)| {
             outbox.hold(place, &lease);

@@ -24,7 +24,14 @@ pub use memory::Memory;
 pub use quarantine::{QUARANTINE_BODIES_MAX, QUARANTINE_BYTES_MAX};
 pub use scrub::{Scrub, TouchPlace};
 
-use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use measure::{
     AppId, DeliveryId, InputId, InstallId, KeyId, Timestamp, TouchId, TriggerId,
@@ -247,6 +254,20 @@ pub struct Lease {
     pub fence: u64,
     /// When the lease ends and another worker may take the delivery on.
     pub until: Timestamp,
+    rewritten: Arc<AtomicBool>,
+}
+
+impl Lease {
+    pub(crate) fn new(delivery: Delivery, fence: u64, until: Timestamp) -> Self {
+        Self { delivery: Arc::new(delivery), fence, until, rewritten: Arc::default() }
+    }
+
+    /// Whether the delivery is as it was leased. One that was withdrawn or erased since must not be sent. Never
+    /// waits.
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        !self.rewritten.load(Ordering::Acquire)
+    }
 }
 
 /// What a worker can take on.

@@ -5,7 +5,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use measure::{
@@ -343,6 +343,7 @@ impl State {
         self.jobs.extend(scrub.job.iter().map(|job| (job.id, job.clone())));
         for id in &scrub.deliveries {
             self.withdraw(*id, Suppression::Erased);
+            self.outbox.rewritten(*id);
             self.deliveries.get_mut(id).into_iter().for_each(erase_delivery);
         }
     }
@@ -400,6 +401,7 @@ impl State {
         let pending = outbox::withdraw(delivery, reason, &mut self.tally);
         if pending {
             self.dequeue(&before);
+            self.outbox.rewritten(id);
         }
         pending
     }
@@ -448,7 +450,7 @@ impl State {
             let Some(delivery) = self.deliveries.get(&id).cloned() else { continue };
             let settled = self.fences.get(&id).copied().unwrap_or_default();
             let fence = self.outbox.fence(id).max(settled) + 1;
-            let lease = Lease { delivery: Arc::new(delivery), fence, until: ask.until };
+            let lease = Lease::new(delivery, fence, ask.until);
             self.outbox.hold(place, &lease);
             leases.push(lease);
         }

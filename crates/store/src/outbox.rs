@@ -9,7 +9,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use measure::{
@@ -98,10 +98,7 @@ impl Silent {
 /// A lease.
 #[derive(Clone, Debug)]
 struct Held {
-    /// The delivery as it was leased, until another write changes it.
-    delivery: Option<Arc<Delivery>>,
-    fence: u64,
-    until: Timestamp,
+    lease: Lease,
     /// Others may take the delivery on: it ended, or it was handed back.
     free: bool,
     /// It cannot be settled any more.
@@ -176,24 +173,25 @@ impl Outbox {
 
     /// Whether `fence` is the newest lease of a delivery and may be settled.
     pub fn is_held_by(&self, delivery: DeliveryId, fence: u64) -> bool {
-        self.held.get(&delivery).is_some_and(|held| held.fence == fence && !held.over)
+        self.held.get(&delivery).is_some_and(|held| held.lease.fence == fence && !held.over)
     }
 
     /// A leased delivery, as long as nothing has changed it since.
     pub fn leased(&self, delivery: DeliveryId) -> Option<Arc<Delivery>> {
-        self.held.get(&delivery)?.delivery.clone()
+        let lease = &self.held.get(&delivery)?.lease;
+        lease.stands().then(|| lease.delivery.clone())
     }
 
     /// A delivery was written: as it was leased it is no more.
-    pub fn rewritten(&mut self, delivery: DeliveryId) {
-        if let Some(held) = self.held.get_mut(&delivery) {
-            held.delivery = None;
+    pub fn rewritten(&self, delivery: DeliveryId) {
+        if let Some(held) = self.held.get(&delivery) {
+            held.lease.rewritten.store(true, Ordering::Release);
         }
     }
 
     /// The newest fence of a delivery in this process.
     pub fn fence(&self, delivery: DeliveryId) -> u64 {
-        self.held.get(&delivery).map_or(0, |held| held.fence)
+        self.held.get(&delivery).map_or(0, |held| held.lease.fence)
     }
 
     /// Chooses what to lease: first attempts before retries, which get a share all the same; among triggers
@@ -306,11 +304,9 @@ impl Outbox {
 
     /// A chosen delivery is leased.
     pub fn hold(&mut self, (queue, spot): (Queue, Spot), lease: &Lease) {
-        let Lease { delivery, fence, until } = lease.clone();
         self.end(spot.1);
-        self.ends.insert((until, spot.1));
-        let delivery = Some(delivery);
-        self.held.insert(spot.1, Held { delivery, fence, until, free: false, over: false, queue, spot });
+        self.ends.insert((lease.until, spot.1));
+        self.held.insert(spot.1, Held { lease: lease.clone(), free: false, over: false, queue, spot });
     }
 
     /// A leased delivery was settled.
@@ -323,14 +319,14 @@ impl Outbox {
     pub fn hand_back(&mut self, delivery: DeliveryId) {
         self.end(delivery);
         if let Some(held) = self.held.get_mut(&delivery) {
-            (held.free, held.over, held.delivery) = (true, true, None);
+            (held.free, held.over) = (true, true);
             come(&mut self.heads, held.queue, held.spot);
         }
     }
 
     fn end(&mut self, delivery: DeliveryId) {
         if let Some(held) = self.held.get(&delivery) {
-            self.ends.remove(&(held.until, delivery));
+            self.ends.remove(&(held.lease.until, delivery));
         }
     }
 

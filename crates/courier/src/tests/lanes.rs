@@ -121,7 +121,8 @@ fn a_rate_is_kept() {
 #[test]
 fn a_host_that_fails_is_left_alone_and_probed() {
     let breaker = BreakerOptions { failures: 3, ..NEVER };
-    let mut lanes: Lanes<u32> = Lanes::new(Limits { concurrency: 99, host_concurrency: 9, breaker, ..LIMITS });
+    let mut lanes: Lanes<u32> =
+        Lanes::new(Limits { concurrency: 99, host_concurrency: 9, breaker, ..LIMITS });
     bring(&mut lanes, "a", 0..9);
     bring(&mut lanes, "b", 20..21);
     for _ in 0..4 {

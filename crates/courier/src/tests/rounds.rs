@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use measure::postback::{Delivery, DeliveryState};
-use store::{DeliveryQuery, Store};
+use store::{Batch, DeliveryQuery, Store};
 
 use super::{NOW, Running, delivery, get, id, options, sink::Sink};
 use crate::Options;
@@ -62,6 +62,25 @@ async fn a_partner_that_hangs_stops_nobody_else() {
     assert_eq!(quick.received().len(), 50);
     assert!(slow.received().len() <= 32, "{}", slow.received().len());
     assert_eq!(running.delivery(1_500).state, DeliveryState::Pending);
+}
+
+/// What was withdrawn while it waited for its turn is not sent.
+#[tokio::test]
+async fn what_is_withdrawn_while_it_waits_is_not_sent() {
+    let sink = Sink::content().await;
+    let running = Running::start(Options { host_concurrency: 1, ..options() });
+    running.commit([get(sink.url("/hang")), get(sink.url("/second")), get(sink.url("/third"))]);
+    while sink.received().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let superseded = vec![id(2)];
+    running.store.commit(&Batch { now: NOW, superseded, ..Batch::default() }).unwrap();
+    sink.let_go(1);
+    assert_eq!(running.finished(3).await.state, DeliveryState::Delivered);
+    let targets: Vec<String> = sink.received().into_iter().map(|received| received.target).collect();
+    assert_eq!(targets, ["/hang", "/third"]);
+    let second = running.delivery(2);
+    assert_eq!((second.state, second.attempts.len()), (DeliveryState::Suppressed, 0));
 }
 
 #[tokio::test]
