@@ -1,6 +1,6 @@
 //! What is not sent, and why (postbacks.md sections 7 and 11).
 
-use crate::harness::{Server, Sink, device, json};
+use crate::harness::{Server, Sink, device, json, mmdb};
 
 async fn reasons(server: &Server, trigger: u64) -> Vec<String> {
     let rows = server.deliveries(&format!("trigger={trigger}&state=suppressed")).await;
@@ -71,6 +71,35 @@ async fn repeated_clicks_are_told_only_when_asked_for() {
     sink.receives("/once", 1).await;
     assert_eq!(reasons(&server, once).await, ["duplicate", "duplicate"]);
     assert_eq!(sink.hits("/once").len(), 1);
+}
+
+#[tokio::test]
+async fn a_click_is_told_of_by_the_country_of_its_address() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("countries.mmdb");
+    let german = json!({ "country": { "iso_code": "DE" } });
+    std::fs::write(&file, mmdb::database("Test-Country", &[("203.0.113.0/24", german)])).unwrap();
+    let server = Server::with(&[("SEXTANT_GEO_COUNTRY_DATABASE", &file.display().to_string())]).await;
+    let sink = Sink::start().await;
+    let app = server.app("Android").await;
+    let link = app.link("Example Network").await;
+    let to = async |template: u64, path: &str, countries: &str| {
+        let url = sink.url(&format!("{path}?country={{country}}"));
+        let context = json!({ "cpi_mostback_url": url, "sx_countries": countries, "sx_delivery": "all" });
+        app.trigger_with(json!({ "type": "click", "template_id": template, "context": context })).await
+    };
+    let only = to(3373, "/only", "DE").await;
+    let but = to(3374, "/but", "!DE").await;
+    link.click(&format!("adid={}&ip_address=203.0.113.24", device::advertising_id(1))).await;
+    link.click(&format!("adid={}&ip_address=198.51.100.7", device::advertising_id(2))).await;
+    assert_eq!(sink.receives("/only", 1).await.remove(0).query, "country=DE");
+    assert_eq!(sink.receives("/but", 1).await.remove(0).query, "country=");
+    for trigger in [only, but] {
+        assert_eq!(reasons(&server, trigger).await, ["country_blocked"]);
+    }
+    server.settled("", "delivered", 2).await;
+    assert_eq!(sink.all().len(), 2);
+    server.balanced().await;
 }
 
 #[tokio::test]

@@ -358,7 +358,7 @@ fn user_agent<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
 }
 
 /// The country of the conversion, or of the click when it is one.
-fn country<'a>(conversion: &Conversion<'a>) -> Option<&'a str> {
+pub fn country<'a>(conversion: &Conversion<'a>) -> Option<&'a str> {
     match conversion.click {
         Some((click, _)) => click.place.country.as_ref().map(Country::as_str),
         None => conversion.origin?.country.as_deref(),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Delivery, DeliveryState, Field, Request, Suppression, Trigger, TriggerKind, destination,
-    macros::{Macro, Subject},
+    macros::{Macro, Subject, country},
     settings::{Body, Recipients, SESSION, Settings},
     text::{
         Filling, REQUEST_BYTES_MAX, Token, json_object, percent_encoded, push_pair, render_header,
@@ -228,8 +228,6 @@ fn deliver(trigger: &Trigger, conversion: &Conversion<'_>) -> Result<Delivery, S
 
 /// Why the recipient is not told, although it is the one to know.
 fn refusal(trigger: &Trigger, settings: &Settings<'_>, conversion: &Conversion<'_>) -> Option<Suppression> {
-    let origin = conversion.origin;
-    let country = origin.and_then(|origin| origin.country.as_deref());
     let is_session = conversion.event.is_some_and(|event| event.name == SESSION);
     let to_network = settings.recipients_of(conversion) != Recipients::All;
     let reasons = [
@@ -243,7 +241,7 @@ fn refusal(trigger: &Trigger, settings: &Settings<'_>, conversion: &Conversion<'
             Suppression::Filtered,
         ),
         (
-            settings.countries.as_ref().is_some_and(|countries| !countries.allow(country)),
+            settings.countries.as_ref().is_some_and(|countries| !countries.allow(country(conversion))),
             Suppression::CountryBlocked,
         ),
         (settings.data_controlled && is_data_controlled(conversion), Suppression::DataControlled),

@@ -4,6 +4,7 @@ use super::{
     super::{DeliveryState, Method, Suppression},
     *,
 };
+use crate::place::Country;
 
 const URL: &str = "cpi_mostback_url=https://partner.example/pb?cid={click_id}&v={event_value}\n";
 
@@ -93,6 +94,21 @@ fn countries() {
     check(from(Some("US")), "sx_countries=!CN,!RU", "sent");
     check(from(None), "sx_countries=!CN", "sent");
     check(from(None), "", "sent");
+}
+
+#[test]
+fn a_click_has_a_country_of_its_own() {
+    let mut world = World::new();
+    let mut check = |country: Option<&str>, lines: &str, expected: &str| {
+        world.click.place.country = country.map(|name| Country::named(name).unwrap());
+        assert_eq!(outcome(&world, TriggerKind::Click, lines), expected, "{country:?} {lines}");
+    };
+    check(Some("DE"), "sx_countries=DE", "sent");
+    check(Some("DE"), "sx_countries=!DE", "country_blocked");
+    check(Some("US"), "sx_countries=DE", "country_blocked");
+    check(Some("US"), "sx_countries=!DE", "sent");
+    check(None, "sx_countries=DE", "country_blocked");
+    check(None, "sx_countries=!DE", "sent");
 }
 
 #[test]
