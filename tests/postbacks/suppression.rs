@@ -200,6 +200,33 @@ async fn what_cannot_be_a_request_is_not_sent() {
 }
 
 #[tokio::test]
+async fn no_value_changes_what_is_called_and_what_is_called_is_on_record() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    let app = server.app("Android").await;
+    let url = sink.url("/a|b'c/{event_data.c}/end?q=x y|z'w&c={event_data.c}#top");
+    let trigger = app.trigger("event", json!({ "cpi_mostback_url": url })).await;
+    for step in ["..", "."] {
+        app.event("SX-1", "Sale", json!({ "c": step })).await;
+    }
+    assert_eq!(reasons(&server, trigger).await, ["bad_url", "bad_url"]);
+    app.event("SX-1", "Sale", json!({ "c": "../%2e" })).await;
+    let row = server.settled(&format!("trigger={trigger}"), "delivered", 1).await.remove(0);
+    let hits = sink.all();
+    assert_eq!(hits.len(), 1, "{hits:?}");
+    let asked_for = format!("{}?{}", hits[0].path, hits[0].query);
+    assert_eq!(row["url"], sink.url(&asked_for), "{row}");
+    assert_eq!(hits[0].path, "/a|b'c/..%2F%252e/end");
+    assert_eq!(hits[0].parameter("c").as_deref(), Some("../%2e"));
+    let input = app.event("SX-1", "Sale", json!({ "c": "v" })).await;
+    let rendered = server.post(&format!("/api/triggers/{trigger}/render"), json!({ "input": input })).await;
+    let rendered = rendered.is(200).json()["request"]["url"].clone();
+    let hit = crate::harness::eventually("the last one", async || sink.all().into_iter().nth(1)).await;
+    assert_eq!(rendered, sink.url(&format!("{}?{}", hit.path, hit.query)));
+    server.balanced().await;
+}
+
+#[tokio::test]
 async fn an_app_may_forward_all_installs_to_all_partners() {
     let server = Server::start().await;
     let sink = Sink::start().await;

@@ -3,6 +3,8 @@
 
 use std::net::Ipv6Addr;
 
+use url::Url;
+
 use super::text::REQUEST_BYTES_MAX;
 
 /// Whether `url` is http or https with a host, and if not, why. A template is held against the same rule,
@@ -28,6 +30,37 @@ pub fn check(url: &str) -> Result<(), &'static str> {
         return Err("its port must be a number from 1 to 65535");
     }
     if is_host(host) { Ok(()) } else { Err("its host must be written out in ASCII, without macros") }
+}
+
+/// The URL that is asked for when `rendered` is, character for character: encoded as every client encodes it, and
+/// without the fragment, which no client sends. `None` when no client can ask for it, or when a value of `template`
+/// came out as `.` or `..` between two slashes: clients take these for steps in the path, so a value would choose
+/// what is called.
+pub fn exact(template: &str, rendered: &str) -> Option<String> {
+    check(rendered).ok()?;
+    if has_filled_step(template, rendered) {
+        return None;
+    }
+    let mut url = Url::parse(rendered).ok()?;
+    url.set_fragment(None);
+    Some(String::from(url)).filter(|url| url.len() <= REQUEST_BYTES_MAX)
+}
+
+/// Whether a part of the path that a macro has a share in is a step. Values are encoded, so they add no slashes: the
+/// parts of both stand in the same places.
+fn has_filled_step(template: &str, rendered: &str) -> bool {
+    let parts = |url| path(url).split('/');
+    parts(template).zip(parts(rendered)).any(|(written, part)| written != part && is_step(part))
+}
+
+/// What stands before query and fragment.
+fn path(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
+}
+
+/// `.` or `..`, with any of the dots percent-encoded.
+fn is_step(part: &str) -> bool {
+    matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
 }
 
 fn strip_scheme(url: &str) -> Option<&str> {

@@ -305,7 +305,7 @@ fn render(settings: &Settings<'_>, subject: &Subject<'_>) -> Result<Request, Sup
     }
     let fill = |token: Token<'_>| own(token).or_else(|| settings.default_of(token.name));
     let url = url(settings, subject, fill).ok_or(Suppression::BadUrl)?;
-    destination::check(&url).map_err(|_| Suppression::BadUrl)?;
+    let url = destination::exact(settings.destination, &url).ok_or(Suppression::BadUrl)?;
     let (content_type, body) = match settings.body {
         Body::Url => (None, Some(String::new())),
         Body::Form => {

@@ -158,6 +158,62 @@ fn what_grows_too_long_is_a_bad_url() {
     check(long, "", "bad_url");
 }
 
+/// The URL of a trigger for a click with this identifier, or why there is none.
+fn asked_for(path: &str, click_id: &str) -> String {
+    let mut world = World::new();
+    world.source.as_mut().unwrap().click_id = Some(click_id.to_owned()).filter(|id| !id.is_empty());
+    world.add(trigger(1, TriggerKind::Install, &format!("cpi_mostback_url=https://partner.example{path}")));
+    let plan = world.plan(TriggerKind::Install);
+    let refused = || plan.suppressed[0].reason.name().to_owned();
+    let url = plan.deliveries.first().map(|delivery| delivery.request.url.clone());
+    url.map_or_else(refused, |url| url.replace("https://partner.example", ""))
+}
+
+#[test]
+fn no_value_changes_which_path_is_called() {
+    for (path, click_id, expected) in [
+        ("/cl/{click_id}/end?a=1", "c-1", "/cl/c-1/end?a=1"),
+        ("/cl/{click_id}/end?a=1", "..", "bad_url"),
+        ("/cl/{click_id}/end?a=1", ".", "bad_url"),
+        ("/cl/{click_id}", "..", "bad_url"),
+        ("/cl/{click_id}#x", "..", "bad_url"),
+        ("/cl/{click_id}/end", "", "/cl//end"),
+        ("/cl/{click_id}/end", "...", "/cl/.../end"),
+        ("/cl/{click_id}/end", "a..", "/cl/a../end"),
+        ("/cl/{click_id}/end", "../x", "/cl/..%2Fx/end"),
+        ("/cl/{click_id}/end", "%2e%2E", "/cl/%252e%252E/end"),
+        ("/cl/.{click_id}/end", ".", "bad_url"),
+        ("/cl/.{click_id}/end", "", "bad_url"),
+        ("/cl/%2E{click_id}/end", ".", "bad_url"),
+        ("/cl/%2{click_id}/end", "e", "bad_url"),
+        ("/cl/%2{click_id}%2{click_id}/end", "E", "bad_url"),
+        ("/cl/v{click_id}/end", "..", "/cl/v../end"),
+        ("/cl?to=/{click_id}/", "..", "/cl?to=/../"),
+        // What the trigger itself says of steps is followed at once.
+        ("/cl/../{click_id}", "c", "/c"),
+    ] {
+        assert_eq!(asked_for(path, click_id), expected, "{path} {click_id}");
+    }
+}
+
+#[test]
+fn the_url_is_kept_as_it_is_asked_for() {
+    for (path, expected) in [
+        ("", "/"),
+        ("?c={click_id}", "/?c=1"),
+        ("/a|b'c?d=e|f'g&c={click_id}#top", "/a|b'c?d=e|f%27g&c=1"),
+        ("/a b/{x}{ y }/\u{fc}?z=\u{fc} \"<>", "/a%20b/%7B%20y%20%7D/%C3%BC?z=%C3%BC%20%22%3C%3E"),
+        (":443/?c={click_id}", "/?c=1"),
+    ] {
+        assert_eq!(asked_for(path, "1"), expected, "{path}");
+    }
+    let host = request(TriggerKind::Install, "cpi_mostback_url=HTTPS://User:pa'ss@Partner.EXAMPLE:8443");
+    assert_eq!(host.url, "https://User:pa'ss@partner.example:8443/");
+    let mut world = World::new();
+    world.add(trigger(1, TriggerKind::Install, "cpi_mostback_url=http://999.999.999.999/"));
+    assert_eq!(world.plan(TriggerKind::Install).suppressed[0].reason, Suppression::BadUrl);
+}
+
 #[test]
 fn inactive_comes_before_every_other_reason() {
     let mut world = World::new();
@@ -409,6 +465,20 @@ proptest! {
         for delivery in &plan.deliveries {
             let url = &delivery.request.url;
             prop_assert!(url.starts_with("http") && !url.bytes().any(|b| b.is_ascii_control()), "{}", url);
+            let sent = String::from(url::Url::parse(url).unwrap());
+            prop_assert_eq!(&sent, url, "it is what is sent");
+        }
+    }
+
+    #[test]
+    fn a_value_stays_in_its_part_of_the_path(click_id in "([.%2eE/\\\\?#a-z]{0,6}|\\PC{0,12})") {
+        let asked = asked_for("/cl/{click_id}/end?c={click_id}", &click_id);
+        let is_step = matches!(click_id.as_str(), "." | "..");
+        prop_assert_eq!(is_step, asked == "bad_url", "{}", asked);
+        if !is_step {
+            let value = percent_encoding::utf8_percent_encode(&click_id, percent_encoding::NON_ALPHANUMERIC);
+            let plain = asked.replace('-', "%2D").replace('.', "%2E").replace('_', "%5F").replace('~', "%7E");
+            prop_assert_eq!(plain, format!("/cl/{value}/end?c={value}"));
         }
     }
 }
