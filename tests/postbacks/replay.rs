@@ -94,3 +94,31 @@ async fn one_delivery_is_sent_again_under_its_identifier_or_by_force_under_anoth
     server.delete(&format!("/postbacks/{trigger}")).await.is(200);
     server.post(&path, json!({})).await.is(409);
 }
+
+#[tokio::test]
+async fn a_replay_waits_as_if_nothing_had_been_tried_before() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    sink.on("/pb", [Reply::Status(500)]);
+    let app = server.app("Android").await;
+    let context = json!({ "cpi_mostback_url": sink.url("/pb"), "max_delivery_attempts": 0 });
+    let trigger = app.trigger("install", context).await;
+    app.install("SX-1", json!({})).await;
+    let row = server.settled(&format!("trigger={trigger}"), "dead", 1).await.remove(0);
+    let id = row["delivery_id"].as_str().unwrap().to_owned();
+    let more = json!({ "context": { "max_delivery_attempts": 1 } });
+    server.patch(&format!("/postbacks/{trigger}"), more).await.is(200);
+    let path = format!("/api/deliveries/{id}");
+    server.post(&format!("{path}/replay"), json!({})).await.is(202);
+    let row = eventually("it failed again", async || {
+        let row = server.get(&path).await.is(200).json();
+        (row["attempts_made"] == 2).then_some(row)
+    })
+    .await;
+    assert_eq!((&row["state"], &row["attempts_allowed"]), (&json!("pending"), &json!(3)), "{row}");
+    let time =
+        |value: &crate::harness::Value| -> jiff::Timestamp { value.as_str().unwrap().parse().unwrap() };
+    let wait = time(&row["due"]).duration_since(time(&row["attempts"][1]["started"]));
+    // 10 s, a fifth less or more, and what the attempt took.
+    assert!((8.0..20.0).contains(&wait.as_secs_f64()), "{wait:?}: {row}");
+}

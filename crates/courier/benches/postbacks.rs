@@ -158,6 +158,7 @@ fn delivery(number: u128, url: &str, triggers: u64) -> Delivery {
         attempts_allowed: 4,
         attempts: Vec::new(),
         sent_as: None,
+        attempts_before: 0,
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use measure::{
     DeliveryId, Timestamp,
-    postback::{Delivery, DeliveryState, Next, Outcome, RETRY_AFTER_MAX_MS, Suppression, next},
+    postback::{Delivery, DeliveryState, Next, Outcome, RETRY_AFTER_MAX_MS, Suppression},
     time::HOUR_MS,
 };
 use store::{Lease, LeaseAsk, Leased, Settlement, Store, StoreError};
@@ -509,7 +509,7 @@ impl Round {
         let delivery = &lease.delivery;
         let outcome = answered.outcome;
         let number = u32::try_from(delivery.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
-        let next = next(&outcome, number, delivery.attempts_allowed, now, (self.courier.jitter)());
+        let next = delivery.next(&outcome, now, (self.courier.jitter)());
         let attempt = answered.into_attempt(number, started, elapsed_ms);
         log(delivery, number, &outcome, attempt.status, elapsed_ms, next);
         let (state, reason, due) = match next {

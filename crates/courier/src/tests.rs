@@ -147,5 +147,6 @@ pub fn delivery(number: u128, request: Request) -> Delivery {
         attempts_allowed: 4,
         attempts: Vec::new(),
         sent_as: None,
+        attempts_before: 0,
     }
 }

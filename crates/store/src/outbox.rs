@@ -421,6 +421,7 @@ pub(crate) fn resend(delivery: &mut Delivery, resend: &Resend, tally: &mut Tally
     delivery.reason = None;
     delivery.due = resend.due;
     delivery.attempts_allowed = made.saturating_add(resend.attempts);
+    delivery.attempts_before = made;
     if let Some(sent_as) = resend.sent_as {
         delivery.sent_as = Some(sent_as);
     }

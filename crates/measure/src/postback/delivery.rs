@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Next, Outcome, next};
 use crate::{AppId, DeliveryId, InputId, InstallId, NetworkId, Timestamp, TriggerId, id::ulid};
 
 /// Why nothing is sent for a pair of trigger and conversion (postbacks.md section 7, DECISIONS 6, 7).
@@ -224,6 +225,9 @@ pub struct Delivery {
     /// The identifier that the partner sees, when a replay was forced: it is to take it for another one.
     #[serde(default)]
     pub sent_as: Option<DeliveryId>,
+    /// How many attempts had been made when it was last sent again: waits count from there.
+    #[serde(default)]
+    pub attempts_before: u32,
 }
 
 impl Delivery {
@@ -231,5 +235,15 @@ impl Delivery {
     #[must_use]
     pub fn public_id(&self) -> DeliveryId {
         self.sent_as.unwrap_or(self.id)
+    }
+
+    /// What becomes of it after one more attempt, which ended at `now`, as [`next`] says it: a replay begins anew,
+    /// so attempts before it make no wait longer.
+    #[must_use]
+    pub fn next(&self, outcome: &Outcome, now: Timestamp, jitter: u64) -> Next {
+        let made = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
+        let attempt = made.saturating_sub(self.attempts_before).saturating_add(1);
+        let allowed = self.attempts_allowed.saturating_sub(self.attempts_before);
+        next(outcome, attempt, allowed, now, jitter)
     }
 }

@@ -223,6 +223,7 @@ fn deliver(trigger: &Trigger, conversion: &Conversion<'_>) -> Result<Delivery, S
         attempts_allowed: settings.attempts_allowed,
         attempts: Vec::new(),
         sent_as: None,
+        attempts_before: 0,
     })
 }
 

@@ -378,6 +378,7 @@ fn delivery(url: &str) -> Delivery {
             headers: vec![("x-device".to_owned(), ADID.to_owned())],
         }],
         sent_as: None,
+        attempts_before: 0,
     }
 }
 

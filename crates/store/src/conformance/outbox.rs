@@ -322,6 +322,7 @@ pub fn final_deliveries_are_sent_again<S: Store, R: FnMut(S) -> S>(open: impl Fn
     let seen: Vec<_> =
         leases.iter().map(|lease| (lease.delivery.public_id(), lease.delivery.attempts_allowed)).collect();
     assert_eq!(seen, [(delivery_id(77), 5), (delivery_id(2), 5)]);
+    assert!(leases.iter().all(|lease| lease.delivery.attempts_before == 1));
     let mut done = settlement(2, leases[1].fence, DeliveryState::Delivered, None);
     done.attempt = Some(attempt(2, 200));
     assert_eq!(store.settle(&[done]).unwrap(), [true]);

@@ -395,6 +395,7 @@ pub fn delivery(n: u128, due: Timestamp) -> Delivery {
         attempts_allowed: 4,
         attempts: Vec::new(),
         sent_as: None,
+        attempts_before: 0,
     }
 }
 

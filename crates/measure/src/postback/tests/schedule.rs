@@ -1,6 +1,12 @@
 use proptest::prelude::*;
 
-use super::super::schedule::{DeathReason, Failure, Next, Outcome, RETRY_AFTER_MAX_MS, next};
+use super::{
+    super::{
+        Attempt,
+        schedule::{DeathReason, Failure, Next, Outcome, RETRY_AFTER_MAX_MS, next},
+    },
+    TriggerKind, World, trigger,
+};
 use crate::Timestamp;
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -67,6 +73,44 @@ fn retry_after_can_only_lengthen_a_wait() {
     ] {
         let outcome = Outcome::Answered { status: 429, matched: true, retry_after: Some(NOW.plus(asked_ms)) };
         assert_eq!(next(&outcome, 1, 2, NOW, MIDDLE), Next::Retry(NOW.plus(due_ms)), "{asked_ms}");
+    }
+}
+
+/// A replay is a new beginning, however often it was tried before.
+#[test]
+fn waits_of_a_replay_begin_anew() {
+    let mut world = World::new();
+    world.add(trigger(1, TriggerKind::Install, "cpi_mostback_url=https://partner.example/"));
+    let mut delivery = world.plan(TriggerKind::Install).deliveries.remove(0);
+    let mut check = |made: u32, before: u32, allowed: u32, seconds: Option<i64>| {
+        delivery.attempts = (1..=made).map(attempt).collect();
+        (delivery.attempts_before, delivery.attempts_allowed) = (before, allowed);
+        let expected = match seconds {
+            Some(seconds) => Next::Retry(NOW.plus(seconds * 1_000)),
+            None => Next::Dead(DeathReason::AttemptsUsedUp),
+        };
+        assert_eq!(delivery.next(&answered(500), NOW, MIDDLE), expected, "{made} {before} {allowed}");
+    };
+    check(0, 0, 2, Some(10));
+    check(1, 0, 2, None);
+    check(2, 2, 4, Some(10));
+    check(3, 2, 4, None);
+    check(5, 2, 9, Some(1_800));
+    // What was sent again before this was counted, and what was erased.
+    check(2, 0, 4, Some(300));
+    check(0, 2, 4, Some(10));
+}
+
+fn attempt(number: u32) -> Attempt {
+    Attempt {
+        number,
+        started: NOW,
+        elapsed_ms: 1,
+        status: Some(500),
+        error: Some("http".into()),
+        response: String::new(),
+        connect_ms: None,
+        headers: Vec::new(),
     }
 }
 
