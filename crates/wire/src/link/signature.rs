@@ -8,7 +8,7 @@ use measure::{Timestamp, flag::Flag, fraud::SigningHash};
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::Link;
+use super::{Link, identifiers};
 use crate::auth::from_hex;
 
 /// What the signed text begins with, whatever the host.
@@ -19,7 +19,8 @@ impl Link {
     ///
     /// `signature` is the hexadecimal HMAC, under the network's key and by its hash, over [`PATH`] and the query as it
     /// was sent, up to the `&` before `signature`. `expires`, in epoch seconds, is among what is signed. What
-    /// comes after `signature` is not covered. A key given twice among what is signed makes it wrong.
+    /// comes after `signature` is not covered. A key given twice makes it wrong, be it among what is signed or
+    /// once more behind it: the last value counts, and that one nobody signed.
     #[must_use]
     pub fn signature(&self, key: &[u8], hash: SigningHash, received: Timestamp) -> Flag {
         let place = self.raw.find("&signature=");
@@ -35,8 +36,10 @@ impl Link {
             return Flag::SignatureMissing;
         };
         let mut names = HashSet::new();
+        let covered: HashSet<&str> = pairs.iter().map(|(name, _)| subject(name)).collect();
         let repeats = self.pairs.iter().filter(|(name, _)| name == "signature").count() > 1
-            || !pairs.iter().all(|(name, _)| names.insert(name));
+            || !pairs.iter().all(|(name, _)| names.insert(name))
+            || form_urlencoded::parse(rest.as_bytes()).any(|(name, _)| covered.contains(subject(&name)));
         let is_ours = from_hex(sent).is_some_and(|sent| match hash {
             SigningHash::Sha256 => verifies::<Hmac<Sha256>>(key, signed, &sent),
             SigningHash::Sha1 => verifies::<Hmac<Sha1>>(key, signed, &sent),
@@ -51,6 +54,16 @@ impl Link {
             }
             _ => Flag::SignatureBad,
         }
+    }
+}
+
+/// What a parameter is about, whichever of its names it has: the user agent, or the device, which every
+/// identifier names.
+fn subject(key: &str) -> &str {
+    match key {
+        "user_agent" => "device_ua",
+        key if identifiers::is_own_key(key) => "device_id",
+        key => key,
     }
 }
 
@@ -148,5 +161,34 @@ mod tests {
         check(&sign("campaign_id=kot&site_id=1&site_id=2&expires=1800000060"), Flag::SignatureBad);
         let signed = sign("campaign_id=kot&expires=1800000060");
         check(&format!("{signed}&signature=00"), Flag::SignatureBad);
+    }
+
+    #[test]
+    fn nothing_that_is_signed_can_be_said_anew_behind_the_signature() {
+        let query = "campaign_id=kot&site_id=&device_ua=x&adid=a&expires=1800000060";
+        for (behind, expected) in [
+            ("site_id=evil", Flag::SignatureBad),
+            ("campaign_id=kot", Flag::SignatureBad),
+            ("cp_0=1&campaign%5Fid=other", Flag::SignatureBad),
+            ("expires=1900000000", Flag::SignatureBad),
+            ("user_agent=y", Flag::SignatureBad),
+            ("adid=b", Flag::SignatureBad),
+            ("ADID=b", Flag::SignatureBad),
+            ("adid_md5=b", Flag::SignatureBad),
+            ("device_id=b&device_id_type=adid", Flag::SignatureBad),
+            ("ios_idfa=b", Flag::SignatureBad),
+            ("device_id_is_hashed=true", Flag::SignatureBad),
+            ("ip_address=203.0.113.9&click_id=c", Flag::SignatureOk),
+        ] {
+            check(&format!("{}&{behind}", sign(query)), expected);
+        }
+        for (signed, behind) in
+            [("ios_idfa=a", "idfa=b"), ("device_id=a&device_id_type=idfa", "idfa=b"), ("adid=null", "adid=b")]
+        {
+            let signed = sign(&format!("campaign_id=kot&{signed}&expires=1800000060"));
+            check(&format!("{signed}&{behind}"), Flag::SignatureBad);
+        }
+        // A link that signs no identifier leaves open whose it is.
+        check(&format!("{}&adid=b", sign("campaign_id=kot&expires=1800000060")), Flag::SignatureOk);
     }
 }
