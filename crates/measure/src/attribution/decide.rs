@@ -10,6 +10,7 @@ use crate::{
     attribution::{
         Basis, Candidate, Decision, LosingReason,
         event::Purpose,
+        keys::latest,
         matching::{Matcher, rank},
         repeats::repeats,
     },
@@ -255,14 +256,15 @@ impl<'a> Judge<'a> {
     }
 
     /// How long before the install an engagement happened, and whether that is 0 for the sake of clocks
-    /// that disagree (DECISIONS 2). `None` when it happened after the install.
+    /// that disagree (DECISIONS 2). `None` when it happened after the install, or after the download began
+    /// where that stands for it.
     fn age(&self, time: Timestamp, received: Timestamp) -> Option<(i64, bool)> {
         let record = self.question.record;
         let age_ms = record.install.time.since(time);
         if age_ms >= 0 {
             return Some((age_ms, false));
         }
-        let skew = time <= super::horizon(record.install.time, &self.policy);
+        let skew = time <= latest(record, &self.policy);
         (skew && received <= record.received).then_some((0, true))
     }
 

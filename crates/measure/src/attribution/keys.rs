@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use crate::{
     Timestamp,
     engagement::{IpKey, MatchKey},
+    flag::Flag,
     identifier::{DigestLength, forms},
-    install::Install,
+    install::{Install, InstallRecord},
     policy::{Addresses, Policy},
 };
 
@@ -61,4 +62,12 @@ pub fn arrival_keys(
 #[must_use]
 pub fn horizon(installed: Timestamp, policy: &Policy) -> Timestamp {
     installed.plus(policy.clock_skew_ms.max(0))
+}
+
+/// The latest engagement time that counts for an install: its [`horizon`], or its very time where that is the
+/// beginning of the download. A click that an app on the device sends once it sees the download lies right
+/// behind that, where clocks may else disagree (section 14).
+pub(super) fn latest(record: &InstallRecord, policy: &Policy) -> Timestamp {
+    let installed = record.install.time;
+    if record.flags.contains(&Flag::ReferrerBeginTime) { installed } else { horizon(installed, policy) }
 }

@@ -7,7 +7,7 @@ use crate::{
         Basis, Candidate, Decision, LosingReason, Question,
         decide::{Judge, Origin},
         explain::{engagement, span, why_lost},
-        horizon,
+        keys::latest,
         matching::rank,
     },
     catalogue::Catalogue,
@@ -168,7 +168,7 @@ pub fn nearest(decision: &Decision) -> Vec<Miss> {
 pub fn unseen(question: &Question<'_>, decision: &Decision) -> Vec<Miss> {
     let judge = Judge::new(question);
     let record = question.record;
-    let last = horizon(record.install.time, &judge.policy);
+    let last = latest(record, &judge.policy);
     let known: BTreeSet<_> = decision.candidates.iter().filter_map(|candidate| candidate.touch).collect();
     let mut looked_at = BTreeSet::new();
     let fresh = question.touches.iter().filter(|touch| !known.contains(&touch.id));

@@ -58,6 +58,8 @@ fn what_happens_after_the_install_and_what_no_class_looks_for_is_seen_too() {
     check("3 nothing a ip=203.0.113.77", &["3 switched_off"]);
     // Within the allowed difference of clocks it is a candidate like any other.
     check("-1m device a", &[]);
+    // Unless the install counts from the beginning of its download.
+    check("install begin received=100s\n-5s device a", &["0 after_install 0"]);
 }
 
 fn reads(case: &str, expected: &[&str]) {

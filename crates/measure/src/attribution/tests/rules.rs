@@ -221,6 +221,16 @@ fn within_the_clock_skew_it_counts_if_it_was_received_before_the_install() {
 }
 
 #[test]
+fn after_the_download_began_no_clock_skew_is_allowed() {
+    // An honest click, the download, and the click that an app injects when it sees it.
+    check("install begin received=100s\n7100s device a\n-5s device b", "a device_id; ");
+    check("install begin received=100s\n-5s device b", "organic; ");
+    check("install begin received=100s\n-5s modeled b\n0s device a", "a device_id; ");
+    check("install begin received=100s\nasa -5s", "organic; ");
+    check("install received=100s\n7100s device a\n-5s device b", "b device_id +clock_skew; a older_click");
+}
+
+#[test]
 fn within_the_clock_skew_the_age_is_nothing() {
     let decision = World::parse("install received=10m\n-90s modeled a").decide();
     assert_eq!(decision.winner().map(|winner| winner.age_ms), Some(0));

@@ -14,7 +14,8 @@
 //!
 //! Everything else: `app|network X|here X|tracker X WINDOW LENGTH|off` (`here` is the network within the
 //! app), `tracker X omit_sub_os_version`, `set SETTING VALUE`, `asa|asaview AGE|undated`,
-//! `install OPTION…` with the options `os=`, `ver=`, `model=`, `ip=`, `att=`, `id=KIND:VALUE`, `no_id`,
+//! `install OPTION…` with the options `os=`, `ver=`, `model=`, `ip=`, `att=`, `id=KIND:VALUE`, `no_id`, `begin` (the beginning of the download stands
+//! for its time),
 //! `referrer=NAME`, `campaign=GUID` (what the install referrer names),
 //! `received=AGE` (after it happened), `reengage X EVENT…` makes the tracker of X one for reengagement,
 //! `mtr EVENT LENGTH` sets a minimum time, `reprocessed` says that the device had the app before, `reprocessed LENGTH` how long before.
@@ -34,7 +35,7 @@ use crate::{
     },
     claim::ClaimTerms,
     engagement::{EngagementKind, IpKey, LinkIdentifier, Touch},
-    flag::Flags,
+    flag::{Flag, Flags},
     identifier::{Digest, IdKind, Identifier},
     install::{ClickReference, ClickReferenceKind, Install, InstallRecord, SearchAds},
     place::Place,
@@ -160,6 +161,7 @@ impl World {
         let origin = &mut self.record.install.origin;
         match option.split_once('=') {
             None if option == "no_id" => origin.identifiers.clear(),
+            None if option == "begin" => drop(self.record.flags.insert(Flag::ReferrerBeginTime)),
             Some(("received", after)) => self.record.received = INSTALLED.plus(ms(after)),
             Some(("referrer", name)) => {
                 let referrer = self.record.install.referrer.get_or_insert_default();
