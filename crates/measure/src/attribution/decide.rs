@@ -381,27 +381,34 @@ impl<'a> Judge<'a> {
         click.filter(|click| click.kind == ClickReferenceKind::InstallReferrer).and_then(|click| click.touch)
     }
 
-    /// The source that the install referrer names, unless that is a click among the candidates, which
-    /// speaks for itself, or one that this app has never seen, which tells nobody's name (section 10).
+    /// The source that the install referrer names, unless that is the click that won, or that a fraud rule
+    /// rejects, or one that this app has never seen, which tells nobody's name (section 10).
     fn reported(&self, candidates: &[Candidate]) -> Option<Reported> {
         let referrer = self.question.record.install.referrer.as_ref()?;
         let name = referrer.name.clone()?;
         let catalogue = self.question.catalogue;
         let tracker = referrer.campaign.as_deref().and_then(|guid| catalogue.tracker_by_guid(guid));
         let tracker = tracker.filter(|tracker| tracker.app == self.question.record.app);
-        if let Some(named) = self.named()
-            && (tracker.is_none() || candidates.iter().any(|one| one.touch == Some(named)))
-        {
+        let named = self.named();
+        let told = candidates.iter().find(|candidate| named.is_some() && candidate.touch == named);
+        if told.is_some_and(|told| matches!(told.lost, None | Some(LosingReason::Rejected(_)))) {
+            return None;
+        }
+        let (tracker, network) = match told {
+            Some(told) => (told.tracker, Some(told.network)),
+            None => (tracker.map(|tracker| tracker.id), tracker.map(|tracker| tracker.network)),
+        };
+        if named.is_some() && network.is_none() {
             return None;
         }
         Some(Reported {
             name,
-            paid: referrer.paid || tracker.is_some(),
+            paid: referrer.paid || network.is_some(),
             medium: referrer.medium.clone(),
             campaign: referrer.campaign.clone(),
             encrypted: referrer.encrypted,
-            tracker: tracker.map(|tracker| tracker.id),
-            network: tracker.map(|tracker| tracker.network),
+            tracker,
+            network,
         })
     }
 

@@ -21,7 +21,9 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
             sentences.push(format!("The install is attributed to {}.", gain(winner, catalogue)));
             sentences.extend(standing(winner));
         }
-        None if decision.reported.is_some() => sentences.extend(decision.reported.as_ref().map(unclaimed)),
+        None if decision.reported.is_some() => {
+            sentences.extend(decision.reported.as_ref().map(|reported| unclaimed(reported, catalogue)));
+        }
         None if decision.candidates.is_empty() => {
             sentences.push("The install is organic: no click or impression before it matches it.".to_owned());
         }
@@ -55,11 +57,18 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
 }
 
 /// Why an install whose referrer names a source is credited to nobody.
-fn unclaimed(reported: &Reported) -> String {
-    let paid = if reported.paid { "a paid source" } else { "a source" };
+fn unclaimed(reported: &Reported, catalogue: &Catalogue) -> String {
+    let network = reported.network.and_then(|id| catalogue.network(id));
+    let tracker = reported.tracker.and_then(|id| catalogue.tracker(id));
+    let tracker = tracker.map(|tracker| format!(" (tracker {})", tracker.name)).unwrap_or_default();
+    let what = match network {
+        Some(network) => format!("a paid click of {}{tracker}", network.name),
+        None if reported.paid => "a paid source".to_owned(),
+        None => "a source".to_owned(),
+    };
     let campaign = reported.campaign.as_deref().map(|name| format!(" (campaign {name})")).unwrap_or_default();
     format!(
-        "The install is unclaimed: its install referrer names {}{campaign}, {paid}, and nothing that could be \
+        "The install is unclaimed: its install referrer names {}{campaign}, {what}, and nothing that could be \
          credited is on record.",
         reported.name
     )

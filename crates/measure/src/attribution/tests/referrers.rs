@@ -23,8 +23,25 @@ fn a_credited_source_is_compared_with_the_referrer() {
 }
 
 #[test]
-fn a_click_on_record_speaks_for_itself() {
-    check("install referrer=x\n800 referrer a", "organic; a outside_window");
+fn a_click_on_record_that_cannot_be_credited_is_reported_all_the_same() {
+    let case = "install referrer=x campaign=kotracker-a\n800 referrer a";
+    check(case, "unclaimed; a outside_window");
+    check("install referrer=x\n800 referrer a", "unclaimed; a outside_window");
+    let world = World::parse(case);
+    let decision = world.decide();
+    let reported = decision.reported.as_ref().unwrap();
+    assert_eq!((reported.tracker.unwrap().0, reported.network.unwrap().0), (100, 10));
+    assert_eq!(
+        explain(&decision, &world.catalogue())[0],
+        "The install is unclaimed: its install referrer names x (campaign kotracker-a), a paid click of Network A \
+         (tracker Link a), and nothing that could be credited is on record."
+    );
+}
+
+#[test]
+fn a_click_that_won_speaks_for_itself() {
+    let decision = World::parse("install referrer=x\n1 referrer a").decide();
+    assert!(decision.reported.is_none() && decision.winner().is_some());
 }
 
 #[test]
