@@ -103,6 +103,8 @@ flags! {
     AttFromIdfa => "att_from_idfa",
     /// The sender named no country: it is that of the address, from the server's database.
     CountryFromDatabase => "country_from_database",
+    /// What stands for Apple's word on Search Ads is no object, nor the text of one.
+    SearchAdsInvalid => "search_ads_invalid",
 }
 
 impl fmt::Display for Flag {

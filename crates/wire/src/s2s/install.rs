@@ -20,7 +20,7 @@ pub fn read(envelope: &Envelope<'_>, origin: Origin, sender: Sender<'_>, flags: 
         time = begin;
         flags.insert(Flag::ReferrerBeginTime);
     }
-    let search_ads = search_ads::read(envelope);
+    let search_ads = search_ads::read(envelope, flags);
     if search_ads.as_ref().is_some_and(|ads| ads.click_time.is_none()) {
         flags.insert(Flag::DateManufactured);
     }

@@ -1,6 +1,11 @@
 //! Apple Search Ads in both forms (ingest.md section 10). When both came, the old one counts.
 
-use measure::install::SearchAds;
+use std::borrow::Cow;
+
+use measure::{
+    flag::{Flag, Flags},
+    install::SearchAds,
+};
 
 use super::envelope::Envelope;
 use crate::{
@@ -9,9 +14,32 @@ use crate::{
     refusal::Refusal,
 };
 
-/// Apple's word that the install came from a Search Ads click; `None` when it said otherwise or nothing.
-pub fn read(envelope: &Envelope<'_>) -> Option<SearchAds> {
-    iad(envelope).or_else(|| ad_services(envelope))
+/// The old form, Apple's dictionary of the iAd framework.
+const IAD: &str = "iad_attribution_details";
+/// The form of AdServices.
+const AD_SERVICES: &str = "adservices_attribution_details";
+
+/// Apple's word that the install came from a Search Ads click; `None` when it said otherwise or nothing. Something
+/// that is not Apple's word at all is flagged.
+pub fn read(envelope: &Envelope<'_>, flags: &mut Flags) -> Option<SearchAds> {
+    let (old, new) = (details(envelope, IAD), details(envelope, AD_SERVICES));
+    let is_odd = |key, found: &Option<_>| found.is_none() && envelope.field(key).is_some();
+    if is_odd(IAD, &old) || is_odd(AD_SERVICES, &new) {
+        flags.insert(Flag::SearchAdsInvalid);
+    }
+    old.and_then(|details| iad(&details)).or_else(|| new.and_then(|details| ad_services_result(&details)))
+}
+
+/// What stands under a key: an object, or the text of one, as senders write it whose own fields are all texts.
+fn details<'e>(envelope: &Envelope<'e>, key: &str) -> Option<Cow<'e, Object>> {
+    match envelope.field(key)? {
+        Json::Object(details) => Some(Cow::Borrowed(details)),
+        Json::Text(text) => match Json::parse(text).ok()? {
+            Json::Object(details) => Some(Cow::Owned(details)),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn text(object: &Object, keys: &[&str]) -> Option<String> {
@@ -19,8 +47,7 @@ fn text(object: &Object, keys: &[&str]) -> Option<String> {
     value.scalar().map(|text| text.trim().to_owned())
 }
 
-fn iad(envelope: &Envelope<'_>) -> Option<SearchAds> {
-    let details = envelope.field("iad_attribution_details")?.object()?;
+fn iad(details: &Object) -> Option<SearchAds> {
     let version = get(details, "Version3.1").and_then(Json::object)?;
     if !get(version, "iad-attribution").or_else(|| get(version, "attribution"))?.truth()? {
         return None;
@@ -39,10 +66,6 @@ fn iad(envelope: &Envelope<'_>) -> Option<SearchAds> {
         country: text("iad-country-or-region"),
         viewed: false,
     })
-}
-
-fn ad_services(envelope: &Envelope<'_>) -> Option<SearchAds> {
-    ad_services_result(envelope.field("adservices_attribution_details")?.object()?)
 }
 
 /// What Apple answers about an AdServices token: the same fields that a sender passes on; `None` when the

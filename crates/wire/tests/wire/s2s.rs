@@ -415,6 +415,25 @@ fn search_ads() {
     check(r#"{"iad_attribution_details":{"Version3.1":{"iad-attribution":"false"}}}"#, None);
     check(r#"{"adservices_attribution_details":{"attribution":false,"campaignId":2}}"#, None);
     check(r#"{"adservices_attribution_details":""}"#, None);
+    let text = |json: &str| {
+        let (key, details) = json.split_once(':').unwrap();
+        format!("{{{key}:{}}}", serde_json::to_string(details).unwrap())
+    };
+    check(&text(old), Some(("1", true)));
+    check(&text(new), Some(("2", false)));
+    check(&text(r#""adservices_attribution_details":{"attribution":false}"#), None);
+    for (details, is_odd) in [
+        (r#""{\"attribution\":false}""#, false),
+        (r#""""#, false),
+        ("null", false),
+        ("{}", false),
+        (r#""no network""#, true),
+        (r#""[1]""#, true),
+        ("true", true),
+    ] {
+        let parsed = install(&format!(r#"{{"adservices_attribution_details":{details}}}"#)).1;
+        assert_eq!(parsed.flags.contains(&Flag::SearchAdsInvalid), is_odd, "{details}");
+    }
     check(
         r#"{"adservices_attribution_details":{"attribution":true,"campaignId":2,"clickDate":"2020-09-18T22:02Z"}}"#,
         Some(("2", true)),
