@@ -43,6 +43,9 @@ pub struct Claim {
     pub creative_id: Option<String>,
     /// Every other field, the network's names of campaign and ad among them.
     pub params: Vec<(String, String)>,
+    /// Whether the network's own time lay behind the receipt, which stands for it.
+    #[serde(default)]
+    pub time_future: bool,
 }
 
 /// What decisions need to know of a touch that is a claim.
@@ -52,6 +55,9 @@ pub struct ClaimTerms {
     pub lookback: Option<Window>,
     /// See [`Claim::granular`].
     pub granular: bool,
+    /// See [`Claim::time_future`].
+    #[serde(default)]
+    pub time_future: bool,
 }
 
 impl Claim {
@@ -74,7 +80,11 @@ impl Claim {
             completed_view: false,
             site: self.site_id.as_deref().map(|site| site_key(self.network, site)),
             findings: Vec::new(),
-            claim: Some(ClaimTerms { lookback: self.lookback, granular: self.granular }),
+            claim: Some(ClaimTerms {
+                lookback: self.lookback,
+                granular: self.granular,
+                time_future: self.time_future,
+            }),
             place: Place::default(),
         }
     }

@@ -97,7 +97,7 @@ pub fn parse(
     };
     let claim = Claim {
         kind: fields.kind()?,
-        time: fields.time(received, &mut flags)?,
+        time: fields.time(received, catalogue.policy_of(app).clock_skew_ms, &mut flags)?,
         network,
         tracker: tracker.map(|tracker| tracker.id),
         campaign: tracker.map(|tracker| tracker.campaign),
@@ -109,6 +109,7 @@ pub fn parse(
         site_id: fields.owned("site_id"),
         creative_id: fields.owned("creative_id"),
         params: fields.params(),
+        time_future: flags.contains(&Flag::TimeFuture),
     };
     if claim.identifiers.is_empty() {
         return Err(Refusal::bad_request(
@@ -171,9 +172,16 @@ impl<'j> Fields<'j> {
         }
     }
 
-    /// The network's own time: without one nobody could tell what the claim beats.
-    fn time(&self, received: Timestamp, flags: &mut Flags) -> Result<Timestamp, Refusal> {
+    /// The network's own time: without one nobody could tell what the claim beats. Clocks may disagree by
+    /// `skew_ms`; a claim from further ahead would beat whatever really happened.
+    fn time(&self, received: Timestamp, skew_ms: i64, flags: &mut Flags) -> Result<Timestamp, Refusal> {
+        let skew_ms = skew_ms.max(0);
         match moment::read(self.text("time")) {
+            Moment::At(time) if time > received.plus(skew_ms) => Err(Refusal::bad_request(format!(
+                "time: lies more than {} seconds (attribution.clock_skew) in the future: send when the click or \
+                 impression happened, in UTC or with its zone",
+                skew_ms / 1_000
+            ))),
             Moment::At(time) if time > received => {
                 flags.insert(Flag::TimeFuture);
                 Ok(received)

@@ -288,6 +288,7 @@ pub fn claim(network: u64, seconds: i64, identifier: Identifier, view: bool) -> 
         site_id: None,
         creative_id: None,
         params: vec![("campaign_name".to_owned(), "Spring".to_owned())],
+        time_future: false,
     })
 }
 

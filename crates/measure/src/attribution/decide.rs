@@ -208,6 +208,7 @@ impl<'a> Judge<'a> {
                     (skewed, Flag::ClockSkew),
                     (double_hash, Flag::DoubleHash),
                     (touch.completed_view, Flag::CompletedView),
+                    (touch.claim.is_some_and(|claim| claim.time_future), Flag::TimeFuture),
                 ]),
                 content_key: touch.content_key,
                 basis,

@@ -253,6 +253,10 @@ pub(super) const fn oddity(flag: Flag) -> Option<&'static str> {
              clocks disagree, and it counts as of the same moment.",
         ),
         Flag::DateManufactured => Some("Apple gave no click date, so the time of the install stands for it."),
+        Flag::TimeFuture => Some(
+            "By the network's own time the engagement lay in the future, so the receipt of the claim stands for it, \
+             which is later than anything that was received before.",
+        ),
         Flag::SharedClick => Some(
             "An earlier install was credited with the same engagement: one of the two may be a neighbour.",
         ),

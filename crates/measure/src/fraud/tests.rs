@@ -788,6 +788,7 @@ fn a_claim_is_looked_at_when_it_comes() {
         site_id: Some("s1".to_owned()),
         creative_id: None,
         params: Vec::new(),
+        time_future: false,
     };
     let over = Verification { valid_until: Some(T0.seconds() - 1), ..verifier(&[("platform_in", "iOS")]) };
     for (blocked, verification, expected) in [

@@ -162,9 +162,20 @@ fn an_idfa_under_att_false_is_nowhere_left() {
 
 #[test]
 fn a_time_in_the_future_is_that_of_the_receipt() {
-    let parsed = sound(r#"{"time":1760200000}"#);
-    assert_eq!(parsed.claim.time, Timestamp::from_seconds(RECEIVED));
-    assert!(parsed.flags.iter().any(|flag| flag.name() == "time_future"));
+    for (ahead, is_future) in [(0, false), (1, true), (120, true)] {
+        let parsed = sound(&format!(r#"{{"time":{}}}"#, RECEIVED + ahead));
+        assert_eq!(parsed.claim.time, Timestamp::from_seconds(RECEIVED));
+        assert_eq!(parsed.claim.time_future, is_future, "{ahead}");
+        assert_eq!(parsed.flags.iter().any(|flag| flag.name() == "time_future"), is_future, "{ahead}");
+    }
+}
+
+#[test]
+fn a_time_beyond_the_clock_skew_is_refused() {
+    let refused = read("iOS", &format!(r#"{{"time":{}}}"#, RECEIVED + 121)).expect_err("it has not happened");
+    assert_eq!(refused.status, 400);
+    assert!(refused.error.starts_with("time: lies more than 120 seconds"), "{refused}");
+    assert!(refused.error.contains("send when"), "{refused}");
 }
 
 #[test]

@@ -54,6 +54,12 @@ fn a_claim_after_the_grace_is_late() {
 }
 
 #[test]
+fn a_claim_from_the_future_is_flagged_where_it_wins() {
+    check("0s claim a future\n1 device b", "a claim +time_future; b older_click");
+    check("1 claim a future\n0s device b", "b device_id; a san_claim_beaten");
+}
+
+#[test]
 fn a_claim_matches_by_identifiers_alone() {
     check("install no_id\n1 claim a", "organic; ");
     check("install no_id\n1 claim a ip=203.0.113.24", "organic; ");

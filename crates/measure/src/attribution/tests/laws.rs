@@ -80,8 +80,8 @@ fn age() -> impl Strategy<Value = i64> {
 /// Most touches are engagements that we saw; some are claims of their network.
 fn claim() -> impl Strategy<Value = Option<ClaimTerms>> {
     let lookback = prop::option::of((60_u32..2_592_000).prop_map(Window::Seconds));
-    let terms = (lookback, prop::bool::weighted(0.8))
-        .prop_map(|(lookback, granular)| Some(ClaimTerms { lookback, granular }));
+    let terms = (lookback, prop::bool::weighted(0.8), prop::bool::weighted(0.1))
+        .prop_map(|(lookback, granular, time_future)| Some(ClaimTerms { lookback, granular, time_future }));
     prop_oneof![4 => Just(None), 1 => terms]
 }
 

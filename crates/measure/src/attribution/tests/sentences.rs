@@ -110,6 +110,12 @@ fn a_duplicate_and_what_overrides_switch_off() {
 }
 
 #[test]
+fn a_claim_from_the_future_says_so() {
+    says("0s claim a future\n2 device b", "attributed to a claimed click of Network A");
+    says("0s claim a future\n2 device b", "By the network's own time the engagement lay in the future");
+}
+
+#[test]
 fn a_claim_and_one_that_was_beaten() {
     check(
         "2 claim a lookback=7d\n3 claim b",

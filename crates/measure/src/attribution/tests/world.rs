@@ -10,7 +10,7 @@
 //! * `nothing`: a click that has nothing to do with the install
 //!
 //! Options: `id=KIND:VALUE`, `hash=KIND:DIGEST`, `ip=`, `os=`, `ver=`, `model=` (`_` for a space, empty for
-//! unknown), `lookback=LENGTH` and `withheld` of claims, `received=AGE` (before the install was received), `key=` (content key), `credited`, `completed`.
+//! unknown), `lookback=LENGTH`, `withheld` and `future` of claims, `received=AGE` (before the install was received), `key=` (content key), `credited`, `completed`.
 //!
 //! Everything else: `app|network X|here X|tracker X WINDOW LENGTH|off` (`here` is the network within the
 //! app), `tracker X omit_sub_os_version`, `set SETTING VALUE`, `asa|asaview AGE|undated`,
@@ -50,6 +50,7 @@ const ELSEWHERE: &str = "198.51.100.7";
 pub(super) const INSTALLED: Timestamp = Timestamp(1_800_000_000_000);
 pub(super) const APP: AppId = AppId(7);
 const NETWORKS: &str = "abcde";
+const TERMS: ClaimTerms = ClaimTerms { lookback: None, granular: true, time_future: false };
 
 /// A question that owns what it asks about.
 #[derive(Clone, Debug)]
@@ -214,17 +215,19 @@ impl World {
             _ => panic!("what is {kind:?}?"),
         }
         if kind.starts_with("claim") {
-            touch.claim = Some(ClaimTerms { lookback: None, granular: true });
+            touch.claim = Some(TERMS);
         }
         for option in options {
             match option.split_once('=') {
                 None if *option == "withheld" => {
-                    touch.claim = Some(ClaimTerms { lookback: None, granular: false });
+                    touch.claim = Some(ClaimTerms { granular: false, ..TERMS });
                 }
                 Some(("lookback", length)) => {
                     let seconds = u32::try_from(ms(length) / 1_000).expect("a window");
-                    touch.claim =
-                        Some(ClaimTerms { lookback: Some(Window::Seconds(seconds)), granular: true });
+                    touch.claim = Some(ClaimTerms { lookback: Some(Window::Seconds(seconds)), ..TERMS });
+                }
+                None if *option == "future" => {
+                    touch.claim = Some(ClaimTerms { time_future: true, ..TERMS });
                 }
                 None if *option == "completed" => touch.completed_view = true,
                 None if *option == "credited" => {
