@@ -66,6 +66,45 @@ async fn a_payload_that_can_never_succeed_drains_the_queue() {
 }
 
 #[tokio::test]
+async fn a_text_that_was_cut_in_the_middle_of_a_character_is_taken() {
+    let app = web_app().await;
+    let server = &app.server;
+    let data = json!({ "event_name": "abc<cut>", "event_data": { "page_name": "abc<cut>" } });
+    // What JSON.stringify makes of "abc😀".slice(0, 4).
+    let cut = browser_body(&app, "event", "1f0c2-1-f", data.clone()).replace("<cut>", "\\ud83d");
+    let input = server.sends("/track/json/", cut.clone()).await.accepted();
+    assert_eq!(server.sends("/track/json/", cut).await.accepted(), input, "a retry counts once");
+    let event = server.input(&input).await;
+    assert_eq!(event["event"]["name"], "abc\u{fffd}", "{event}");
+    let plain = app.body("event", "SX-1", data).to_string().replace("<cut>", "\\ude00");
+    server.sends("/track/json", plain).await.accepted();
+}
+
+#[tokio::test]
+async fn a_payload_that_is_too_deep_drains_the_queue_and_is_kept_with_its_app() {
+    let app = web_app().await;
+    let server = &app.server;
+    let deep = (0..200).fold(json!(1), |inner, _| json!({ "a": inner }));
+    let data = json!({ "event_name": "page", "event_data": deep });
+    let body = browser_body(&app, "event", "1f0c2-1-g", data.clone());
+    for _ in 0..2 {
+        let answer = server.sends("/track/json/", body.clone()).await.is(200);
+        assert_eq!(answer.json(), json!({ "success": "1" }));
+    }
+    // Other senders to the same app hear the truth, and theirs is kept in the same place.
+    server.sends("/track/json", app.body("event", "SX-1", data).to_string()).await.refused(400);
+    let kept = server.get(&format!("/api/apps/{}/quarantine", app.id)).await.is(200).json();
+    let rows = kept["data"].as_array().unwrap();
+    let status: Vec<&Value> = rows.iter().map(|row| &row["status"]).collect();
+    assert_eq!(status, [400, 200], "{kept}");
+    assert!(
+        rows.iter().all(|row| row["reason"].as_str().is_some_and(|why| why.contains("32 levels"))),
+        "{kept}"
+    );
+    server.balanced().await;
+}
+
+#[tokio::test]
 async fn a_click_leads_to_a_web_install_by_its_ko_click_id() {
     let app = web_app().await;
     let link = app.link("Example Network").await;

@@ -60,20 +60,23 @@ pub fn get<'a>(object: &'a [(String, Json)], key: &str) -> Option<&'a Json> {
 
 impl Json {
     /// Reads exactly one value. Numbers may be of any size: it is for their readers to say which they use.
+    /// Half a character, as `JSON.stringify` writes of a text that was cut in the middle of one, is read as
+    /// the replacement character: no Unicode text can hold it.
     ///
     /// # Errors
     /// The text is no JSON, or goes beyond a limit.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
         match Self::read(text, text) {
-            // serde_json wants to know every number in binary, and these are too large for that.
-            Err(JsonError::Broken(error)) if error.to_string().starts_with("number out of range") => {
-                Self::read(&with_small_numbers(text), text)
+            // serde_json takes neither halves of characters nor numbers that are too large in binary.
+            Err(JsonError::Broken(error)) => {
+                let sound = with_small_numbers(&with_whole_characters(text));
+                if sound == text { Err(error.into()) } else { Self::read(&sound, text) }
             }
             read => read,
         }
     }
 
-    /// Reads `sound`, which is `written` but for the values of numbers.
+    /// Reads `sound`, which is `written` but for the values of numbers and halves of characters.
     fn read(sound: &str, written: &str) -> Result<Self, JsonError> {
         let reading = Reading {
             numbers: RefCell::new(Numbers(written)),
@@ -240,6 +243,36 @@ fn with_small_numbers(text: &str) -> String {
     }
     small.push_str(text.get(copied..).unwrap_or_default());
     small
+}
+
+/// The text with every escape of half a character (a surrogate without its pair) turned into that of the
+/// replacement character. It is as long as the text, and otherwise the same.
+pub(crate) fn with_whole_characters(text: &str) -> String {
+    const UNIT: usize = "\\uXXXX".len();
+    const ESCAPED: usize = "\\n".len();
+    let unit = |at: usize| {
+        let digits = text.get(at..)?.strip_prefix("\\u")?.get(..4)?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut whole = String::with_capacity(text.len());
+    let (mut at, mut copied) = (0, 0);
+    // A backslash stands in strings only, and what is escaped by it is no backslash of its own.
+    while let Some(found) = text.get(at..).and_then(|rest| rest.find('\\')) {
+        at += found;
+        at += match (unit(at), unit(at + UNIT)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 2 * UNIT,
+            (Some(0xd800..=0xdfff), _) => {
+                whole.push_str(text.get(copied..at).unwrap_or_default());
+                whole.push_str("\\ufffd");
+                copied = at + UNIT;
+                UNIT
+            }
+            (Some(_), _) => UNIT,
+            (None, _) => ESCAPED,
+        };
+    }
+    whole.push_str(text.get(copied..).unwrap_or_default());
+    whole
 }
 
 struct Reading<'a> {

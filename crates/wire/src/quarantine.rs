@@ -114,8 +114,8 @@ fn values_masked(text: &str) -> String {
 
 /// A string with what it says masked, when it is JSON itself.
 fn said_masked(string: &str, is_link: bool) -> Cow<'_, str> {
-    match serde_json::from_str::<String>(string) {
-        Ok(text) if begins_as_json(&text) => {
+    match Json::parse(string) {
+        Ok(Json::Text(text)) if begins_as_json(&text) => {
             let mut json = Json::Text(text);
             mask(&mut json, is_link);
             json.to_string().into()

@@ -14,7 +14,7 @@ use measure::{
 };
 
 pub use self::{
-    element::{BadElement, Body, ELEMENTS_MAX, Element, elements, is_web_sdk},
+    element::{BadElement, Body, ELEMENTS_MAX, Element, elements, is_web_sdk, outline},
     search_ads::adservices_answer,
 };
 pub use crate::user_agent::manufactured_user_agent;

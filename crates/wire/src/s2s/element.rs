@@ -1,11 +1,13 @@
 //! Bodies taken apart into elements (ingest.md section 15).
 
+use std::collections::BTreeMap;
+
 use serde_json::value::RawValue;
 
 use crate::{
     body::hash,
     form,
-    json::{Json, JsonError, get},
+    json::{Json, JsonError, get, with_whole_characters},
     quarantine::masked,
     redaction::mask,
     refusal::Refusal,
@@ -64,6 +66,20 @@ pub fn elements(body: &[u8]) -> Result<Body, Refusal> {
         Some(b'[') => array(text(body)?),
         Some(_) => one(form::parse(body).map(|json| Element { text: json.to_string(), json })),
     }
+}
+
+/// The envelope of a body that is one sound object and all the same too much to be read, such as one nested
+/// too deep: an element of the texts at its root and nothing else. It tells whose the body is, and whether
+/// its sender will repeat it for ever (ingest.md section 17).
+#[must_use]
+pub fn outline(body: &[u8]) -> Option<Element> {
+    let body = body.trim_ascii();
+    let text = str::from_utf8(body.strip_prefix(BOM).unwrap_or(body)).ok()?;
+    let sound = with_whole_characters(text);
+    let root: BTreeMap<String, &RawValue> = serde_json::from_str(&sound).ok()?;
+    let texts = root.into_iter().filter(|(_, value)| value.get().starts_with('"'));
+    let entries = texts.filter_map(|(key, text)| Some((key, Json::parse(text.get()).ok()?)));
+    Some(Element { text: text.to_owned(), json: Json::Object(entries.collect()) })
 }
 
 fn one(element: Result<Element, Refusal>) -> Result<Body, Refusal> {

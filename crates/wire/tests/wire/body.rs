@@ -1,6 +1,6 @@
 //! Taking bodies apart (ingest.md section 15).
 
-use wire::s2s::{Element, elements};
+use wire::s2s::{Element, elements, outline};
 
 fn texts(body: &[u8]) -> Vec<String> {
     let elements = elements(body).unwrap().elements;
@@ -156,4 +156,57 @@ fn numbers_of_any_size_are_taken_and_limits_are_named() {
     let deep = refusal(&format!("{}1{}", "{\"a\":".repeat(40), "}".repeat(40)));
     assert!(deep.contains("32 levels") && !deep.contains("JSON"), "{deep}");
     assert!(refusal("{\"a\":}").contains("not valid JSON"));
+}
+
+#[test]
+fn half_a_character_is_the_replacement_character() {
+    let check = |written: &str, read: &str| {
+        for body in
+            [format!(r#"{{"kochava_app_id":"{written}"}}"#), format!(r#"[{{"kochava_app_id":"{written}"}}]"#)]
+        {
+            let element = elements(body.as_bytes()).unwrap().elements.remove(0).unwrap();
+            assert_eq!(element.app_guid(), Some(read), "{body}");
+            assert!(body.contains(element.text()), "the text stays: {body}");
+        }
+    };
+    check(r"abc\ud83d", "abc\u{fffd}");
+    check(r"abc\uD83D!", "abc\u{fffd}!");
+    check(r"\udE00abc", "\u{fffd}abc");
+    check(r"\ud83d\ud83d\ude00", "\u{fffd}\u{1f600}");
+    check(r"\ud83d\ude00\ude00", "\u{1f600}\u{fffd}");
+    check(r"\ud83d\n\u00e9", "\u{fffd}\n\u{e9}");
+    check(r"\\ud83d\ud83d", "\\ud83d\u{fffd}");
+    check(r"\ude00\ud83d", "\u{fffd}\u{fffd}");
+    check(r"\ud83d\\ude00", "\u{fffd}\\ude00");
+    check(r#"\"\ud83d\""#, "\"\u{fffd}\"");
+    // Beside a number that is too large in binary, and as a key.
+    let body = r#"{"a\ud83d":1e999,"b":{"\udc00":1.50},"kochava_app_id":"k"}"#;
+    let element = elements(body.as_bytes()).unwrap().elements.remove(0).unwrap();
+    assert_eq!((element.app_guid(), element.text()), (Some("k"), body));
+    for broken in
+        [r#"{"a":"\ud8"}"#, r#"{"a":"\ud83d}"#, r#"{"a":\ud83d}"#, r#"{"a":"\ud83d\x"}"#, r#"{"a":"\u+83d"}"#]
+    {
+        assert_eq!(elements(broken.as_bytes()).map(|_| ()).unwrap_err().status, 400, "{broken}");
+    }
+}
+
+#[test]
+fn what_is_too_much_tells_whose_it_is() {
+    let head =
+        r#""kochava_app_id":" k ","sdk_version":"WebTracker 3.0.4","nt_id":"n\ud83d","action":"event""#;
+    let deep = format!("{}1{}", "{\"a\":".repeat(5_000), "}".repeat(5_000));
+    let many = format!("[{}1]", "1,".repeat(20_000));
+    for data in [deep, many] {
+        for body in
+            [format!(r#"{{{head},"data":{data}}}"#), format!(r#"{{"data":{data},"nt_id":"x",{head}}}"#)]
+        {
+            assert!(elements(body.as_bytes()).is_err());
+            let outline = outline(body.as_bytes()).unwrap();
+            assert_eq!((outline.app_guid(), outline.action()), (Some("k"), Some("event")));
+            assert_eq!((outline.nt_id(), outline.is_web_sdk()), (Some("n\u{fffd}"), true));
+        }
+    }
+    for none in ["", "[]", "1", "{\"a\":", "a=1", "{}{}"] {
+        assert!(outline(none.as_bytes()).is_none(), "{none}");
+    }
 }

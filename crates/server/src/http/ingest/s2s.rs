@@ -20,7 +20,7 @@ use wire::{
     body::{BODY_BYTES_MAX, hash},
     quarantine::masked,
     refusal::Refusal,
-    s2s::{BadElement, Edge, Element, Endpoint, Parsed, elements, parse},
+    s2s::{BadElement, Edge, Element, Endpoint, Parsed, elements, outline, parse},
 };
 
 use super::{
@@ -79,13 +79,7 @@ async fn take(site: &Site, peer: Peer, headers: &HeaderMap, body: &[u8], endpoin
         };
         match elements(body) {
             Ok(parsed) => (call.prepare_all(&peer, &parsed.elements, parsed.is_array), parsed.is_array),
-            Err(refused) => {
-                let key = call.header_key(None);
-                (
-                    vec![call.quarantine(None, None, Unusable::of(masked(body), hash(body), key), refused)],
-                    false,
-                )
-            }
+            Err(refused) => (vec![call.quarantine_whole(refused)], false),
         }
     };
     if let Some(apple) = &site.adservices {
@@ -278,6 +272,19 @@ impl Call<'_> {
         let key = text(self.headers, "idempotency-key").filter(|key| !key.is_empty())?;
         let key = index.map_or_else(|| key.clone().into_owned(), |index| format!("{key}#{index}"));
         Some(IdempotencyKey { source: "header".to_owned(), key })
+    }
+
+    /// A body that no element could be read from. When it says all the same whose it is, it is kept with
+    /// that app.
+    fn quarantine_whole(&self, refused: Refusal) -> Prepared {
+        let outline = outline(self.body);
+        let sender = outline.as_ref().and_then(|outline| self.sender(outline));
+        let key = match &outline {
+            Some(outline) => self.idempotency_key(0, outline, false),
+            None => self.header_key(None),
+        };
+        let unusable = Unusable::of(masked(self.body), hash(self.body), key);
+        self.quarantine(sender.as_ref().map(|sender| &sender.app), outline.as_ref(), unusable, refused)
     }
 
     fn quarantine(
