@@ -6,8 +6,8 @@ use measure::{
 };
 use percent_encoding::percent_decode_str;
 
-/// The user agent as the device had it: percent-decoded when it holds `%XX` and no space, `None` when it
-/// is absent or a placeholder such as `Unknown`.
+/// The user agent as the device had it: percent-decoded when it holds `%XX` and no space, in the manner of
+/// forms when it has a `+` for them. `None` when it is absent or a placeholder such as `Unknown`.
 #[must_use]
 pub fn decoded(user_agent: &str) -> Option<String> {
     let user_agent = user_agent.trim();
@@ -17,7 +17,10 @@ pub fn decoded(user_agent: &str) -> Option<String> {
     if user_agent.contains(' ') || !has_escape(user_agent) {
         return Some(user_agent.to_owned());
     }
-    Some(percent_decode_str(user_agent).decode_utf8_lossy().into_owned())
+    // Whoever writes spaces as `%20` leaves a `+` as it is or writes `%2B`.
+    let is_form = !user_agent.contains("%20");
+    let spaced = if is_form { user_agent.replace('+', " ") } else { user_agent.to_owned() };
+    Some(percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
 }
 
 /// Whether the text holds `%XX`.

@@ -183,6 +183,8 @@ fn device_ver_is_read_from_the_right() {
     check("iOS", "14", PIXEL, "Pixel 8 Pro", "Android 14");
     check("iOS", "17.5.1", IPHONE, "iPhone", "iOS 17.5.1");
     check("iOS", "", IPHONE, "iPhone", "iOS 17.5");
+    let form = "Dalvik%2F2.1.0+%28Linux%3B+U%3B+Android+13%3B+SM-S918B%29";
+    check("Android", "", form, "SM-S918B", "Android 13");
     check("iOS", "", "test-ua", "", "");
     check("iOS", "", "", "", "");
     check("iOS", "unknown", "", "", "");
@@ -201,6 +203,13 @@ fn user_agent() {
     };
     check(r#"{"device_ua":"Mozilla/5.0 (X)"}"#, Some("Mozilla/5.0 (X)"), None);
     check(r#"{"device_ua":"Mozilla%2F5.0%20(X)"}"#, Some("Mozilla/5.0 (X)"), None);
+    check(r#"{"device_ua":"Mozilla%2F5.0+%28X%3B+a%2Bb%29"}"#, Some("Mozilla/5.0 (X; a+b)"), None);
+    check(
+        r#"{"device_ua":"Bot/1.0%20(+https://example.com)"}"#,
+        Some("Bot/1.0 (+https://example.com)"),
+        None,
+    );
+    check(r#"{"device_ua":"Bot/1.0+https://example.com"}"#, Some("Bot/1.0+https://example.com"), None);
     check(r#"{"device_ua":"Mozilla/5.0 (100%25)"}"#, Some("Mozilla/5.0 (100%25)"), None);
     check(r#"{"device_ua":"100%"}"#, Some("100%"), None);
     let manufactured = Some("Mozilla/5.0 (iPhone; iOS 13.6.0)");
