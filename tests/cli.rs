@@ -88,6 +88,21 @@ fn wrong_settings_are_named_and_refused() {
     complaint(&["server"], &[]);
 }
 
+#[test]
+fn what_orchestrators_put_into_the_environment_is_no_setting() {
+    let environment = [
+        ("SEXTANT_CONFIG", ""),
+        ("SEXTANT_PORT", "tcp://10.0.0.1:80"),
+        ("SEXTANT_SERVICE_HOST", "10.0.0.1"),
+        ("SEXTANT_TRACKING_ACCEPT_CLICK_TIME", "1"),
+    ];
+    let text = printed(&["config"], &environment);
+    assert!(
+        text.contains("tracking.accept_click_time = true  # SEXTANT_TRACKING_ACCEPT_CLICK_TIME\n"),
+        "{text}"
+    );
+}
+
 #[tokio::test]
 async fn a_settings_file_is_in_force_where_nothing_stronger_speaks() {
     let directory = TempDir::new().unwrap();

@@ -20,7 +20,7 @@ mod telemetry;
 mod vault;
 mod what_if;
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -70,9 +70,9 @@ struct Options {
     /// Address and port for management, if not the same (server.admin_listen, SEXTANT_ADMIN_LISTEN)
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<String>,
-    /// A file with settings
+    /// A file with settings; an empty name is none
     #[arg(long, value_name = "FILE", env = "SEXTANT_CONFIG")]
-    config: Option<PathBuf>,
+    config: Option<OsString>,
     /// Certificate chain, PEM (server.tls_cert, SEXTANT_TLS_CERT)
     #[arg(long, value_name = "FILE")]
     tls_cert: Option<String>,
@@ -96,7 +96,8 @@ impl Options {
             ("log.format", self.log_format.map(|format| format.name().to_owned())),
         ];
         let given = settings.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        Cli { file: self.config, settings: given.collect() }
+        let file = self.config.filter(|name| !name.is_empty()).map(PathBuf::from);
+        Cli { file, settings: given.collect() }
     }
 }
 

@@ -125,6 +125,7 @@ impl Texts {
             match known.iter().find(|(name, _)| environment_name(name) == variable) {
                 Some((name, default)) => insert(&mut values, name, read(default, &text)),
                 None if OTHER_PREFIXES.iter().any(|prefix| variable.starts_with(prefix)) => {}
+                None if is_of_kubernetes(&variable, &text) => {}
                 None => {
                     let text = format!(
                         "{variable}: there is no such setting; `sextant config` lists the names of all"
@@ -157,6 +158,17 @@ impl Provider for Texts {
     }
 }
 
+/// Whether Kubernetes puts the variable into every container beside a Service named `sextant`, or
+/// `sextant-` and more: host and ports of that Service, the latter as `tcp://10.0.0.1:80` under `…_PORT`.
+fn is_of_kubernetes(variable: &str, text: &str) -> bool {
+    let is_number = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+    variable.ends_with("_SERVICE_HOST")
+        || variable.ends_with("_SERVICE_PORT")
+        || variable.contains("_SERVICE_PORT_")
+        || variable.ends_with("_PORT") && text.contains("://")
+        || variable.split_once("_PORT_").is_some_and(|(_, rest)| is_number(rest))
+}
+
 /// A text as a value of the type that the default has; a wrong one stays a text and is refused later.
 fn read(default: &Value, text: &str) -> Value {
     let text = text.trim();
@@ -166,7 +178,11 @@ fn read(default: &Value, text: &str) -> Value {
             Value::from(items.map(Value::from).collect::<Vec<_>>())
         }
         Value::Num(..) => text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from),
-        Value::Bool(..) => text.parse::<bool>().map_or_else(|_| Value::from(text), Value::from),
+        Value::Bool(..) => match text {
+            "true" | "1" => Value::from(true),
+            "false" | "0" => Value::from(false),
+            _ => Value::from(text),
+        },
         _ => Value::from(text),
     }
 }

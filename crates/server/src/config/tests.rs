@@ -82,6 +82,51 @@ fn the_environment_is_read_by_the_type_of_the_default() {
 }
 
 #[test]
+fn what_kubernetes_puts_into_the_environment_is_passed_over() {
+    let of_service = [
+        ("SEXTANT_SERVICE_HOST", "10.0.0.1"),
+        ("SEXTANT_SERVICE_PORT", "80"),
+        ("SEXTANT_SERVICE_PORT_HTTP", "80"),
+        ("SEXTANT_PORT", "tcp://10.0.0.1:80"),
+        ("SEXTANT_PORT_80_TCP", "tcp://10.0.0.1:80"),
+        ("SEXTANT_PORT_80_TCP_PROTO", "tcp"),
+        ("SEXTANT_PORT_80_TCP_PORT", "80"),
+        ("SEXTANT_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("SEXTANT_ADMIN_SERVICE_HOST", "10.0.0.2"),
+        ("SEXTANT_ADMIN_PORT", "udp://10.0.0.2:80"),
+        ("SEXTANT_ADMIN_PORT_80_UDP_ADDR", "10.0.0.2"),
+    ];
+    assert_eq!(from_environment(&of_service).unwrap().policy(), measure::policy::Policy::default());
+    for (name, value) in [
+        ("SEXTANT_PORT", "8080"),
+        ("SEXTANT_PORT_HTTP", "80"),
+        ("SEXTANT_HOST", "10.0.0.1"),
+        ("SEXTANT_SERVICE", "tcp://10.0.0.1:80"),
+    ] {
+        let error = from_environment(&[(name, value)]).err().unwrap_or_else(|| panic!("{name} was taken"));
+        assert!(error.contains(name), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_truth_is_a_word_or_a_digit() {
+    let check = |name: &str, value: &str, of: fn(&Config) -> bool, expected: bool| {
+        assert_eq!(of(&from_environment(&[(name, value)]).unwrap()), expected, "{name}={value}");
+    };
+    for (value, expected) in [("true", true), ("1", true), (" 1 ", true), ("false", false), ("0", false)] {
+        check(
+            "SEXTANT_TRACKING_ACCEPT_CLICK_TIME",
+            value,
+            |config| config.tracking.accept_click_time,
+            expected,
+        );
+    }
+    for wrong in ["2", "-1", "01", "yes"] {
+        assert!(from_environment(&[("SEXTANT_TRACKING_ACCEPT_CLICK_TIME", wrong)]).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn nonsense_is_refused_by_name() {
     let check = |outcome: Result<Config, String>, name: &str| {
         let error = outcome.err().unwrap_or_else(|| panic!("{name} was taken"));
