@@ -17,7 +17,8 @@ pub const DIRECT_KEYS: [&str; 8] =
 pub const IDENTIFIERS_MAX: usize = 64;
 
 /// The usable identifiers, one per kind: of `device_ids` in `data`, of `device_ids` at the root, those
-/// standing alone, and `device_id`. The first of a kind wins.
+/// standing alone, and `device_id`. The first of a kind wins; of a key that is given twice in one object the
+/// last value is meant.
 pub fn read(envelope: &Envelope<'_>, os: Option<&Os>) -> Vec<Identifier> {
     let mut found = Vec::new();
     for object in [envelope.data, envelope.root] {
@@ -26,9 +27,7 @@ pub fn read(envelope: &Envelope<'_>, os: Option<&Os>) -> Vec<Identifier> {
         }
     }
     for object in [envelope.data, envelope.root] {
-        for (key, value) in object.iter().filter(|(key, _)| is_direct(key)) {
-            take_one(key, value, &mut found);
-        }
+        take_object(object, is_direct, &mut found);
     }
     take_device_id(envelope, os, &mut found);
     found
@@ -71,15 +70,19 @@ pub fn is_direct(key: &str) -> bool {
 /// Takes an object of identifiers, or a list of such objects.
 fn take(ids: &Json, found: &mut Vec<Identifier>) {
     match ids {
-        Json::Object(entries) => take_object(entries, found),
-        Json::List(items) => items.iter().filter_map(Json::object).for_each(|item| take_object(item, found)),
+        Json::Object(entries) => take_object(entries, |_| true, found),
+        Json::List(items) => {
+            items.iter().filter_map(Json::object).for_each(|item| take_object(item, |_| true, found));
+        }
         _ => {}
     }
 }
 
-fn take_object(entries: &Object, found: &mut Vec<Identifier>) {
-    for (key, value) in entries {
-        take_one(key, value, found);
+fn take_object(entries: &Object, is_taken: impl Fn(&str) -> bool, found: &mut Vec<Identifier>) {
+    for (at, (key, value)) in entries.iter().enumerate().filter(|(_, (key, _))| is_taken(key)) {
+        if !entries.iter().skip(at + 1).any(|(later, _)| later == key) {
+            take_one(key, value, found);
+        }
     }
 }
 

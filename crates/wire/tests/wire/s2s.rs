@@ -274,6 +274,12 @@ fn device_ids() {
     check(r#"{"device_ids":{"idfa":"a-1"}}"#, &[("adid", "a-1")]);
     check(r#"{"device_ids":{"idfa":"a-1","adid":"b-2"}}"#, &[("adid", "b-2")]);
     check(r#"{"device_ids":"text"}"#, &[]);
+    check(r#"{"device_ids":{"adid":"a-1","idfv":"v-1","adid":"a-2"}}"#, &[("idfv", "v-1"), ("adid", "a-2")]);
+    check(r#"{"device_ids":{"adid":"a-1","adid":""}}"#, &[]);
+    check(r#"{"device_ids":{"adid":"a-1","ADID":"a-2"}}"#, &[("adid", "a-1")]);
+    check(r#"{"device_ids":[{"adid":"a-1"},{"adid":"a-2"}]}"#, &[("adid", "a-1")]);
+    check(r#"{"adid":"a-1","adid":"a-2"}"#, &[("adid", "a-2")]);
+    check(r#"{"device_id":{"adid":"a-1","adid":"a-2"}}"#, &[("adid", "a-2")]);
 }
 
 #[test]
