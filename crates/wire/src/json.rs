@@ -4,7 +4,6 @@
 use std::{
     cell::{Cell, RefCell},
     fmt,
-    str::FromStr,
 };
 
 use measure::{Decimal, event::Value};
@@ -149,7 +148,7 @@ pub fn truth(text: &str) -> Option<bool> {
     }
 }
 
-/// A text as an exact decimal; `None` when it is no number or too large for one.
+/// A text as an exact decimal; `None` when it is no number, too large, or has more places than are kept.
 pub fn decimal(text: &str) -> Option<Decimal> {
     let text = text.trim();
     let is_numeric =
@@ -157,7 +156,17 @@ pub fn decimal(text: &str) -> Option<Decimal> {
     if !is_numeric || !text.bytes().any(|b| b.is_ascii_digit()) {
         return None;
     }
-    if text.contains(['e', 'E']) { Decimal::from_scientific(text).ok() } else { Decimal::from_str(text).ok() }
+    match text.split_once(['e', 'E']) {
+        None => exact(text),
+        // It rounds what comes before the exponent.
+        Some((mantissa, _)) => exact(mantissa).and_then(|_| Decimal::from_scientific(text).ok()),
+    }
+}
+
+/// A number without an exponent, as it stands. Zeros at its end that are too many say nothing.
+fn exact(text: &str) -> Option<Decimal> {
+    let shorter = || text.contains('.').then(|| text.trim_end_matches('0'));
+    Decimal::from_str_exact(text).ok().or_else(|| Decimal::from_str_exact(shorter()?).ok())
 }
 
 impl fmt::Display for Json {

@@ -73,7 +73,8 @@ fn amount(data: &Json) -> Option<Decimal> {
 
 /// Whether there is a value under a key of an amount.
 fn names_an_amount(data: &Json) -> bool {
-    data.object().is_some_and(|entries| AMOUNT_KEYS.iter().any(|key| get(entries, key).is_some()))
+    let is_said = |entries, key| get(entries, key).is_some_and(|value| !value.is_blank());
+    data.object().is_some_and(|entries| AMOUNT_KEYS.iter().any(|key| is_said(entries, key)))
 }
 
 /// Beside `event_data`, else inside it.

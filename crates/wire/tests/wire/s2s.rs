@@ -57,11 +57,26 @@ fn the_raw_usertime_is_kept() {
 
 #[test]
 fn an_amount_that_cannot_be_kept_is_flagged() {
-    for written in ["1e999999999", "1e-999999999", "\"1e999999999\"", "\"much\"", "[]"] {
+    for written in [
+        "1e999999999",
+        "1e-999999999",
+        "\"1e999999999\"",
+        "\"much\"",
+        "[]",
+        "123456789.12345678901234567890123",
+        "1.2345678901234567890123456789012e3",
+        "0.00000000000000000000000000000000001",
+        "99999999999999999999999999999",
+    ] {
         let (event, parsed) = event(&format!(r#""event_data":{{"sum":{written},"n":1}}"#));
         assert_eq!(event.amount, None, "{written}");
         assert!(parsed.flags.contains(&Flag::AmountInvalid), "{written}");
         assert!(parsed.body.contains(written), "the body stays: {}", parsed.body);
+    }
+    for absent in [r#""sum":null,"price":"","level":"3""#, r#""revenue":" ""#, r#""level":"3""#] {
+        let (event, parsed) = event(&format!(r#""event_data":{{{absent}}}"#));
+        assert_eq!(event.amount, None, "{absent}");
+        assert!(!parsed.flags.contains(&Flag::AmountInvalid), "{absent}");
     }
 }
 
@@ -82,6 +97,9 @@ fn amount() {
     check(r#""event_data":{"sum":9007199254740993}"#, Some("9007199254740993"));
     check(r#""event_data":{"sum":12345678901234567.89}"#, Some("12345678901234567.89"));
     check(r#""event_data":{"sum":1.5e2}"#, Some("150"));
+    check(r#""event_data":{"sum":0.0000000000000000000000000001}"#, Some("0.0000000000000000000000000001"));
+    check(r#""event_data":{"sum":2.50000000000000000000000000000000000}"#, Some("2.5"));
+    check(r#""event_data":{"sum":"-.5"}"#, Some("-0.5"));
     check(r#""event_data":{"sum":"1_000"}"#, None);
     check(r#""event_data":{"sum":1e999999999}"#, None);
     check(r#""event_data":{"sum":1e999999999,"price":3}"#, Some("3"));
