@@ -150,7 +150,8 @@ impl Link {
 
     /// Parameter first, else the connection.
     fn user_agent(&self, edge: &LinkEdge<'_>) -> Option<String> {
-        let parameter = ["device_ua", "user_agent"].iter().find_map(|key| decoded(self.text(key)?));
+        let named = |key: &&str| decoded(self.last(key)?).filter(|text| !text.eq_ignore_ascii_case(key));
+        let parameter = ["device_ua", "user_agent"].iter().find_map(named);
         parameter.or_else(|| edge.user_agent.and_then(decoded))
     }
 

@@ -15,6 +15,9 @@ use crate::{
 const INSIDE_LENGTH_MIN: usize = 8;
 /// How many texts of JSON that stand in each other are read. What lies deeper is searched as text.
 const TEXTS_DEPTH_MAX: usize = 4;
+/// How many times percent-encoded a text is read: referrers are so by stores and senders, and values in them
+/// once more. Where less is looked for than is read elsewhere, a value that may not be kept would stay.
+pub const ENCODINGS_MAX: usize = 4;
 /// What stands where a value was cut out of a text.
 const CUT: &str = "redacted";
 /// What stands where the quarantine masks a value.
@@ -63,8 +66,7 @@ impl Needles {
 
     fn hit_encoded(&self, text: &str) -> bool {
         let mut text = text.to_owned();
-        // Referrers are encoded twice by some; a third time costs nothing.
-        for _ in 0..3 {
+        for _ in 0..ENCODINGS_MAX {
             if !has_escape(&text) {
                 return false;
             }
@@ -197,7 +199,7 @@ fn written_idfas(text: &str, needles: &mut Needles) {
         return;
     }
     let mut text = text.to_owned();
-    for _ in 0..3 {
+    for _ in 0..ENCODINGS_MAX {
         let lower = text.to_ascii_lowercase();
         for (at, name) in lower.match_indices(NAME) {
             let behind = lower.get(at + name.len()..).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! User agents and device strings (ingest.md sections 2 and 12, DECISIONS 15 and 20).
 
+use std::borrow::Cow;
+
 use measure::{
     identifier::is_absent,
     platform::{Os, Traits},
@@ -10,17 +12,26 @@ use percent_encoding::percent_decode_str;
 /// forms when it has a `+` for them. `None` when it is absent or a placeholder such as `Unknown`.
 #[must_use]
 pub fn decoded(user_agent: &str) -> Option<String> {
-    let user_agent = user_agent.trim();
-    if is_absent(user_agent) {
-        return None;
-    }
-    if user_agent.contains(' ') || !has_escape(user_agent) {
-        return Some(user_agent.to_owned());
+    let written = user_agent.trim();
+    let plain = plain(written);
+    let is_filled = is_bracketed(&plain) || !is_absent(written) && !is_absent(&plain);
+    is_filled.then(|| plain.into_owned())
+}
+
+fn plain(written: &str) -> Cow<'_, str> {
+    if written.contains(' ') || !has_escape(written) {
+        return written.into();
     }
     // Whoever writes spaces as `%20` leaves a `+` as it is or writes `%2B`.
-    let is_form = !user_agent.contains("%20");
-    let spaced = if is_form { user_agent.replace('+', " ") } else { user_agent.to_owned() };
-    Some(percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
+    let is_form = !written.contains("%20");
+    let spaced = if is_form { written.replace('+', " ") } else { written.to_owned() };
+    percent_decode_str(&spaced).decode_utf8_lossy().into_owned().into()
+}
+
+/// Whether it is what apps of one company write in brackets, sometimes alone: `[FBAN/FBIOS;FBDV/iPhone7,2;…]`.
+/// A macro that nobody filled is one name.
+fn is_bracketed(plain: &str) -> bool {
+    plain.starts_with('[') && plain.ends_with(']') && plain.contains(['/', ';'])
 }
 
 /// Whether the text holds `%XX`.

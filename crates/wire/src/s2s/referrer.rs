@@ -1,6 +1,8 @@
 //! Clicks that an install names: install referrer and landing page
 //! (ingest.md section 2, tracking-and-attribution.md section 10).
 
+use std::borrow::Cow;
+
 use measure::{
     Timestamp,
     identifier::is_absent,
@@ -13,6 +15,7 @@ use super::envelope::Envelope;
 use crate::{
     json::{Json, get},
     moment,
+    redaction::ENCODINGS_MAX,
 };
 
 /// Click ids that only one network puts into referrers.
@@ -92,10 +95,16 @@ fn reference(kind: ClickReferenceKind, written: String, raw: &str) -> ClickRefer
     ClickReference { kind, written, touch, raw: raw.to_owned(), click_time: None }
 }
 
-/// The parameters of a referrer, which some stores deliver encoded once more.
+/// The parameters of a referrer, which some stores and senders encode once more each.
 fn pairs(referrer: &str) -> Vec<(String, String)> {
-    let once = referrer.trim();
-    let plain = if once.contains('=') { once.into() } else { percent_decode_str(once).decode_utf8_lossy() };
+    let mut plain = Cow::Borrowed(referrer.trim());
+    // The last time is that of the values.
+    for _ in 1..ENCODINGS_MAX {
+        if plain.contains('=') {
+            break;
+        }
+        plain = percent_decode_str(&plain).decode_utf8_lossy().into_owned().into();
+    }
     let pairs = form_urlencoded::parse(plain.as_bytes());
     pairs.map(|(key, value)| (key.into_owned(), value.trim().to_owned())).collect()
 }

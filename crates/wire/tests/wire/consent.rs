@@ -92,6 +92,12 @@ fn a_dropped_idfa_is_nowhere() {
     check(&format!(r#""device_ua":"X {IDFA}","device_ver":"{bare}""#));
     check(&format!(r#""device_ua":"X%20{}""#, IDFA.replace('-', "%2D")));
     check(&format!(r#""install_referrer":{{"referrer":"utm_source%3D{}"}}"#, IDFA.replace('-', "%252D")));
+    for times in 1..4 {
+        let dash = (0..times).fold("%2D".to_owned(), |dash, _| dash.replace('%', "%25"));
+        let equal = (1..times).fold("%3D".to_owned(), |equal, _| equal.replace('%', "%25"));
+        let source = format!("utm_source{equal}{}", IDFA.replace('-', &dash));
+        check(&format!(r#""install_referrer":"{source}""#));
+    }
     check(r#""copy":"\u0037C9E6679-7425-40DE-944B-E07FC1F90AE7""#);
     check(&format!(r#""identity_link":{{"user":"{IDFA}","idfa":"{IDFA}"}}"#));
     check(r#""idfa":"0FA77C9E-7425-40DE-944B-E07FC1F90AE7","copy":"0fa77c9e742540de944be07fc1f90ae7""#);

@@ -123,6 +123,8 @@ fn address_and_user_agent() {
     check(&format!("user_agent={pixel}"), Some("192.0.2.1"), Some(Os::Android), &[]);
     check(&format!("device_ua={{ua}}&user_agent={pixel}"), Some("192.0.2.1"), Some(Os::Android), &[]);
     check(&format!("device_ua={}", PIXEL.replace(' ', "%2520")), Some("192.0.2.1"), Some(Os::Android), &[]);
+    check("device_ua=[FB_IAB/FB4A;Android+14;+Pixel+8]", Some("192.0.2.1"), Some(Os::Android), &[]);
+    check("device_ua=[user_agent]", Some("192.0.2.1"), Some(Os::Ios), &[]);
     let bare = LinkEdge { ip: None, user_agent: None, ..link_edge() };
     let flags: Vec<Flag> = engage("iOS", "", &bare).1.into_iter().collect();
     assert_eq!(flags, [Flag::IpMissing, Flag::UaMissing]);

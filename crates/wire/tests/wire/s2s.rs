@@ -238,6 +238,16 @@ fn user_agent() {
         Some(Flag::UaManufactured),
     );
     check(r#"{"device_ver":"17.1"}"#, Some("Mozilla/5.0 (iOS 17.1)"), Some(Flag::UaManufactured));
+    let own = "[FBAN/FBIOS;FBAV/500.0;FBDV/iPhone7,2;FBSN/iOS]";
+    check(&format!(r#"{{"device_ua":"{own}"}}"#), Some(own), None);
+    check(
+        r#"{"device_ua":"%5BFBAN%2FFBIOS%3BFBDV%2FiPhone7%2C2%5D"}"#,
+        Some("[FBAN/FBIOS;FBDV/iPhone7,2]"),
+        None,
+    );
+    for absent in ["[user_agent]", "%5Buser_agent%5D", "{ua}", "<ua/x>", "n/a", "not%20set"] {
+        check(&format!(r#"{{"device_ua":"{absent}"}}"#), None, Some(Flag::UaMissing));
+    }
     check("{}", None, Some(Flag::UaMissing));
     assert_eq!(manufactured_user_agent(&Traits::default()), None);
 }
@@ -328,6 +338,12 @@ fn referrers() {
     let written = click.to_string();
     check(&referrer(&format!("utm_source={click}&utm_campaign=t1")), Some((&written, Some(click))));
     check(&referrer(&format!("utm_source%3D{click}%26utm_campaign%3Dt1")), Some((&written, Some(click))));
+    check(
+        &referrer(&format!("utm_source%253D{click}%2526utm_campaign%253Dt1")),
+        Some((&written, Some(click))),
+    );
+    check(&referrer(&format!("utm_source%25253D{click}")), Some((&written, Some(click))));
+    check(&referrer(&format!("utm_source%2525253D{click}")), None);
     check(&format!(r#"{{"install_referrer":"utm_source={click}"}}"#), Some((&written, Some(click))));
     check(&format!(r#"{{"conversion_data":{{"utm_source":"{click}"}}}}"#), Some((&written, Some(click))));
     check(&referrer("utm_source=google-play&utm_medium=organic"), Some(("google-play", None)));
