@@ -143,3 +143,24 @@ async fn what_is_not_http_does_not_hurt() {
     assert_eq!(socket.answer().await.map(|(status, _)| status), Some(200));
     server.balanced().await;
 }
+
+#[tokio::test]
+async fn what_a_url_cannot_hold_has_to_be_encoded() {
+    let server = Server::start().await;
+    let link = server.app("iOS").await.link("Example Network").await;
+    let ask = async |query: &str| {
+        let mut socket = Socket::open(server.address()).await;
+        let request = format!("GET {} HTTP/1.1\r\nhost: sextant\r\n\r\n", link.path(query));
+        socket.write(request.as_bytes()).await;
+        let answer = tokio::time::timeout(Duration::from_secs(60), socket.answer()).await;
+        answer.expect("an answer").map(|(status, _)| status)
+    };
+    for raw in ["idfa=<idfa>", "site_id=\"a\"", "site_id=a>b", "site_id=a b"] {
+        assert_eq!(ask(raw).await, Some(400), "{raw}");
+    }
+    for encoded in ["idfa=%3Cidfa%3E", "site_id=%22a%22", "site_id=a%20b", "idfa={idfa}", "idfa=[idfa]"] {
+        assert_eq!(ask(encoded).await, Some(302), "{encoded}");
+    }
+    let ledger = server.balanced().await;
+    assert_eq!(ledger["inputs"]["received"], 5, "what cannot be read is not counted: {ledger}");
+}
