@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use measure::{
     InputId, TriggerId,
     attribution::{EventAction, EventDecision, EventQuestion, Source, decide_event, stand_in},
+    consent::Moment,
     device::Device,
     event::Event,
     flag::Flag,
@@ -16,7 +17,12 @@ use measure::{
 };
 use store::{EventName, StoreError};
 
-use crate::{install::influencers, link::apply_user, machine::Turn, memory::EVENT_NAMES_MAX};
+use crate::{
+    install::influencers,
+    link::{apply_user, came},
+    machine::Turn,
+    memory::EVENT_NAMES_MAX,
+};
 
 /// To whom an event is attributed, and the decision where there was one to make.
 #[derive(Default)]
@@ -44,8 +50,9 @@ impl Turn<'_, '_> {
         let keys = event.origin.join_keys();
         if let Some(mut device) = self.view.device_by(input.app, &keys)? {
             self.flag_conflicts(input, &device, &event.origin.identifiers)?;
-            self.take_consent(&mut device, &event.origin);
-            let changed = apply_user(input.id, &event.origin.user, &mut device);
+            let said = Moment::new(event.time, input.received);
+            self.take_consent(&mut device, &event.origin.consent, said);
+            let changed = apply_user(input.id, &event.origin.user, &mut device, came(input));
             let mut outcomes = vec![self.link_event(input, event, &mut device, 0, input)?];
             outcomes.extend(changed);
             let following = following(&device.claims, &event.name, event.time, input.id);

@@ -10,10 +10,11 @@ use measure::{
         source,
     },
     catalogue::App,
-    device::{Device, Origin},
+    consent::{Consent, Moment},
+    device::{Device, Receipt, Said},
     engagement::{MatchKey, Touch},
     flag::Flag,
-    identifier::{Identifier, JoinKey},
+    identifier::{IdKind, Identifier, JoinKey},
     input::{Input, Outcome, Suppressed},
     install::{Install, InstallRecord, SearchAds},
     ledger::{Counter, count},
@@ -23,7 +24,12 @@ use measure::{
 };
 use store::{Credit, StoreError};
 
-use crate::{event::LATE_EVENTS_MAX, late, link::apply_user, machine::Turn};
+use crate::{
+    event::LATE_EVENTS_MAX,
+    late,
+    link::{apply_user, came},
+    machine::Turn,
+};
 
 /// A decision with what follows from it, before any of it is written.
 struct Verdict {
@@ -105,7 +111,7 @@ impl Turn<'_, '_> {
             return self.follow_up(input, record, verdict, Vec::new());
         }
         let mut device = self.new_device(&record, verdict.source.clone());
-        let changed = apply_user(input.id, &install.origin.user, &mut device);
+        let changed = apply_user(input.id, &install.origin.user, &mut device, came(input));
         self.file(&record, &device);
         let suppressed = self.post_install(&record, &verdict, &device, input.received)?;
         let mut outcomes = vec![Outcome::Installed {
@@ -161,11 +167,12 @@ impl Turn<'_, '_> {
                 Some(_) => {}
             }
         }
-        self.bind(input, &mut device, &install.origin.identifiers)?;
-        self.take_consent(&mut device, &install.origin);
-        device.link(&install.links);
+        let said = Moment::new(install.time, input.received);
+        self.take_consent(&mut device, &install.origin.consent, said);
+        self.bind(input, &mut device, &install.origin.identifiers, said)?;
+        device.link(&install.links, came(input));
         let mut outcomes = vec![Outcome::DuplicateInstall { install: device.install }];
-        outcomes.extend(apply_user(input.id, &install.origin.user, &mut device));
+        outcomes.extend(apply_user(input.id, &install.origin.user, &mut device, came(input)));
         outcomes.extend(self.release_held(input, &mut device)?);
         self.view.put_device(device);
         Ok(outcomes)
@@ -178,7 +185,7 @@ impl Turn<'_, '_> {
             app: record.app,
             kochava_ids: origin.kochava_device_id.iter().cloned().collect(),
             identifiers: Vec::new(),
-            consent: origin.consent.clone(),
+            consent: Consent::default(),
             traits: origin.traits.clone(),
             install: record.id,
             installed: record.install.time,
@@ -189,13 +196,17 @@ impl Turn<'_, '_> {
             user: UserProperties::default(),
             last_session: None,
             seen_events: Vec::new(),
+            said: Said::default(),
         };
         for identifier in &origin.identifiers {
             if !device.identifiers.iter().any(|known| known.kind == identifier.kind) {
                 device.identifiers.push(identifier.clone());
             }
         }
-        device.link(&record.install.links);
+        let said = Moment::new(record.install.time, record.received);
+        device.take_consent(&origin.consent, said);
+        device.said.idfa = device.identifier("idfa").is_some().then_some(said);
+        device.link(&record.install.links, Receipt { at: record.received, held: false });
         device
     }
 
@@ -231,17 +242,27 @@ impl Turn<'_, '_> {
         match_keys(&record.install, lengths.unwrap_or(&BTreeSet::new()), self.catalogue.addresses())
     }
 
-    /// Binds identifiers to a device, one per kind; what belongs to another device stays there.
+    /// Binds identifiers to a device, one per kind; what belongs to another device stays there, and an IDFA is
+    /// left out when tracking was refused since it was `said` (DECISIONS 16).
     pub(crate) fn bind(
         &mut self,
         input: &mut Input,
         device: &mut Device,
         identifiers: &[Identifier],
+        said: Moment,
     ) -> Result<(), StoreError> {
+        let allows_idfa = device.allows_idfa(Some(said));
         for identifier in identifiers {
+            if identifier.kind == IdKind::Idfa && !allows_idfa {
+                continue;
+            }
             let key = JoinKey::from(identifier);
             match self.view.owner(input.app, &key)? {
-                Some(owner) if owner == device.id => {}
+                Some(owner) if owner == device.id => {
+                    if identifier.kind == IdKind::Idfa {
+                        device.said.idfa = device.said.idfa.max(Some(said));
+                    }
+                }
                 Some(_) => {
                     input.flags.insert(Flag::IdConflict);
                 }
@@ -249,6 +270,9 @@ impl Turn<'_, '_> {
                     input.flags.insert(Flag::IdConflict);
                 }
                 None => {
+                    if identifier.kind == IdKind::Idfa {
+                        device.said.idfa = Some(said);
+                    }
                     device.identifiers.push(identifier.clone());
                     self.view.add_device_key(input.app, key, device.id);
                     self.index_digests(device, identifier);
@@ -279,28 +303,15 @@ impl Turn<'_, '_> {
         Ok(())
     }
 
-    /// Notes the consent that came with an input. `att: false` also removes the IDFA that is already on
-    /// the device; a missing flag does not (DECISIONS 16).
-    pub(crate) fn take_consent(&mut self, device: &mut Device, origin: &Origin) {
-        let sent = &origin.consent;
-        if sent.att.flag.is_some() {
-            device.consent.att = sent.att.clone();
-        }
-        for (known, new) in [
-            (&mut device.consent.gdpr_applies, sent.gdpr_applies),
-            (&mut device.consent.ad_user_data, sent.ad_user_data),
-            (&mut device.consent.ad_personalization, sent.ad_personalization),
-            (&mut device.consent.limit_tracking, sent.limit_tracking),
-        ] {
-            *known = new.or(*known);
-        }
-        if sent.tc_string.is_some() {
-            device.consent.tc_string.clone_from(&sent.tc_string);
-        }
-        if sent.att.flag == Some(false) {
+    /// Notes the consent that came with an input, unless something later is known. Tracking refused also
+    /// removes the IDFA that is already on the device; a missing flag does not (DECISIONS 16).
+    pub(crate) fn take_consent(&mut self, device: &mut Device, sent: &Consent, said: Moment) {
+        device.take_consent(sent, said);
+        if device.identifier("idfa").is_some() && !device.allows_idfa(device.said.idfa) {
+            device.said.idfa = None;
             let (idfa, kept) = std::mem::take(&mut device.identifiers)
                 .into_iter()
-                .partition(|identifier| identifier.kind == measure::identifier::IdKind::Idfa);
+                .partition(|identifier| identifier.kind == IdKind::Idfa);
             device.identifiers = kept;
             let removed: Vec<Identifier> = idfa;
             for identifier in &removed {

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use measure::{
     InputId, Timestamp,
-    device::{Device, Origin},
+    consent::Moment,
+    device::{Device, Receipt},
     identifier::JoinKey,
     input::{Input, Outcome, Payload},
     link::{IdentityLink, Update},
@@ -34,23 +35,28 @@ impl Turn<'_, '_> {
         update: &Update,
         device: &mut Device,
     ) -> Result<(), StoreError> {
-        let origin = Origin { consent: update.effective_consent(), ..Origin::default() };
-        self.take_consent(device, &origin);
-        self.bind(input, device, &update.identifiers)
+        let said = Moment::new(input.received, input.received);
+        self.take_consent(device, &update.effective_consent(), said);
+        self.bind(input, device, &update.identifiers, said)
     }
 
     /// What the link says; the answer is what it changed about the user.
-    fn apply_link(&mut self, input: InputId, link: &IdentityLink, device: &mut Device) -> Option<Outcome> {
-        let origin = Origin { consent: link.consent.clone(), ..Origin::default() };
-        self.take_consent(device, &origin);
-        device.link(&link.links);
-        apply_user(input, &link.user, device)
+    fn apply_link(
+        &mut self,
+        input: InputId,
+        link: &IdentityLink,
+        device: &mut Device,
+        receipt: Receipt,
+    ) -> Option<Outcome> {
+        self.take_consent(device, &link.consent, Moment::new(receipt.at, receipt.at));
+        device.link(&link.links, receipt);
+        apply_user(input, &link.user, device, receipt)
     }
 
     pub(crate) fn link(&mut self, input: &Input, link: &IdentityLink) -> Result<Vec<Outcome>, StoreError> {
         let keys = link.join_keys();
         if let Some(mut device) = self.view.device_by(input.app, &keys)? {
-            let changed = self.apply_link(input.id, link, &mut device);
+            let changed = self.apply_link(input.id, link, &mut device, came(input));
             let applied = Outcome::Applied { input: input.id, install: device.install };
             self.view.put_device(device);
             return Ok([applied].into_iter().chain(changed).collect());
@@ -101,11 +107,13 @@ impl Turn<'_, '_> {
             if device.install_received.since(held.received) > hold {
                 continue;
             }
+            let receipt = Receipt { at: held.received, held: true };
             let mut changed = None;
             let outcome = match held.payload.clone() {
                 Payload::Event(event) => {
-                    self.take_consent(device, &event.origin);
-                    changed = apply_user(id, &event.origin.user, device);
+                    let said = Moment::new(event.time, held.received);
+                    self.take_consent(device, &event.origin.consent, said);
+                    changed = apply_user(id, &event.origin.user, device, receipt);
                     self.link_event(&held, &event, device, 1, cause)?
                 }
                 Payload::Update(update) => {
@@ -113,7 +121,7 @@ impl Turn<'_, '_> {
                     Outcome::Applied { input: id, install: device.install }
                 }
                 Payload::Link(link) => {
-                    changed = self.apply_link(id, &link, device);
+                    changed = self.apply_link(id, &link, device, receipt);
                     Outcome::Applied { input: id, install: device.install }
                 }
                 Payload::Engagement(_)
@@ -151,11 +159,21 @@ fn held_keys(payload: &Payload) -> Vec<JoinKey> {
     }
 }
 
+/// How an input came that is decided at once.
+pub(crate) const fn came(input: &Input) -> Receipt {
+    Receipt { at: input.received, held: false }
+}
+
 /// Applies what an input says about the user; `None` when it says nothing.
-pub(crate) fn apply_user(input: InputId, user: &[Operation], device: &mut Device) -> Option<Outcome> {
+pub(crate) fn apply_user(
+    input: InputId,
+    user: &[Operation],
+    device: &mut Device,
+    receipt: Receipt,
+) -> Option<Outcome> {
     if user.is_empty() {
         return None;
     }
-    let Applied { changed, refused } = device.apply(user);
+    let Applied { changed, refused } = device.apply(user, receipt);
     Some(Outcome::UserChanged { input, changed, refused })
 }

@@ -115,6 +115,7 @@ mod tests {
             user: UserProperties::default(),
             last_session: None,
             seen_events: Vec::new(),
+            said: measure::device::Said::default(),
         }
     }
 

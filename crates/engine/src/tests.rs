@@ -5,6 +5,7 @@ mod claims;
 mod fraud;
 mod privacy;
 mod reengagement;
+mod statements;
 mod sync;
 pub(crate) mod world;
 

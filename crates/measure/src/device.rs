@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AppId, DeviceId, InstallId, Timestamp,
     attribution::Source,
-    consent::Consent,
+    consent::{Consent, ConsentSaid, Moment},
     identifier::{Identifier, JoinKey},
     place::{Locality, Place},
     platform::Traits,
@@ -105,6 +105,39 @@ pub struct Device {
     /// [`EVENTS_REMEMBERED_MAX`].
     #[serde(default)]
     pub seen_events: Vec<u64>,
+    /// When it was said: what is older changes nothing.
+    #[serde(default)]
+    pub said: Said,
+}
+
+/// When what is known of a device was said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// The parts of its consent.
+    pub consent: ConsentSaid,
+    /// When its identity links were received, in their order. Links from before this was noted have none, and
+    /// every statement replaces them.
+    pub links: Vec<Timestamp>,
+    /// Its IDFA.
+    pub idfa: Option<Moment>,
+    /// The latest refusal of tracking, whatever was said after it.
+    pub tracking_refused: Option<Moment>,
+}
+
+/// How an input came that tells of identity links or of a user. These tell no time of their own, so of two
+/// statements the one that was received later stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// When it was received.
+    pub at: Timestamp,
+    /// Whether it has waited for an install since. What was received in the same moment then came after it.
+    pub held: bool,
+}
+
+impl Receipt {
+    const fn is_older_than(self, known: Timestamp) -> bool {
+        self.at.millis() < known.millis() || (self.held && self.at.millis() == known.millis())
+    }
 }
 
 /// Event names that a device remembers having had. A device with more of them counts further ones as had.
@@ -138,27 +171,94 @@ impl Device {
         }
     }
 
-    /// Adds or replaces identity links.
-    pub fn link(&mut self, links: &[(String, String)]) {
+    /// Notes what the user allows, as an input says it.
+    pub fn take_consent(&mut self, sent: &Consent, at: Moment) {
+        self.consent.take(&mut self.said.consent, sent, at);
+        if sent.att.flag == Some(false) {
+            self.said.tracking_refused = self.said.tracking_refused.max(Some(at));
+        }
+    }
+
+    /// Whether it may have an IDFA that came at a moment: tracking is not refused, nor was it since
+    /// (DECISIONS 16).
+    #[must_use]
+    pub fn allows_idfa(&self, said: Option<Moment>) -> bool {
+        let refused = self.said.tracking_refused;
+        self.consent.att.flag != Some(false) && (refused.is_none() || said > refused)
+    }
+
+    /// Adds identity links, and replaces those that were said before.
+    pub fn link(&mut self, links: &[(String, String)], receipt: Receipt) {
         for (name, value) in links {
-            match self.links.iter_mut().find(|(known, _)| known == name) {
-                Some((_, known)) => known.clone_from(value),
-                None => self.links.push((name.clone(), value.clone())),
+            if self.is_linked_since(name, receipt) {
+                continue;
+            }
+            let place = self.links.iter().position(|(known, _)| known == name);
+            let place = place.unwrap_or_else(|| {
+                self.links.push((name.clone(), String::new()));
+                self.links.len() - 1
+            });
+            self.said.links.resize(self.links.len(), Timestamp::default());
+            if let (Some((_, known)), Some(said)) =
+                (self.links.get_mut(place), self.said.links.get_mut(place))
+            {
+                known.clone_from(value);
+                *said = receipt.at;
             }
         }
     }
 
+    /// Whether there is an identity link of this name that was said after an input.
+    fn is_linked_since(&self, name: &str, receipt: Receipt) -> bool {
+        let mut links = self.links.iter().zip(&self.said.links);
+        links.any(|((known, _), said)| known == name && receipt.is_older_than(*said))
+    }
+
     /// Applies operations to the properties of its user, and carries what they changed into the identity
-    /// links: a property that is gone or has become a list is no link any more.
-    pub fn apply(&mut self, operations: &[Operation]) -> Applied {
-        let applied = self.user.apply(operations);
+    /// links: a property that is gone or has become a list is no link any more. What is older than a link
+    /// neither sets its property nor takes it away.
+    pub fn apply(&mut self, operations: &[Operation], receipt: Receipt) -> Applied {
+        let is_older = self.said.links.iter().any(|said| receipt.is_older_than(*said));
+        let applied = if is_older {
+            let still: Vec<Operation> =
+                operations.iter().flat_map(|operation| self.still_to_apply(operation, receipt)).collect();
+            self.user.apply(&still)
+        } else {
+            self.user.apply(operations)
+        };
         for name in &applied.changed {
             match self.user.get(name).and_then(Property::single) {
-                Some(value) => self.link(&[(name.clone(), value.text().to_owned())]),
-                None => self.links.retain(|(known, _)| known != name),
+                Some(value) => {
+                    let link = (name.clone(), value.text().to_owned());
+                    self.link(&[link], receipt);
+                }
+                None => self.unlink(name),
             }
         }
         applied
+    }
+
+    /// What is left of an operation in an input that is older than some of the links.
+    fn still_to_apply(&self, operation: &Operation, receipt: Receipt) -> Vec<Operation> {
+        match operation {
+            Operation::Set(name, _) | Operation::Unset(name) if self.is_linked_since(name, receipt) => {
+                Vec::new()
+            }
+            Operation::ClearAll => {
+                let names = self.user.iter().map(|(name, _)| name);
+                let older = names.filter(|name| !self.is_linked_since(name, receipt));
+                older.map(|name| Operation::Unset(name.to_owned())).collect()
+            }
+            other => vec![other.clone()],
+        }
+    }
+
+    fn unlink(&mut self, name: &str) {
+        let Some(place) = self.links.iter().position(|(known, _)| known == name) else { return };
+        self.links.remove(place);
+        if place < self.said.links.len() {
+            self.said.links.remove(place);
+        }
     }
 }
 

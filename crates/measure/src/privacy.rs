@@ -23,7 +23,7 @@ use crate::{
     attribution::{Candidate, Decision, Source},
     consent::{Att, Consent},
     cost::bid,
-    device::{Device, Origin},
+    device::{Device, Origin, Said},
     engagement::{Engagement, LinkIdentifier},
     event::{Event, Value},
     flag::Flag,
@@ -484,6 +484,7 @@ pub fn erase_device(device: &mut Device) {
     device.user = UserProperties::default();
     device.last_session = None;
     device.seen_events.clear();
+    device.said = Said::default();
 }
 
 /// What is left of an install.

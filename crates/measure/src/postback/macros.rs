@@ -322,7 +322,7 @@ fn kochava_device_id<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
 
 /// The identifier as the conversion sent it, else as the device is known. What consent forbids is in
 /// neither; that the device may still hold the IDFA of better days when the conversion itself says
-/// `att: false` does not count (DECISIONS 16).
+/// `att: false` does not count, nor that the conversion allowed what has been refused since (DECISIONS 16).
 fn identifier<'a>(subject: &Subject<'a>, kind: &IdKind) -> Option<Filling<'a>> {
     let conversion = subject.conversion;
     if let Some((click, _)) = conversion.click {
@@ -331,9 +331,8 @@ fn identifier<'a>(subject: &Subject<'a>, kind: &IdKind) -> Option<Filling<'a>> {
             _ => None,
         }));
     }
-    let refused = *kind == IdKind::Idfa
-        && conversion.origin.is_some_and(|origin| origin.consent.att.flag == Some(false));
-    if refused {
+    let is_refused = || conversion.is_refused(|consent| consent.att.flag, |said| said.att);
+    if *kind == IdKind::Idfa && is_refused() {
         return None;
     }
     let sent = conversion.origin.map(|origin| origin.identifiers.as_slice()).unwrap_or_default();

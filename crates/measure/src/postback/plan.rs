@@ -19,6 +19,7 @@ use crate::{
     TriggerId,
     attribution::Source,
     catalogue::{App, Catalogue},
+    consent::{Consent, ConsentSaid, Moment},
     device::{Device, Origin},
     engagement::Engagement,
     event::{Event, Value},
@@ -118,6 +119,27 @@ impl<'a> Conversion<'a> {
         };
         let own = params.iter().filter(|(key, _)| !is_nested(key));
         own.map(|(key, value)| (key.as_str(), value)).collect()
+    }
+
+    /// Whether the user refuses a part of the consent: the conversion itself says so, or the device is known
+    /// for it and the conversion says nothing, or said yes before that.
+    pub(super) fn is_refused(
+        &self,
+        part: fn(&Consent) -> Option<bool>,
+        said: fn(&ConsentSaid) -> Option<Moment>,
+    ) -> bool {
+        let own = self.origin.and_then(|origin| part(&origin.consent));
+        let refuses = |device: &Device| part(&device.consent) == Some(false);
+        match (own, self.device.filter(|device| refuses(device))) {
+            (Some(false), _) => true,
+            (None, refusing) => refusing.is_some(),
+            (Some(true), None) => false,
+            (Some(true), Some(device)) => {
+                let happened = self.event.map(|event| event.time).or(self.installed);
+                let refused = said(&device.said.consent).map(|refused| refused.second);
+                refused > happened.map(Timestamp::seconds)
+            }
+        }
     }
 
     /// Whether it begins a session that may be attributed.
@@ -259,11 +281,9 @@ fn is_data_controlled(conversion: &Conversion<'_>) -> bool {
     flags.any(|(_, value)| matches!(value.text(), "true" | "1"))
 }
 
-/// Whether the user does not let data about them be used for advertising: as the conversion says it, else as
-/// the device is known. Unknown is not denied.
+/// Whether the user does not let data about them be used for advertising. Unknown is not denied.
 fn is_refused(conversion: &Conversion<'_>) -> bool {
-    let said = conversion.origin.and_then(|origin| origin.consent.ad_user_data);
-    said.or_else(|| conversion.device?.consent.ad_user_data) == Some(false)
+    conversion.is_refused(|consent| consent.ad_user_data, |said| said.ad_user_data)
 }
 
 /// Whether this conversion is the recipient's to know. A changed decision is news to the network that wins

@@ -220,6 +220,7 @@ fn device() -> Device {
         user: crate::user::UserProperties::default(),
         last_session: None,
         seen_events: Vec::new(),
+        said: Default::default(),
     }
 }
 

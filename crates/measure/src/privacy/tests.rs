@@ -305,6 +305,7 @@ fn a_device_is_meant_by_digest_or_link() {
         user: UserProperties::default(),
         last_session: None,
         seen_events: Default::default(),
+        said: Default::default(),
     };
     let of = |digests, links: &[(&str, &str)]| Subject {
         digests,

@@ -250,6 +250,7 @@ pub fn device(app: AppId, n: u128) -> Device {
         user: user(),
         last_session: None,
         seen_events: vec![],
+        said: measure::device::Said::default(),
     }
 }
 

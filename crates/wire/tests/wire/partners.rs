@@ -275,6 +275,7 @@ fn device(origin: &Origin) -> Device {
         user: Default::default(),
         last_session: None,
         seen_events: Vec::new(),
+        said: Default::default(),
     }
 }
 

@@ -277,6 +277,7 @@ fn the_stand_in_tells_what_the_event_tells_and_else_what_the_device_is_known_for
         user: crate::user::UserProperties::default(),
         last_session: None,
         seen_events: Vec::new(),
+        said: Default::default(),
     };
     let sent =
         Origin { identifiers: vec![id("adid", 2)], ip: "203.0.113.5".parse().ok(), ..Origin::default() };
