@@ -204,6 +204,7 @@ impl Turn<'_, '_> {
             install: None,
             installed: None,
             origin: None,
+            flags: &input.flags,
             device: None,
             event: None,
             click: Some((engagement, input.id.into())),

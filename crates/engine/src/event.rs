@@ -102,7 +102,7 @@ impl Turn<'_, '_> {
         if !is_covered && !self.catalogue.has_event_association() {
             return Ok(Attribution { source: device.source.clone(), decision: None });
         }
-        let stand_in = stand_in(input.id, event, input.received, device);
+        let stand_in = stand_in(input.id, &input.flags, event, input.received, device);
         let (touches, more) = if is_covered { self.touches_of(&stand_in)? } else { (Vec::new(), false) };
         let decision = decide_event(&EventQuestion {
             input: input.id,
@@ -152,7 +152,7 @@ impl Turn<'_, '_> {
     pub(crate) fn event_stand_in(&self, input: InputId) -> Result<Option<InstallRecord>, StoreError> {
         let Some(linked) = self.linked_event(input)? else { return Ok(None) };
         let LinkedEvent { input, event, device, .. } = linked;
-        Ok(Some(stand_in(input.id, &event, input.received, &device)))
+        Ok(Some(stand_in(input.id, &input.flags, &event, input.received, &device)))
     }
 
     pub(crate) fn linked_event(&self, event: InputId) -> Result<Option<LinkedEvent>, StoreError> {
@@ -302,6 +302,7 @@ impl Turn<'_, '_> {
             install: device.map(|device| device.install),
             installed: device.map(|device| device.installed),
             origin: Some(&event.origin),
+            flags: &input.flags,
             device,
             event: Some(event),
             click: None,

@@ -546,6 +546,7 @@ impl Turn<'_, '_> {
             install: Some(record.id),
             installed: Some(record.install.time),
             origin: Some(&record.install.origin),
+            flags: &record.flags,
             device: Some(device),
             event: None,
             click: None,

@@ -7,6 +7,12 @@ use serde::{Deserialize, Serialize};
 /// The flags of one record, in a fixed order.
 pub type Flags = BTreeSet<Flag>;
 
+/// Whether an IDFA came and was dropped (DECISIONS 16).
+#[must_use]
+pub fn has_dropped_idfa(flags: &Flags) -> bool {
+    [Flag::IdfaDroppedAttMissing, Flag::IdfaDroppedAttFalse].iter().any(|flag| flags.contains(flag))
+}
+
 macro_rules! flags {
     ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
         /// One oddity.

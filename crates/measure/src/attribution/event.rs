@@ -18,7 +18,8 @@ use crate::{
     device::{Device, Origin},
     engagement::Touch,
     event::Event,
-    flag::Flags,
+    flag::{Flags, has_dropped_idfa},
+    identifier::IdKind,
     install::{Install, InstallRecord},
     platform::Traits,
     policy::{Level, Window},
@@ -165,13 +166,22 @@ pub struct EventQuestion<'a> {
 }
 
 /// The event as engagements are compared with it: an install at its time, of a device that is known by what
-/// the event tells and, where it is silent, by what the device is known for.
+/// the event tells and, where it is silent, by what the device is known for. An event whose IDFA was dropped,
+/// as its `flags` tell, or that refuses tracking is not known by the IDFA of the device either (DECISIONS 16).
 #[must_use]
-pub fn stand_in(input: InputId, event: &Event, received: Timestamp, device: &Device) -> InstallRecord {
+pub fn stand_in(
+    input: InputId,
+    flags: &Flags,
+    event: &Event,
+    received: Timestamp,
+    device: &Device,
+) -> InstallRecord {
     let sent = &event.origin;
     let mut identifiers = sent.identifiers.clone();
     let told = |kind| sent.identifiers.iter().any(|identifier| identifier.kind == kind);
-    identifiers.extend(device.identifiers.iter().filter(|known| !told(known.kind.clone())).cloned());
+    let hides_idfa = has_dropped_idfa(flags) || sent.consent.att.flag == Some(false);
+    let known = device.identifiers.iter().filter(|known| known.kind != IdKind::Idfa || !hides_idfa);
+    identifiers.extend(known.filter(|known| !told(known.kind.clone())).cloned());
     let known = &device.traits;
     let traits = Traits {
         os: sent.traits.os.clone().or_else(|| known.os.clone()),

@@ -12,6 +12,7 @@ use crate::{
     DeliveryId, Timestamp,
     attribution::Source,
     engagement::{Engagement, EngagementKind, LinkIdentifier},
+    flag::has_dropped_idfa,
     id::ulid,
     identifier::IdKind,
     place::Country,
@@ -321,8 +322,8 @@ fn kochava_device_id<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
 }
 
 /// The identifier as the conversion sent it, else as the device is known. What consent forbids is in
-/// neither; that the device may still hold the IDFA of better days when the conversion itself says
-/// `att: false` does not count, nor that the conversion allowed what has been refused since (DECISIONS 16).
+/// neither; that the device may still hold the IDFA of better days when the conversion's own was dropped or
+/// it says `att: false` does not count, nor that it allowed what has been refused since (DECISIONS 16).
 fn identifier<'a>(subject: &Subject<'a>, kind: &IdKind) -> Option<Filling<'a>> {
     let conversion = subject.conversion;
     if let Some((click, _)) = conversion.click {
@@ -332,7 +333,7 @@ fn identifier<'a>(subject: &Subject<'a>, kind: &IdKind) -> Option<Filling<'a>> {
         }));
     }
     let is_refused = || conversion.is_refused(|consent| consent.att.flag, |said| said.att);
-    if *kind == IdKind::Idfa && is_refused() {
+    if *kind == IdKind::Idfa && (has_dropped_idfa(conversion.flags) || is_refused()) {
         return None;
     }
     let sent = conversion.origin.map(|origin| origin.identifiers.as_slice()).unwrap_or_default();

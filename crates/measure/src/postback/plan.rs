@@ -23,6 +23,7 @@ use crate::{
     device::{Device, Origin},
     engagement::Engagement,
     event::{Event, Value},
+    flag::Flags,
     input::Suppressed,
     time::DAY_MS,
 };
@@ -64,6 +65,8 @@ pub struct Conversion<'a> {
     pub installed: Option<Timestamp>,
     /// What the install or event itself says of its device.
     pub origin: Option<&'a Origin>,
+    /// What was odd about the install or event.
+    pub flags: &'a Flags,
     /// The device as known now: identifiers that the origin lacks are taken from here.
     pub device: Option<&'a Device>,
     /// The event, for events.

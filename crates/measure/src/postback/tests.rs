@@ -19,6 +19,7 @@ use crate::{
     device::{Device, Origin},
     engagement::{Engagement, EngagementKind, LinkIdentifier},
     event::{Event, Value},
+    flag::Flags,
     identifier::{IdKind, Identifier},
     platform::{Os, Traits},
     policy::{AppPolicy, Windows},
@@ -88,6 +89,7 @@ pub struct World {
     pub repeated: bool,
     pub last_session: Option<Timestamp>,
     pub spent: Vec<TriggerId>,
+    pub flags: Flags,
 }
 
 impl World {
@@ -113,6 +115,7 @@ impl World {
             repeated: false,
             last_session: None,
             spent: Vec::new(),
+            flags: Flags::new(),
         }
     }
 
@@ -133,6 +136,7 @@ impl World {
             install: (!is_click).then_some(InstallId(Uuid::from_u128(12))),
             installed: (!is_click).then_some(INSTALLED),
             origin: (!is_click).then_some(&self.origin),
+            flags: &self.flags,
             device: (!is_click).then_some(&self.device),
             event: (kind == TriggerKind::Event).then_some(&self.event),
             click: is_click.then_some((&self.click, TouchId(Uuid::from_u128(13)))),

@@ -202,6 +202,7 @@ fn rendered(template: &Template, kind: TriggerKind, context: &[(String, Value)])
         install: (!is_click).then_some(InstallId(Uuid::from_u128(12))),
         installed: (!is_click).then_some(Timestamp(1_760_090_000_000)),
         origin: (!is_click).then_some(&origin),
+        flags: &Default::default(),
         device: (!is_click).then_some(&device),
         event: (kind == TriggerKind::Event).then_some(&event),
         click: is_click.then_some((&click, TouchId(Uuid::from_u128(13)))),

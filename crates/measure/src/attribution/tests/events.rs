@@ -12,6 +12,7 @@ use crate::{
     device::{Device, Origin},
     engagement::EngagementKind,
     event::Event,
+    flag::{Flag, Flags},
     identifier::{IdKind, Identifier},
     reengagement::{CLAIMS_MAX, Claim, last_credited, note},
     time::{DAY_MS, HOUR_MS, MINUTE_MS},
@@ -258,14 +259,12 @@ fn the_association_window_is_that_of_the_tracker_of_the_install() {
     );
 }
 
-#[test]
-fn the_stand_in_tells_what_the_event_tells_and_else_what_the_device_is_known_for() {
-    let id = |kind: &str, n: u32| Identifier::new(IdKind::named(kind), &format!("0f0f0f0f-{n:08x}")).unwrap();
-    let device = Device {
+fn known_device() -> Device {
+    Device {
         id: DeviceId(Uuid::from_u128(1)),
         app: APP,
         kochava_ids: Vec::new(),
-        identifiers: vec![id("adid", 1), id("android_id", 1)],
+        identifiers: Vec::new(),
         consent: Default::default(),
         traits: World::new().record.install.origin.traits,
         install: InstallId(Uuid::from_u128(1)),
@@ -278,14 +277,39 @@ fn the_stand_in_tells_what_the_event_tells_and_else_what_the_device_is_known_for
         last_session: None,
         seen_events: Vec::new(),
         said: Default::default(),
-    };
+    }
+}
+
+#[test]
+fn the_stand_in_tells_what_the_event_tells_and_else_what_the_device_is_known_for() {
+    let id = |kind: &str, n: u32| Identifier::new(IdKind::named(kind), &format!("0f0f0f0f-{n:08x}")).unwrap();
+    let device = Device { identifiers: vec![id("adid", 1), id("android_id", 1)], ..known_device() };
     let sent =
         Origin { identifiers: vec![id("adid", 2)], ip: "203.0.113.5".parse().ok(), ..Origin::default() };
     let event = Event { origin: sent, ..event() };
-    let stands_in = stand_in(InputId(Uuid::from_u128(2)), &event, INSTALLED, &device).install;
+    let input = InputId(Uuid::from_u128(2));
+    let stands_in = stand_in(input, &Flags::new(), &event, INSTALLED, &device).install;
     assert_eq!(stands_in.origin.identifiers, [id("adid", 2), id("android_id", 1)]);
     assert_eq!(stands_in.origin.traits, device.traits);
     assert_eq!((stands_in.origin.ip, stands_in.time), (event.origin.ip, event.time));
+}
+
+#[test]
+fn an_event_whose_idfa_was_dropped_is_not_matched_by_that_of_its_device() {
+    let id = |kind| Identifier::new(kind, "0f0f0f0f-00000001").unwrap();
+    let mut device = known_device();
+    device.identifiers = vec![id(IdKind::Idfa), id(IdKind::Idfv)];
+    let kinds = |flags: &[Flag], att: Option<bool>| -> Vec<String> {
+        let mut event = event();
+        event.origin.consent.att.flag = att;
+        let flags = flags.iter().copied().collect();
+        let stands_in = stand_in(InputId(Uuid::from_u128(2)), &flags, &event, INSTALLED, &device);
+        stands_in.install.origin.identifiers.iter().map(|one| one.kind.to_string()).collect()
+    };
+    assert_eq!(kinds(&[], None), ["idfa", "idfv"]);
+    assert_eq!(kinds(&[], Some(false)), ["idfv"]);
+    assert_eq!(kinds(&[Flag::IdfaDroppedAttMissing], None), ["idfv"]);
+    assert_eq!(kinds(&[Flag::IdfaDroppedAttFalse], Some(false)), ["idfv"]);
 }
 
 #[test]

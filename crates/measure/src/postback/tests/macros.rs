@@ -1,4 +1,5 @@
 use super::*;
+use crate::flag::Flag;
 
 /// What `{token}` renders as in the URL of an install, event and click trigger; `-` is missing.
 fn check(token: &str, install: &str, event: &str, click: &str) {
@@ -150,6 +151,21 @@ fn an_amount_goes_before_plain_event_data() {
     assert_eq!(value(None, Some(Value::Number("1e3".into()))), ["1e3", "-"]);
     assert_eq!(value(None, None), ["-", "-"]);
     assert_eq!(value(Some("0.10"), None), ["0.10", "0.10"]);
+}
+
+#[test]
+fn an_idfa_that_was_dropped_is_not_taken_from_the_device() {
+    for (flag, expected) in [
+        (Flag::IdfaDroppedAttMissing, "-"),
+        (Flag::IdfaDroppedAttFalse, "-"),
+        // Nothing was sent, nothing was dropped.
+        (Flag::TimeMissing, "AAAA-1111"),
+    ] {
+        let world = World { flags: [flag].into(), ..World::new() };
+        assert_eq!(render(&world, TriggerKind::Event, "idfa"), expected, "{flag}");
+        assert_eq!(render(&world, TriggerKind::Event, "advertising_id"), expected, "{flag}");
+        assert_eq!(render(&world, TriggerKind::Event, "idfv"), "3D5F0B1E-6C2A", "{flag}");
+    }
 }
 
 #[test]
