@@ -243,14 +243,15 @@ impl Turn<'_, '_> {
     }
 
     /// Binds identifiers to a device, one per kind; what belongs to another device stays there, and an IDFA is
-    /// left out when tracking was refused since it was `said` (DECISIONS 16).
+    /// left out when tracking was refused since it was `said` (DECISIONS 16). The answer is whether one was bound.
     pub(crate) fn bind(
         &mut self,
         input: &mut Input,
         device: &mut Device,
         identifiers: &[Identifier],
         said: Moment,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
+        let mut is_bound = false;
         let allows_idfa = device.allows_idfa(Some(said));
         for identifier in identifiers {
             if identifier.kind == IdKind::Idfa && !allows_idfa {
@@ -276,10 +277,11 @@ impl Turn<'_, '_> {
                     device.identifiers.push(identifier.clone());
                     self.view.add_device_key(input.app, key, device.id);
                     self.index_digests(device, identifier);
+                    is_bound = true;
                 }
             }
         }
-        Ok(())
+        Ok(is_bound)
     }
 
     /// Flags identifiers that disagree with the device they came with (DECISIONS 13). Nothing is bound: an

@@ -8,7 +8,7 @@ use measure::{
     consent::Moment,
     device::{Device, Receipt},
     identifier::JoinKey,
-    input::{Input, Outcome, Payload},
+    input::{Fact, Input, Outcome, Payload},
     link::{IdentityLink, Update},
     user::{Applied, Operation},
 };
@@ -23,18 +23,22 @@ impl Turn<'_, '_> {
             self.view.hold(input.app, key, input.id, input.received)?;
             return Ok(vec![Outcome::Held { suppressed: Vec::new() }]);
         };
-        self.apply_update(input, update, &mut device)?;
         let install = device.install;
+        let mut outcomes = vec![Outcome::Applied { input: input.id, install }];
+        if self.apply_update(input, update, &mut device)? {
+            outcomes.extend(self.release_held(input, &mut device)?);
+        }
         self.view.put_device(device);
-        Ok(vec![Outcome::Applied { input: input.id, install }])
+        Ok(outcomes)
     }
 
+    /// The answer is whether the device has identifiers that it did not have before.
     fn apply_update(
         &mut self,
         input: &mut Input,
         update: &Update,
         device: &mut Device,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let said = Moment::new(input.received, input.received);
         self.take_consent(device, &update.effective_consent(), said);
         self.bind(input, device, &update.identifiers, said)
@@ -73,6 +77,27 @@ impl Turn<'_, '_> {
         cause: &mut Input,
         device: &mut Device,
     ) -> Result<Vec<Outcome>, StoreError> {
+        let is_update = |fact: &Fact| matches!(fact.input.payload, Payload::Update(_));
+        let mut outcomes = Vec::new();
+        let (updates, mut others): (Vec<Fact>, Vec<Fact>) =
+            self.waiting(device)?.into_iter().partition(is_update);
+        if !updates.is_empty() {
+            for update in updates {
+                outcomes.extend(self.release(update.input, cause, device)?);
+            }
+            // What they bound, others wait under. Updates wait for a `kochava_device_id` and bind none, so there
+            // are none among these.
+            others = self.waiting(device)?;
+        }
+        for other in others {
+            outcomes.extend(self.release(other.input, cause, device)?);
+        }
+        Ok(outcomes)
+    }
+
+    /// What waits under the keys of a device, in the order in which it happened: minimum times count from one
+    /// event to the next.
+    fn waiting(&mut self, device: &Device) -> Result<Vec<Fact>, StoreError> {
         let app = device.app;
         let mut keys = device.join_keys();
         let lengths: Vec<_> = self.memory.indexed_lengths(app).collect();
@@ -86,54 +111,54 @@ impl Turn<'_, '_> {
         for key in &keys {
             waiting.extend(self.view.held(app, key)?);
         }
-        let hold = self
-            .catalogue
-            .app(app)
-            .map_or(self.catalogue.policy, |app| self.catalogue.policy_of(app))
-            .hold_ms;
         let mut facts = Vec::new();
         for id in waiting {
             facts.extend(self.view.fact(id)?);
         }
-        // Events are decided in the order in which they happened: minimum times count from one to the next.
         facts.sort_by_key(|fact| (happened(&fact.input), fact.input.id));
-        let mut outcomes = Vec::new();
-        for fact in facts {
-            let mut held = fact.input;
-            let id = held.id;
-            for key in held_keys(&held.payload) {
-                self.view.release(app, key, id, held.received);
-            }
-            if device.install_received.since(held.received) > hold {
-                continue;
-            }
-            let receipt = Receipt { at: held.received, held: true };
-            let mut changed = None;
-            let outcome = match held.payload.clone() {
-                Payload::Event(event) => {
-                    let said = Moment::new(event.time, held.received);
-                    self.take_consent(device, &event.origin.consent, said);
-                    changed = apply_user(id, &event.origin.user, device, receipt);
-                    self.link_event(&held, &event, device, 1, cause)?
-                }
-                Payload::Update(update) => {
-                    self.apply_update(&mut held, &update, device)?;
-                    Outcome::Applied { input: id, install: device.install }
-                }
-                Payload::Link(link) => {
-                    changed = self.apply_link(id, &link, device, receipt);
-                    Outcome::Applied { input: id, install: device.install }
-                }
-                Payload::Engagement(_)
-                | Payload::Install(_)
-                | Payload::Aggregate(_)
-                | Payload::Claim(_)
-                | Payload::Ignored(_) => continue,
-            };
-            outcomes.push(outcome);
-            outcomes.extend(changed);
+        Ok(facts)
+    }
+
+    /// Links one input that waited.
+    fn release(
+        &mut self,
+        mut held: Input,
+        cause: &mut Input,
+        device: &mut Device,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let (id, app) = (held.id, device.app);
+        for key in held_keys(&held.payload) {
+            self.view.release(app, key, id, held.received);
         }
-        Ok(outcomes)
+        let policy =
+            self.catalogue.app(app).map_or(self.catalogue.policy, |app| self.catalogue.policy_of(app));
+        if device.install_received.since(held.received) > policy.hold_ms {
+            return Ok(Vec::new());
+        }
+        let receipt = Receipt { at: held.received, held: true };
+        let mut changed = None;
+        let outcome = match held.payload.clone() {
+            Payload::Event(event) => {
+                let said = Moment::new(event.time, held.received);
+                self.take_consent(device, &event.origin.consent, said);
+                changed = apply_user(id, &event.origin.user, device, receipt);
+                self.link_event(&held, &event, device, 1, cause)?
+            }
+            Payload::Update(update) => {
+                self.apply_update(&mut held, &update, device)?;
+                Outcome::Applied { input: id, install: device.install }
+            }
+            Payload::Link(link) => {
+                changed = self.apply_link(id, &link, device, receipt);
+                Outcome::Applied { input: id, install: device.install }
+            }
+            Payload::Engagement(_)
+            | Payload::Install(_)
+            | Payload::Aggregate(_)
+            | Payload::Claim(_)
+            | Payload::Ignored(_) => return Ok(Vec::new()),
+        };
+        Ok([outcome].into_iter().chain(changed).collect())
     }
 }
 

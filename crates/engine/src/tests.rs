@@ -20,6 +20,7 @@ use measure::{
     identifier::{DigestLength, IdKind, Identifier, forms},
     input::{IdempotencyKey, Input, Outcome, Payload},
     ledger::TriggerSums,
+    link::IdentityLink,
     policy::{AppPolicy, Window, Windows},
     postback::{DeliveryState, TriggerKind},
 };
@@ -93,6 +94,40 @@ fn what_comes_before_its_install_is_held_and_then_linked() {
     assert_eq!(device.links, vec![("user_id".to_owned(), "u-1".to_owned())]);
     assert_eq!(device.identifier("adid"), Some(adid(7).value.as_str()));
     assert_eq!(world.tally()["EventsLinked"], 1);
+}
+
+/// Whether the update comes itself or was held as well.
+#[test]
+fn an_update_releases_what_waited_under_the_identifiers_it_brings() {
+    for update_first in [false, true] {
+        for hashed in [false, true] {
+            let mut world = World::new();
+            let (_, digest) = forms(&adid(7).value, DigestLength::Sha1).remove(0);
+            let link = match hashed {
+                true => link(None, vec![digest], "u-1"),
+                false => Payload::Link(IdentityLink {
+                    identifiers: vec![adid(7)],
+                    links: vec![("user_id".to_owned(), "u-1".to_owned())],
+                    ..IdentityLink::default()
+                }),
+            };
+            let link = world.input(1, link);
+            let event = world.input(2, event(2, "A", origin(None, vec![adid(7)], 1)));
+            let install = world.input(10, install(10, origin(Some("d"), vec![], 1)));
+            let update = world.input(if update_first { 5 } else { 20 }, update("d", vec![adid(7)]));
+            world.take(&[link.clone(), event.clone()]);
+            let last = if update_first { [update, install] } else { [install, update] };
+            world.take(&last);
+            let [_, last] = last;
+            let (fact, _) = world.store.fact(last.id).unwrap().unwrap();
+            for held in [&link, &event] {
+                let (_, released) = world.store.fact(held.id).unwrap().unwrap();
+                assert_eq!(released, Some(fact.sequence), "update first: {update_first}, hashed: {hashed}");
+            }
+            assert_eq!(world.device("d").unwrap().links, [("user_id".to_owned(), "u-1".to_owned())]);
+            assert_eq!(world.tally()["EventsLinked"], 1);
+        }
+    }
 }
 
 #[test]
