@@ -158,8 +158,11 @@ impl Turn<'_, '_> {
             let key = JoinKey::KochavaDeviceId(id.clone());
             match self.view.owner(input.app, &key)? {
                 None => {
-                    device.kochava_ids.push(id.clone());
                     self.view.add_device_key(input.app, key, device.id);
+                    if let Some(oldest) = device.add_alias(id.clone()) {
+                        let key = JoinKey::KochavaDeviceId(oldest);
+                        self.view.remove_device_key(input.app, key, device.id);
+                    }
                 }
                 Some(owner) if owner != device.id => {
                     input.flags.insert(Flag::IdConflict);

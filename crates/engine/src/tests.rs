@@ -16,6 +16,7 @@ use measure::{
     attribution::LosingReason,
     catalogue::Entry,
     consent::Att,
+    device::KOCHAVA_IDS_MAX,
     flag::Flag,
     identifier::{DigestLength, IdKind, Identifier, forms},
     input::{IdempotencyKey, Input, Outcome, Payload},
@@ -58,6 +59,31 @@ fn a_duplicate_install_keeps_the_first_attribution_and_adds_an_alias() {
     assert_eq!(world.device("d2").unwrap().install, first.id.into());
     let (fact, _) = world.store.fact(second.id).unwrap().unwrap();
     assert_eq!(fact.outcomes, vec![Outcome::DuplicateInstall { install: first.id.into() }]);
+}
+
+#[test]
+fn a_device_is_known_by_its_main_and_its_newest_aliases() {
+    let mut world = World::new();
+    let more = 3;
+    let installs: Vec<Input> = (0..KOCHAVA_IDS_MAX + more)
+        .map(|n| {
+            let seconds = i64::try_from(n).unwrap();
+            world.input(seconds, install(seconds, origin(Some(&format!("d{n}")), vec![adid(1)], 9)))
+        })
+        .collect();
+    world.take(&installs);
+    let device = world.device("d0").unwrap();
+    assert_eq!(device.kochava_ids.len(), KOCHAVA_IDS_MAX);
+    for n in 1..installs.len() {
+        let found = world.device(&format!("d{n}")).map(|device| device.install);
+        let expected = (n > more).then_some(installs[0].id.into());
+        assert_eq!(found, expected, "d{n}");
+    }
+    // Nobody is refused: an alias that was forgotten comes again.
+    let again = world.input(100, install(100, origin(Some("d1"), vec![adid(1)], 9)));
+    world.take(&[again]);
+    assert_eq!(world.device("d1").unwrap().install, installs[0].id.into());
+    assert!(world.device("d4").is_none());
 }
 
 #[test]

@@ -74,7 +74,8 @@ pub struct Device {
     pub id: DeviceId,
     /// The app that knows it.
     pub app: AppId,
-    /// The `kochava_device_id`s it has been seen with; the first is the main one, the rest are aliases.
+    /// The `kochava_device_id`s it has been seen with, at most [`KOCHAVA_IDS_MAX`]; the first is the main one,
+    /// the rest are aliases, the newest last.
     pub kochava_ids: Vec<String>,
     /// Its identifiers, one per kind.
     pub identifiers: Vec<Identifier>,
@@ -140,6 +141,8 @@ impl Receipt {
     }
 }
 
+/// `kochava_device_id`s that a device is known by: with one more, the oldest alias is forgotten.
+pub const KOCHAVA_IDS_MAX: usize = 32;
 /// Event names that a device remembers having had. A device with more of them counts further ones as had.
 pub const EVENTS_REMEMBERED_MAX: usize = 256;
 
@@ -149,6 +152,14 @@ impl Device {
     pub fn join_keys(&self) -> Vec<JoinKey> {
         let kochava = self.kochava_ids.iter().map(|id| JoinKey::KochavaDeviceId(id.clone()));
         kochava.chain(self.identifiers.iter().map(JoinKey::from)).collect()
+    }
+
+    /// Adds an alias; the answer is the one that is forgotten for it.
+    pub fn add_alias(&mut self, kochava_device_id: String) -> Option<String> {
+        // The main one stays.
+        let oldest = (self.kochava_ids.len() >= KOCHAVA_IDS_MAX).then(|| self.kochava_ids.remove(1));
+        self.kochava_ids.push(kochava_device_id);
+        oldest
     }
 
     /// The value of the identifier with the wire name `kind`.
