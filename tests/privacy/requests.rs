@@ -207,6 +207,53 @@ async fn a_value_is_found_however_it_is_written() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// The links of a device are found by any of its identifiers, and looked for as they are; whoever shares one keeps
+/// what is theirs.
+#[tokio::test]
+async fn the_links_of_a_device_are_looked_for_and_lead_to_no_other() {
+    let server = Server::start().await;
+    let app = server.app("Android").await;
+    let link = app.link("Example Network").await;
+    app.install(DEVICE, json!({ "device_ids": { "adid": ADID } })).await;
+    let linked = |user: &str| json!({ "identity_link": { "email": user, "plan": "standard" } });
+    // The first address was replaced; it is on record all the same.
+    for user in ["sam.before@example.com", USER] {
+        app.send("identityLink", DEVICE, linked(user)).await.accepted();
+    }
+    // A tablet of the household has the same address, and many have the same plan.
+    let tablet = app.install("SX-tablet", json!({ "device_ids": { "adid": OTHER } })).await;
+    let theirs = app.send("identityLink", "SX-tablet", linked(USER)).await.accepted();
+    for n in 0..10 {
+        app.install(&format!("SX-many-{n}"), json!({ "identity_link": { "plan": "standard" } })).await;
+    }
+    let mut mine = Vec::new();
+    for text in [USER, "sam.before@example.com"] {
+        mine.push(link.click(&format!("cp_1={text}")).await.replace("clk_", "in_"));
+    }
+    let common = link.click("cp_1=standard").await.replace("clk_", "in_");
+    let broken = json!({ "action": "event", "kochava_app_id": app.guid, "data": { "note": USER } });
+    server.sends("/track/json", broken.to_string()).await.refused(400);
+
+    let job = server.post("/accounts/42/privacy/scrub", of_device("adid", ADID)).await.is(200).json();
+    let found = done(&server, &job).await["found"].clone();
+    assert_eq!(found, json!({ "devices": 1, "inputs": 5, "deliveries": 0, "quarantined": 1 }));
+    for (input, erased) in
+        mine.iter().map(|input| (input, true)).chain([&tablet, &theirs, &common].map(|input| (input, false)))
+    {
+        let answer = server.input(input).await;
+        assert_eq!(answer["flags"].as_array().unwrap().contains(&json!("erased")), erased, "{answer}");
+    }
+    app.event("SX-tablet", "View", json!({})).await;
+    let kept = server.post("/accounts/42/privacy/access", of_device("adid", OTHER)).await.is(200).json();
+    let kept = done(&server, &kept).await;
+    assert_eq!(kept["data"]["devices"][0]["identity_links"]["email"], USER, "{kept}");
+    let quarantined = server.get(&format!("/api/apps/{}/quarantine", app.id)).await.is(200).text();
+    assert!(!quarantined.contains(USER), "{quarantined}");
+    server.terminate().await;
+    let found = occurrences(&server.data(), &["sam.before@example.com".to_owned()]);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 #[tokio::test]
 async fn a_request_goes_on_after_a_crash() {
     let server = Server::start().await;

@@ -5,6 +5,7 @@
 //! of an input stay, its identifiers, address, user agent, parameters and body go. So every sum that was
 //! right before is right afterwards.
 
+mod others;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,8 @@ use percent_encoding::percent_decode_str;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+
+pub use others::Others;
 
 use crate::{
     AppId, DeviceId, InputId, InstallId, JobId, KeyId, Timestamp, TouchId,
@@ -62,6 +65,13 @@ pub struct Subject {
     pub devices: Vec<(AppId, DeviceId, InstallId)>,
     /// The engagements that their installs are credited to.
     pub touches: Vec<TouchId>,
+    /// The identity links that the devices found have had. Their values are looked for in texts; unlike those
+    /// that the request names they lead to no further device.
+    #[serde(default)]
+    pub links_found: Vec<(String, String)>,
+    /// The installs of others that carry such a value as well: what is joined to them is theirs.
+    #[serde(default)]
+    pub others: Vec<(AppId, InstallId)>,
 }
 
 impl Subject {
@@ -70,6 +80,22 @@ impl Subject {
         push_new(&mut self.devices, (device.app, device.id, device.install));
         device.identifiers.iter().for_each(|identifier| push_new(&mut self.identifiers, identifier.clone()));
         device.kochava_ids.iter().for_each(|id| push_new(&mut self.kochava_ids, id.clone()));
+        self.add_links(&device.links);
+    }
+
+    /// Takes in identity links that one of its devices has or had.
+    fn add_links(&mut self, links: &[(String, String)]) {
+        links.iter().for_each(|link| push_new(&mut self.links_found, link.clone()));
+    }
+
+    /// Takes in the identity links that one of its devices was sent, those included that have been replaced
+    /// since.
+    pub fn add_links_of(&mut self, fact: &Fact) {
+        match &fact.input.payload {
+            Payload::Install(install) => self.add_links(&install.links),
+            Payload::Link(link) => self.add_links(&link.links),
+            _ => {}
+        }
     }
 
     /// Takes in what one of its installs was sent with.
@@ -115,8 +141,12 @@ pub struct Search {
     app: Option<AppId>,
     keys: HashSet<JoinKey>,
     installs: HashSet<(AppId, InstallId)>,
+    others: HashSet<(AppId, InstallId)>,
     touches: HashSet<TouchId>,
+    /// Values that are the subject's alone.
     needles: Vec<String>,
+    /// Values that others may share.
+    shared: Vec<String>,
 }
 
 impl Search {
@@ -138,6 +168,13 @@ impl Search {
             search.needle(id);
         }
         subject.links.iter().for_each(|(_, value)| search.needle(value));
+        for (_, value) in &subject.links_found {
+            let value = value.to_lowercase();
+            if is_searched(&value) && !search.needles.contains(&value) {
+                push_new(&mut search.shared, value);
+            }
+        }
+        search.others.extend(&subject.others);
         search.installs.extend(subject.devices.iter().map(|(app, _, install)| (*app, *install)));
         search.touches.extend(&subject.touches);
         search
@@ -145,7 +182,7 @@ impl Search {
 
     fn needle(&mut self, text: &str) {
         let text = text.to_lowercase();
-        if text.len() >= NEEDLE_BYTES_MIN {
+        if is_searched(&text) {
             push_new(&mut self.needles, text);
         }
     }
@@ -160,28 +197,13 @@ impl Search {
     /// or escaped as in JSON.
     #[must_use]
     pub fn occurs_in(&self, text: &str) -> bool {
-        if self.needles.is_empty() || text.len() < NEEDLE_BYTES_MIN {
-            return false;
-        }
-        if self.stands_in(text) || text.contains('\\') && self.stands_in(&unescaped(text)) {
-            return true;
-        }
-        let mut text = Cow::Borrowed(text);
-        for _ in 0..ENCODED_TIMES {
-            if !text.contains('%') && !text.contains('+') {
-                return false;
-            }
-            text = Cow::Owned(decoded(&text));
-            if self.stands_in(&text) {
-                return true;
-            }
-        }
-        false
+        stands_in(text, &self.needles) || stands_in(text, &self.shared)
     }
 
-    fn stands_in(&self, text: &str) -> bool {
-        let text = text.to_lowercase();
-        self.needles.iter().any(|needle| text.contains(needle.as_str()))
+    /// As [`Self::occurs_in`], for what may be joined to an install: a value that others share is not looked for
+    /// in what is theirs.
+    fn occurs_in_one_of(&self, theirs: bool, text: &str) -> bool {
+        if theirs { stands_in(text, &self.needles) } else { self.occurs_in(text) }
     }
 
     /// Whether an input is one of the subject's: by what it is known by, or by its install, or because a
@@ -189,13 +211,14 @@ impl Search {
     #[must_use]
     pub fn owns(&self, fact: &Fact) -> bool {
         let input = &fact.input;
+        let theirs = installs_of(fact).any(|install| self.others.contains(&(input.app, install)));
         self.covers(Some(input.app))
             && (traces(&input.payload).iter().any(|key| self.keys.contains(key))
                 || self.touches.contains(&input.id.into())
                 || self.installs.contains(&(input.app, input.id.into()))
                 || fact.outcomes.iter().any(|outcome| self.is_own(input, outcome))
-                || self.occurs_in(&input.body)
-                || texts(&input.payload).into_iter().any(|text| self.occurs_in(text)))
+                || self.occurs_in_one_of(theirs, &input.body)
+                || texts(&input.payload).into_iter().any(|text| self.occurs_in_one_of(theirs, text)))
     }
 
     /// Whether a fact tells of the subject at all, be it only in what the input of another brought about.
@@ -206,16 +229,7 @@ impl Search {
 
     /// An outcome that says that the input itself belongs to one of the installs.
     fn is_own(&self, input: &Input, outcome: &Outcome) -> bool {
-        match outcome {
-            Outcome::DuplicateInstall { install }
-            | Outcome::Installed { reprocess_for: Some(install), .. } => {
-                self.installs.contains(&(input.app, *install))
-            }
-            Outcome::EventLinked { input: of, install, .. } | Outcome::Applied { input: of, install } => {
-                *of == input.id && self.installs.contains(&(input.app, *install))
-            }
-            _ => false,
-        }
+        install_of(input, outcome).is_some_and(|install| self.installs.contains(&(input.app, install)))
     }
 
     fn is_about(&self, app: AppId, outcome: &Outcome) -> bool {
@@ -237,15 +251,19 @@ impl Search {
     /// Whether a delivery tells of the subject; `inputs` are those that were found to be its own.
     #[must_use]
     pub fn finds_delivery(&self, delivery: &Delivery, inputs: &BTreeSet<InputId>) -> bool {
+        let is_of = |installs: &HashSet<_>| {
+            delivery.install.is_some_and(|install| installs.contains(&(delivery.app, install)))
+        };
+        let theirs = is_of(&self.others);
+        let found = |text: &str| self.occurs_in_one_of(theirs, text);
         self.covers(Some(delivery.app))
             && (inputs.contains(&delivery.conversion)
-                || delivery.install.is_some_and(|install| self.installs.contains(&(delivery.app, install)))
-                || self.occurs_in(&delivery.request.url)
-                || self.occurs_in(&delivery.request.body)
-                || delivery.request.headers.iter().any(|(_, value)| self.occurs_in(value))
+                || is_of(&self.installs)
+                || found(&delivery.request.url)
+                || found(&delivery.request.body)
+                || delivery.request.headers.iter().any(|(_, value)| found(value))
                 || delivery.attempts.iter().any(|attempt| {
-                    self.occurs_in(&attempt.response)
-                        || attempt.headers.iter().any(|(_, value)| self.occurs_in(value))
+                    found(&attempt.response) || attempt.headers.iter().any(|(_, value)| found(value))
                 }))
     }
 
@@ -274,6 +292,56 @@ impl Search {
             fact.outcomes.iter_mut().for_each(erase_outcome);
         }
         fact.outcomes.iter_mut().filter(|outcome| self.is_about(app, outcome)).for_each(erase_outcome);
+    }
+}
+
+/// Whether a value is long enough to be looked for in texts.
+fn is_searched(value: &str) -> bool {
+    value.len() >= NEEDLE_BYTES_MIN
+}
+
+/// Whether one of some values stands in a text, however it is written.
+fn stands_in(text: &str, needles: &[String]) -> bool {
+    let stands = |text: &str| {
+        let text = text.to_lowercase();
+        needles.iter().any(|needle| text.contains(needle.as_str()))
+    };
+    if needles.is_empty() || !is_searched(text) {
+        return false;
+    }
+    if stands(text) || text.contains('\\') && stands(&unescaped(text)) {
+        return true;
+    }
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..ENCODED_TIMES {
+        if !text.contains('%') && !text.contains('+') {
+            return false;
+        }
+        text = Cow::Owned(decoded(&text));
+        if stands(&text) {
+            return true;
+        }
+    }
+    false
+}
+
+/// The installs that an input itself belongs to.
+fn installs_of(fact: &Fact) -> impl Iterator<Item = InstallId> {
+    let input = &fact.input;
+    let own = [InstallId::from(input.id)];
+    own.into_iter().chain(fact.outcomes.iter().filter_map(|outcome| install_of(input, outcome)))
+}
+
+/// The install that an outcome says an input itself belongs to.
+fn install_of(input: &Input, outcome: &Outcome) -> Option<InstallId> {
+    match outcome {
+        Outcome::DuplicateInstall { install } | Outcome::Installed { reprocess_for: Some(install), .. } => {
+            Some(*install)
+        }
+        Outcome::EventLinked { input: of, install, .. } | Outcome::Applied { input: of, install } => {
+            (*of == input.id).then_some(*install)
+        }
+        _ => None,
     }
 }
 

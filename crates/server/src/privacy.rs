@@ -7,9 +7,11 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use engine::{Engine, Erasure};
 use measure::{
     AppId, DeviceId, InputId,
+    device::Device,
     flag::Flag,
     identifier::JoinKey,
-    privacy::{ACCESS_FACTS_MAX, Job, JobKind, JobState, Search, Subject, is_erased},
+    input::Outcome,
+    privacy::{ACCESS_FACTS_MAX, Job, JobKind, JobState, Others, Search, Subject, is_erased},
 };
 use store::{DeliveryQuery, Scrub, Store, StoreError};
 use tokio::sync::{Notify, watch};
@@ -286,7 +288,42 @@ fn resolve(store: &dyn Store, apps: &[AppId], mut subject: Subject) -> Result<Su
                 subject.add_install(&record);
                 decisions.last().into_iter().for_each(|decision| subject.add_decision(decision));
             }
+            add_links(store, &device, &mut subject)?;
         }
     }
+    compare(store, apps, &mut subject)?;
     Ok(subject)
+}
+
+/// Takes in the links that a device was sent, those included that were replaced since or came before its install.
+fn add_links(store: &dyn Store, device: &Device, subject: &mut Subject) -> Result<(), StoreError> {
+    for sequence in store.timeline(device.app, device.install)? {
+        for fact in store.facts(sequence, 1)?.iter().filter(|fact| fact.sequence == sequence) {
+            subject.add_links_of(fact);
+            for outcome in &fact.outcomes {
+                if let Outcome::Applied { input, install } = outcome
+                    && (*install, *input != fact.input.id) == (device.install, true)
+                {
+                    store.fact(*input)?.iter().for_each(|(held, _)| subject.add_links_of(held));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Holds the links found against all other devices.
+fn compare(store: &dyn Store, apps: &[AppId], subject: &mut Subject) -> Result<(), StoreError> {
+    let mut others = Others::of(subject);
+    for app in if others.is_empty() { &[] } else { apps } {
+        let mut after: Option<DeviceId> = None;
+        loop {
+            let page = store.devices(*app, after, STEP)?;
+            page.iter().for_each(|device| others.see(subject, device));
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+        }
+    }
+    others.settle(subject);
+    Ok(())
 }

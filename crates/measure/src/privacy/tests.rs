@@ -287,9 +287,8 @@ fn prices_stay() {
     check(&[("bid_type", "CPC"), ("bid_won", ADID)], &[]);
 }
 
-#[test]
-fn a_device_is_meant_by_digest_or_link() {
-    let device = |id: &str, links: &[(&str, &str)]| Device {
+fn known(id: &str) -> Device {
+    Device {
         id: DeviceId(uuid::Uuid::from_u128(7)),
         app: APP,
         kochava_ids: vec![],
@@ -300,12 +299,20 @@ fn a_device_is_meant_by_digest_or_link() {
         installed: Timestamp(0),
         install_received: Timestamp(0),
         source: None,
-        links: links.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        links: vec![],
         claims: vec![],
         user: UserProperties::default(),
         last_session: None,
         seen_events: Default::default(),
         said: Default::default(),
+    }
+}
+
+#[test]
+fn a_device_is_meant_by_digest_or_link() {
+    let device = |id: &str, links: &[(&str, &str)]| Device {
+        links: links.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        ..known(id)
     };
     let of = |digests, links: &[(&str, &str)]| Subject {
         digests,
@@ -322,6 +329,47 @@ fn a_device_is_meant_by_digest_or_link() {
     assert!(of(vec![], &mail).means(&device(OTHER, &mail)));
     assert!(!of(vec![], &mail).means(&device(OTHER, &[("user", "sam@example.com")])));
     assert!(!of(vec![], &[]).means(&device(ADID, &mail)));
+}
+
+/// A link that was found and not asked for is looked for where it is nobody else's.
+#[test]
+fn links_found_are_told_from_those_of_others() {
+    let device = |n: u128, links: &[(&str, &str)]| Device {
+        id: DeviceId(uuid::Uuid::from_u128(n)),
+        install: install_id(n),
+        links: links.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        ..known(OTHER)
+    };
+    let own = [("email", "Sam@example.com"), ("plan", "standard"), ("short", "pro")];
+    let mut subject = Subject::default();
+    subject.add_device(&device(7, &own));
+    assert!(!subject.needs_all_devices() && !subject.means(&device(8, &own)), "they lead to no device");
+    let mut others = Others::of(&subject);
+    others.see(&subject, &device(7, &own));
+    others.see(&subject, &device(8, &[("mail", "sam@example.com")]));
+    (20..31).for_each(|n| others.see(&subject, &device(n, &[("plan", "Standard plus"), ("short", "pro")])));
+    others.settle(&mut subject);
+    assert_eq!(subject.others, [(APP, install_id(8))]);
+
+    let search = Search::new(Some(APP), &subject);
+    let check = |what: &str, install: Option<u128>, note: &str, owned: bool| {
+        let applied =
+            |n| Outcome::Applied { input: InputId(uuid::Uuid::from_u128(1)), install: install_id(n) };
+        let fact = fact(1, event(origin(None, None), note), install.map(applied).into_iter().collect());
+        assert_eq!(search.owns(&fact), owned, "{what}");
+        let sent = Delivery {
+            install: install.map(install_id),
+            ..delivery(&format!("https://partner.example.com/?{note}"))
+        };
+        assert_eq!(search.finds_delivery(&sent, &BTreeSet::new()), owned, "{what}: the postback");
+    };
+    check("nobody's", None, "for sam@example.com", true);
+    check("a stranger's", Some(9), "for sam@example.com", true);
+    check("of one who has the same address", Some(8), "for sam@example.com", false);
+    check("what many have", None, "standard", false);
+    let named = Subject { links: vec![("email".to_owned(), "sam@example.com".to_owned())], ..subject };
+    let theirs = fact(8, event(origin(None, None), "for sam@example.com"), vec![]);
+    assert!(!search.owns(&theirs) && Search::new(None, &named).owns(&theirs), "a link that was asked for");
 }
 
 #[test]
