@@ -146,6 +146,38 @@ async fn a_key_can_do_no_more_than_its_member() {
     assert_eq!(server.get(&format!("/api/keys/{key_id}")).await.is(200).json()["revoked"], true);
 }
 
+/// The event manager goes with the triggers, and what single senders sent with the inputs.
+#[tokio::test]
+async fn roles_open_the_parts_of_an_app_that_are_theirs() {
+    let server = Server::start().await;
+    let app = server.app("iOS").await;
+    // What each role is answered: reading and changing events, what shows single inputs, what counts.
+    for (role, [events, change, inputs, ledger]) in [
+        ("App Admin", [200, 200, 200, 200]),
+        ("Campaign Admin", [200, 403, 200, 200]),
+        ("Read Only", [200, 403, 200, 200]),
+        ("View Analytics", [403, 403, 403, 200]),
+        ("View Postbacks", [200, 403, 403, 403]),
+        ("View Conversions", [403, 403, 200, 403]),
+        ("Reporting Generation Access", [403, 403, 403, 200]),
+    ] {
+        let member = server.post("/api/members", json!({ "name": role, "role": role })).await.is(201).json();
+        let (_, key) = made(&server, json!({ "name": role, "member_id": member["id"], "write": true })).await;
+        let of_app = |line: &str, what: &str| format!("{line} /api/apps/{}/{what}", app.id);
+        for (line, expected) in [
+            (of_app("GET", "events"), events),
+            (of_app("PATCH", "events"), change),
+            (of_app("GET", "quarantine"), inputs),
+            (of_app("GET", "health"), inputs),
+            (format!("GET /api/ledger?app={}", app.id), ledger),
+        ] {
+            let body = json!({ "name": "Purchase", "active": false });
+            let answer = with(&server, &key, &line, body).await;
+            assert_eq!(answer.status, expected, "{role}: {line}: {}", answer.text());
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_last_key_that_may_do_everything_stays() {
     let server = Server::start().await;

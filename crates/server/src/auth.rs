@@ -39,7 +39,12 @@ fn area(path: &str) -> Area {
         ("apps" | "networks" | "fraud", ..) | ("api", "blocklist", _) => Area::Setup,
         ("api", "apps", _) if is_of_sources(path) => Area::Setup,
         ("v1", "apps", _) | ("api", "inputs" | "installs" | "events", _) => Area::Conversions,
-        ("api", "apps", _) if matches!(part(), "claims" | "influencers") => Area::Conversions,
+        ("api", "apps", _) => match part() {
+            "events" => Area::Postbacks,
+            // What single inputs were, also those that could not be used.
+            "claims" | "health" | "influencers" | "quarantine" => Area::Conversions,
+            _ => Area::Analytics,
+        },
         _ => Area::Analytics,
     }
 }
@@ -179,6 +184,10 @@ mod tests {
             ("/api/installs/ins_1/explain", Area::Conversions),
             ("/api/apps/1/devices/SX-1/explain", Area::Conversions),
             ("/api/events/in_1/explain", Area::Conversions),
+            ("/api/apps/1/events", Area::Postbacks),
+            ("/api/apps/1/quarantine", Area::Conversions),
+            ("/api/apps/unknown/quarantine", Area::Conversions),
+            ("/api/apps/1/health", Area::Conversions),
             ("/api/apps/1/what-if", Area::Analytics),
             ("/api/ledger", Area::Analytics),
             ("/api/apps/1/skad", Area::Analytics),
