@@ -53,8 +53,16 @@ async fn what_was_given_up_is_sent_again_after_an_outage() {
         "{ledger}"
     );
     server.get("/api/replays/99").await.is(404);
-    for wrong in [json!({ "state": "pending" }), json!({ "from": "soon" }), json!({ "app": "x" })] {
-        server.post("/api/replays", wrong).await.is(400);
+    for wrong in [
+        json!({ "state": "pending" }),
+        json!({ "from": "soon" }),
+        json!({ "app": "x" }),
+        json!({ "app": app.id, "state": "dead", "frm": "2020-01-01T00:00:00Z" }),
+        json!({ "app": app.id, "dryrun": false }),
+    ] {
+        let named = wrong.as_object().unwrap().keys().next_back().unwrap().clone();
+        let answer = server.post("/api/replays", wrong).await.is(400).text();
+        assert!(answer.contains(&named), "{answer}");
     }
     server.post("/api/replays", json!({ "trigger": 999 })).await.is(404);
 }
@@ -91,6 +99,7 @@ async fn one_delivery_is_sent_again_under_its_identifier_or_by_force_under_anoth
     .await;
     server.balanced().await;
     server.post("/api/deliveries/dlv_x/replay", json!({})).await.is(404);
+    server.post(&path, json!({ "froce": true })).await.is(400);
     server.delete(&format!("/postbacks/{trigger}")).await.is(200);
     server.post(&path, json!({})).await.is(409);
 }
@@ -121,4 +130,31 @@ async fn a_replay_waits_as_if_nothing_had_been_tried_before() {
     let wait = time(&row["due"]).duration_since(time(&row["attempts"][1]["started"]));
     // 10 s, a fifth less or more, and what the attempt took.
     assert!((8.0..20.0).contains(&wait.as_secs_f64()), "{wait:?}: {row}");
+}
+
+/// Of what was erased nothing is left to send: it is not counted, and its refusal says why.
+#[tokio::test]
+async fn what_was_erased_is_not_sent_again() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    let app = server.app("Android").await;
+    let trigger =
+        app.trigger("install", json!({ "cpi_mostback_url": sink.url("/pb?k={kochava_device_id}") })).await;
+    for device in ["SX-subject-1", "SX-stays-2"] {
+        app.install(device, json!({})).await;
+    }
+    let rows = server.settled(&format!("trigger={trigger}"), "delivered", 2).await;
+    let mine = rows.iter().find(|row| row["url"].as_str().unwrap().contains("SX-subject-1")).unwrap();
+    let subject = json!({ "device_ids": [{ "id_type": "kochava_device_id", "id_value": "SX-subject-1" }] });
+    server.post("/accounts/1/privacy/scrub", subject).await.is(200);
+    let path = format!("/api/deliveries/{}", mine["delivery_id"].as_str().unwrap());
+    eventually("the delivery is erased", async || {
+        let row = server.get(&path).await.is(200).json();
+        row["url"].as_str().unwrap().ends_with("[erased]").then_some(())
+    })
+    .await;
+    let answer = server.post(&format!("{path}/replay"), json!({})).await.is(409).text();
+    assert!(answer.contains("erased") && !answer.contains("pending"), "{answer}");
+    let ask = json!({ "app": app.id, "state": "delivered" });
+    assert_eq!(server.post("/api/replays", ask).await.is(200).json()["matching"], 1);
 }

@@ -12,6 +12,7 @@ use measure::{
     AppId, DeliveryId, Timestamp, TriggerId,
     catalogue::Catalogue,
     postback::{Delivery, DeliveryState, attempts_allowed},
+    privacy::is_erased,
 };
 use serde_json::{Value, json};
 use store::{DeliveryQuery, Resend, Store, StoreError};
@@ -77,13 +78,22 @@ fn shown(id: u64, progress: &Progress) -> Value {
 /// Why a delivery is not sent again.
 fn refusal(catalogue: &Catalogue, delivery: &Delivery) -> Option<&'static str> {
     let lives = catalogue.trigger(delivery.trigger).is_some_and(|trigger| !trigger.deleted);
+    why_not(delivery, lives)
+}
+
+/// As [`refusal`], when it is known whether its trigger is still there.
+fn why_not(delivery: &Delivery, lives: bool) -> Option<&'static str> {
+    if is_erased(delivery) {
+        return Some("it was erased on request, and nothing is left to send");
+    }
     match delivery.state {
         DeliveryState::Pending => Some("it is pending already"),
         _ if !lives => Some("its trigger was deleted"),
-        DeliveryState::Suppressed if delivery.reason.as_deref() == Some("superseded") => {
-            Some("a later decision took its place")
+        // It may have arrived all the same: it was being sent when the decision was changed.
+        DeliveryState::Suppressed | DeliveryState::Delivered | DeliveryState::Dead => {
+            let superseded = delivery.reason.as_deref() == Some("superseded");
+            superseded.then_some("a later decision took its place")
         }
-        DeliveryState::Suppressed | DeliveryState::Delivered | DeliveryState::Dead => None,
     }
 }
 
@@ -119,6 +129,7 @@ pub(in crate::http) async fn one(
     let delivery = deliveries::find(&site, &caller, &id).await?;
     caller.may_write(delivery.app)?;
     let force = fields.flag("force")?.unwrap_or(false);
+    no_others(fields)?;
     let catalogue = site.catalogue.current();
     if let Some(reason) = refusal(&catalogue, &delivery) {
         return Err(Error::Conflict(format!("the delivery is not sent again: {reason}")));
@@ -127,13 +138,22 @@ pub(in crate::http) async fn one(
     let sent_as = resend.sent_as.unwrap_or_else(|| delivery.public_id());
     let was_final = site.ask(move |store| store.resend(&[resend])).await?;
     if was_final != [true] {
-        return Err(Error::Conflict("the delivery is not sent again: it is pending already".to_owned()));
+        let text = "the delivery is not sent again: it was put back or erased at this moment";
+        return Err(Error::Conflict(text.to_owned()));
     }
     site.delivery.wake.wake();
     let answer = json!({
         "delivery_id": delivery.id.to_string(), "state": "pending", "sent_as": sent_as.to_string(),
     });
     Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// A filter that is misspelt would find more than was meant, so what is not known is refused.
+fn no_others(fields: Fields) -> Result<(), Error> {
+    match fields.rest().next() {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::BadRequest(format!("{name}: there is no such field"))),
+    }
 }
 
 /// Which deliveries are replayed.
@@ -223,6 +243,9 @@ pub(in crate::http) async fn many(
     mut fields: Fields,
 ) -> Result<(StatusCode, Json<Value>), Error> {
     let mut filter = Filter::of(&mut fields)?;
+    let dry_run = fields.flag("dry_run")?.unwrap_or(true);
+    let force = fields.flag("force")?.unwrap_or(false);
+    no_others(fields)?;
     let catalogue = site.catalogue.current();
     if let Some(trigger) = filter.trigger {
         let known = catalogue.trigger(trigger).filter(|trigger| !trigger.deleted);
@@ -236,8 +259,6 @@ pub(in crate::http) async fn many(
         Some(app) => caller.may_write(app)?,
         None => caller.may_write_account()?,
     }
-    let dry_run = fields.flag("dry_run")?.unwrap_or(true);
-    let force = fields.flag("force")?.unwrap_or(false);
     let counted = filter.clone();
     let of = catalogue.clone();
     let matching = site.ask(move |store| count(store, &counted, &of)).await?;
@@ -319,4 +340,57 @@ pub(in crate::http) async fn progress(
         None => caller.may_read_account()?,
     }
     Ok(Json(shown(id, &found)))
+}
+
+#[cfg(test)]
+mod tests {
+    use measure::{
+        AppId, DeliveryId, InputId, Timestamp, TriggerId,
+        postback::{Delivery, DeliveryState, Request},
+    };
+    use uuid::Uuid;
+
+    use super::why_not;
+
+    #[test]
+    fn what_is_not_sent_again() {
+        let check = |state, reason: Option<&str>, lives, url: &str, refusal: Option<&str>| {
+            let delivery = Delivery {
+                id: DeliveryId(Uuid::from_u128(1)),
+                app: AppId(1),
+                trigger: TriggerId(1),
+                trigger_version: 1,
+                conversion: InputId(Uuid::from_u128(1)),
+                install: None,
+                revision: 0,
+                network: None,
+                request: Request { url: url.to_owned(), ..Request::default() },
+                state,
+                reason: reason.map(str::to_owned),
+                created: Timestamp(0),
+                due: Timestamp(0),
+                attempts_allowed: 3,
+                attempts: vec![],
+                sent_as: None,
+                attempts_before: 0,
+            };
+            let why = why_not(&delivery, lives);
+            match refusal {
+                None => assert_eq!(why, None, "{delivery:?}"),
+                Some(part) => assert!(why.is_some_and(|why| why.contains(part)), "{why:?}: {delivery:?}"),
+            }
+        };
+        use DeliveryState::{Dead, Delivered, Pending, Suppressed};
+        let (url, erased) = ("https://partner.example.com/pb", "https://partner.example.com/[erased]");
+        check(Delivered, None, true, url, None);
+        check(Dead, Some("status 403"), true, url, None);
+        check(Suppressed, Some("rate_cap"), true, url, None);
+        check(Pending, None, true, url, Some("pending"));
+        check(Suppressed, Some("superseded"), true, url, Some("later decision"));
+        check(Delivered, Some("superseded"), true, url, Some("later decision"));
+        check(Delivered, None, false, url, Some("trigger was deleted"));
+        for state in [Delivered, Dead, Suppressed] {
+            check(state, None, true, erased, Some("erased"));
+        }
+    }
 }
