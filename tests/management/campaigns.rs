@@ -262,4 +262,26 @@ async fn overrides_are_shown_as_one_object_in_a_list() {
     server.get("/tracker/override").await.is(400);
     let far = json!({ "key": "device_id_lookback_window", "value": 31 * 86_400 });
     server.post(&path, json!({ "device_id_lookback_window": far })).await.is(400);
+    // What is not known comes back as it came; what is known is looked at all the same.
+    let mut unset = json!({ "value": 0, "key": "" });
+    let completed = json!({ "name": "Completed View", "key": "", "value": 0, "admin": 0 });
+    let body = |window: &Value, more: &Value| json!({ "tracker_overrides": { "device_id_lookback_window": window, "completed_view": more } });
+    for more in [completed, json!({ "value": "as \"sent\"", "nested": [{ "x": null }] })] {
+        for answer in [
+            server.post(&path, body(&unset, &more)).await.is(200).json(),
+            server.get(&path).await.is(200).json(),
+        ] {
+            assert_eq!(answer["tracker_overrides"][0]["completed_view"], more, "{answer}");
+            assert_eq!(answer["tracker_overrides"][0]["device_id_lookback_window"]["value"], 0, "{answer}");
+        }
+        unset["value"] = json!("soon");
+        server.post(&path, body(&unset, &more)).await.is(400);
+        unset["value"] = json!(0);
+    }
+    let audit = server.get("/api/audit?kind=tracker&limit=1").await.is(200).json();
+    assert!(audit["data"][0]["after"]["overrides"]["completed_view"].is_object(), "{audit}");
+    // Answered as it was shown, one object in the place of the list.
+    let shown = server.get(&path).await.is(200).json();
+    let again = server.post(&path, shown.clone()).await.is(200).json();
+    assert_eq!(again["tracker_overrides"], shown["tracker_overrides"]);
 }

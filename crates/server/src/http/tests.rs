@@ -745,7 +745,6 @@ async fn overrides_set_windows() {
     let set = check("impressions_disable_attribution", "x", 1, 200).await;
     assert_eq!(set.impression_device, Some(Window::Disabled));
     check("impression_lookback_device", "x", 86_401, 400).await;
-    check("no_such_override", "x", 1, 400).await;
     check("ip_lookback_window", "x", 5, 400).await;
     let set = check("impression_lookback_ip", "x", 300, 200).await;
     assert_eq!(set.impression_ip, Some(Window::Seconds(300)));

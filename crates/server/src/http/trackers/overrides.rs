@@ -1,7 +1,8 @@
 //! `/tracker/override` (management-and-reporting.md section 6).
 //!
 //! Values of windows are seconds. A value of 0 with an empty `key` is not overridden; a value of 0 with a
-//! `key` disables the window, or turns the verifier off.
+//! `key` disables the window, or turns the verifier off. Overrides that are not known are kept and shown as they
+//! came, and change nothing.
 
 use axum::{Json, extract::State};
 use measure::{
@@ -136,12 +137,23 @@ pub(in crate::http) fn set(tracker: &mut Tracker, overrides: &Value) -> Result<(
     Ok(())
 }
 
+/// Overrides that are not known.
+fn unknown(overrides: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    let is_known = |key: &str| KEYS.contains(&key) || key == EVENT_ASSOCIATION;
+    overrides.as_object().into_iter().flatten().filter(move |(key, _)| !is_known(key))
+}
+
+/// Refuses overrides that change nothing, for those who want to know what they would change.
+pub(in crate::http) fn no_unknown(overrides: &Value) -> Result<(), Error> {
+    match unknown(overrides).next() {
+        None => Ok(()),
+        Some((key, _)) => Err(Error::BadRequest(format!("{key}: there is no such override"))),
+    }
+}
+
 /// The windows that overrides set.
 fn windows(overrides: &Value) -> Result<Windows, Error> {
-    for key in overrides.as_object().into_iter().flat_map(|fields| fields.keys()) {
-        if !KEYS.contains(&key.as_str()) && key != EVENT_ASSOCIATION {
-            return Err(Error::BadRequest(format!("{key}: there is no such override")));
-        }
+    for key in KEYS.into_iter().chain([EVENT_ASSOCIATION]) {
         read(overrides, key)?;
     }
     let mut windows = Windows::default();
@@ -190,7 +202,8 @@ pub(in crate::http) fn recorded(tracker: &Tracker) -> Value {
         let one = read(&kept, key).ok().filter(|one| one.is_set)?;
         Some((key.to_owned(), json!(one.value)))
     });
-    Value::Object(set.collect())
+    let unknown = unknown(&kept).map(|(key, value)| (key.clone(), value.clone()));
+    Value::Object(set.chain(unknown).collect())
 }
 
 fn object(tracker: &Tracker) -> Value {
@@ -210,6 +223,7 @@ fn object(tracker: &Tracker) -> Value {
         }
         shown.put(key, fields.into_value());
     }
+    unknown(&kept).for_each(|(key, value)| shown.put(key, value.clone()));
     json!({
         "success": true, "request_id": clock::random_hex::<16>(), "tracker_overrides": [shown.into_value()],
     })

@@ -124,6 +124,7 @@ pub fn plan(
         sent.take("verification_rules");
         if let Some(given) = sent.object("tracker_overrides")? {
             let given = given.into_value();
+            overrides::no_unknown(&given)?;
             overrides::set(&mut Tracker::clone(tracker), &given)?;
             changes.push(Box::new(move |entry| match entry {
                 Entry::Tracker(tracker) if tracker.id == id => overrides::set(tracker, &given),
