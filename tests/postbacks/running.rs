@@ -121,6 +121,20 @@ async fn requests_are_signed_with_every_secret_there_is() {
     assert_eq!(hit.headers["webhook-id"], *id);
     assert_eq!(hit.headers["webhook-signature"].split(' ').filter(|part| part.starts_with("v1,")).count(), 2);
     assert!(hit.headers["webhook-timestamp"].parse::<i64>().is_ok());
+    // One that is there already stays what it is, however often it is sent.
+    let patch = format!("/postbacks/{trigger}");
+    for _ in 0..6 {
+        server.patch(&patch, json!({ "context": { "sx_signing_secret": given } })).await.is(200);
+    }
+    let same = server.post(&path, json!({ "secret": given })).await.is(201).json();
+    assert_eq!((&same["id"], &same["created"]), (&json!(1), &list.json()["data"][0]["created"]), "{same}");
+    assert_eq!(server.get(&path).await.is(200).json(), list.json());
+    for wrong in ["", "secret"] {
+        let context = json!({ "context": { "sx_signing_secret": wrong } });
+        let answer = server.patch(&patch, context).await.is(400).json();
+        let error = answer["errors"][0].as_str().unwrap_or_default();
+        assert!(error.starts_with("context.sx_signing_secret: "), "{answer}");
+    }
     // The first is taken out of use.
     server.delete(&format!("{path}/1")).await.is(204);
     server.delete(&format!("{path}/1")).await.is(404);

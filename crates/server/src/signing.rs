@@ -37,13 +37,18 @@ pub fn generate() -> String {
     format!("{PREFIX}{}", STANDARD.encode(clock::random::<32>()))
 }
 
-/// Adds a secret to those that a trigger signs with; its number.
-pub fn add(trigger: &mut Trigger, secret: &str, vault: &Vault, now: Timestamp) -> Result<u32, Error> {
+/// Adds a secret, given in the field `name`, to those that a trigger signs with, unless it is one of them. The
+/// answer is how it is kept.
+pub fn add(
+    trigger: &mut Trigger,
+    name: &str,
+    secret: &str,
+    vault: &Vault,
+    now: Timestamp,
+) -> Result<SigningSecret, Error> {
     let wrong = || {
-        Error::BadRequest(
-            "secret: must be whsec_ followed by the base64 of 24 to 64 bytes; leave it out to have one made"
-                .to_owned(),
-        )
+        let text = format!("{name}: must be {PREFIX} followed by the base64 of 24 to 64 bytes, or left out");
+        Error::BadRequest(text)
     };
     let encoded = secret.trim().strip_prefix(PREFIX).ok_or_else(wrong)?;
     let bytes = STANDARD.decode(encoded).map_err(|_| wrong())?;
@@ -51,6 +56,11 @@ pub fn add(trigger: &mut Trigger, secret: &str, vault: &Vault, now: Timestamp) -
         return Err(wrong());
     }
     let secrets = &mut trigger.sending.secrets;
+    if let Some(known) =
+        secrets.iter().find(|known| vault.open(&known.sealed).is_some_and(|open| open == bytes))
+    {
+        return Ok(known.clone());
+    }
     if secrets.len() >= SECRETS_MAX {
         return Err(Error::Conflict(format!(
             "a trigger signs with at most {SECRETS_MAX} secrets; delete one first"
@@ -58,15 +68,16 @@ pub fn add(trigger: &mut Trigger, secret: &str, vault: &Vault, now: Timestamp) -
     }
     let sealed = vault.seal(&bytes).map_err(|_| Error::Internal("a secret cannot be sealed"))?;
     let id = secrets.last().map_or(1, |last| last.id.saturating_add(1));
-    secrets.push(SigningSecret { id, sealed, created: now });
-    Ok(id)
+    let added = SigningSecret { id, sealed, created: now };
+    secrets.push(added.clone());
+    Ok(added)
 }
 
 /// Takes a secret that was given in the context out of it, to be sealed.
 pub fn take(trigger: &mut Trigger, vault: &Vault, now: Timestamp) -> Result<(), Error> {
     let Some(place) = trigger.context.iter().position(|(key, _)| key == CONTEXT_KEY) else { return Ok(()) };
     let (_, value) = trigger.context.remove(place);
-    add(trigger, value.text(), vault, now).map(|_| ())
+    add(trigger, &format!("context.{CONTEXT_KEY}"), value.text(), vault, now).map(|_| ())
 }
 
 #[cfg(test)]

@@ -46,11 +46,12 @@ pub async fn create(
     let change = site.catalogue.change(now, Some(caller.key()), |catalogue| {
         let mut trigger = postbacks::find(catalogue, &trigger)?.clone();
         caller.may_write(trigger.app)?;
-        let id = signing::add(&mut trigger, &secret, &site.vault, now)?;
-        Ok::<_, Error>((vec![Entry::Trigger(trigger)], id))
+        let added = signing::add(&mut trigger, "secret", &secret, &site.vault, now)?;
+        Ok::<_, Error>((vec![Entry::Trigger(trigger)], added))
     });
-    let id = change.await?;
-    Ok((StatusCode::CREATED, Json(json!({ "id": id, "created": rfc3339(now), "secret": secret }))))
+    let mut shown = object(&change.await?);
+    shown["secret"] = secret.into();
+    Ok((StatusCode::CREATED, Json(shown)))
 }
 
 #[utoipa::path(
