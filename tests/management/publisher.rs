@@ -266,6 +266,10 @@ async fn mistakes_name_their_field() {
         check(3373, "event", custom("sx_filter", filter), field).await;
     }
     check(3373, "event", custom("sx_headers", json!({ "Host": "x" })), "context.sx_headers.Host").await;
+    for unsendable in ["a\r\nX-B: b", "Zoë"] {
+        let headers = json!({ "X-A": unsendable });
+        check(3373, "event", custom("sx_headers", headers), "context.sx_headers.X-A").await;
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::{
     Method, Template, Trigger, TriggerKind, destination,
     macros::Macro,
     plan::Conversion,
-    text::{Filling, Token, is_json_number, tokens},
+    text::{Filling, Token, is_json_number, tokens, wrong_header},
 };
 use crate::{NetworkId, event::Value};
 
@@ -227,6 +227,16 @@ impl<'t> Settings<'t> {
     /// Whether the request names `{name}` anywhere itself.
     pub fn names(&self, name: &str) -> bool {
         self.texts().flat_map(tokens).any(|token| token.name == name)
+    }
+
+    /// Refuses headers of the trigger that could never be sent. Only what is saved is looked at: what was saved
+    /// before this was a rule goes on as `bad_url`.
+    pub fn check_headers(&self) -> Result<(), String> {
+        let asked = self.context.pairs("sx_headers")?;
+        match asked.iter().find_map(|(name, value)| Some((name, wrong_header(value)?))) {
+            Some((name, wrong)) => Err(format!("context.sx_headers.{name}: {wrong}")),
+            None => Ok(()),
+        }
     }
 
     /// What is odd but allowed: what is still missing, macros and settings that mean nothing here, choices

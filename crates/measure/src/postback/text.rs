@@ -227,7 +227,26 @@ pub fn render_header<'v>(
     fill: impl FnMut(Token<'_>) -> Option<Filling<'v>>,
 ) -> Option<String> {
     let out = render(template, HEADER_BYTES_MAX, fill, |value, out| out.push_str(value))?;
-    out.bytes().all(|b| b == b' ' || b.is_ascii_graphic()).then_some(out)
+    is_header_text(&out).then_some(out)
+}
+
+/// Why no value of a header can ever come of a template, whatever its macros stand for.
+pub fn wrong_header(template: &str) -> Option<String> {
+    let fixed = || {
+        pieces(template).filter_map(|piece| match piece {
+            Piece::Text(text) => Some(text),
+            Piece::Token(_) => None,
+        })
+    };
+    if fixed().map(str::len).sum::<usize>() > HEADER_BYTES_MAX {
+        return Some(format!("must have at most {HEADER_BYTES_MAX} bytes"));
+    }
+    let sendable = fixed().all(is_header_text);
+    (!sendable).then(|| "must be of printable ASCII characters, on one line".to_owned())
+}
+
+fn is_header_text(text: &str) -> bool {
+    text.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
 }
 
 /// A JSON object of these members.

@@ -109,7 +109,9 @@ impl Trigger {
 ///
 /// The field that is missing or wrong, and what it must be.
 pub fn validate(trigger: &Trigger, template: Option<&Template>) -> Result<Vec<String>, String> {
-    Settings::of(trigger, template).map(|settings| settings.warnings())
+    let settings = Settings::of(trigger, template)?;
+    settings.check_headers()?;
+    Ok(settings.warnings())
 }
 
 /// What must be set before a trigger can send: context keys, in the order of its template. A trigger whose

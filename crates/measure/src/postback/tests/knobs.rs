@@ -205,7 +205,7 @@ fn headers_hold_what_http_allows() {
     };
     assert_eq!(sent("k-{app_id}"), "X-Key: k-501;X-Fixed: a b;");
     assert_eq!(sent("{event_data.plan}"), "X-Key: gold & \"new\";X-Fixed: a b;");
-    assert_eq!(sent("caf\u{e9}"), "bad_url");
+    assert_eq!(sent("caf\u{e9}"), "bad_url", "of a trigger that was saved before this was refused");
 }
 
 proptest::proptest! {

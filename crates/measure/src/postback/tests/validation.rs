@@ -163,3 +163,17 @@ fn json_types_are_kept_and_read() {
     trigger.context.push(("max_delivery_attempts".into(), Value::Number("3.5".into())));
     assert!(validate(&trigger, None).is_err());
 }
+
+#[test]
+fn headers_that_no_request_can_hold() {
+    for value in ["", "k 1", "Bearer {context.key} ~!", "{event_data.note}", "{not_a_macro}", "{ }"] {
+        let lines = format!("{URL}sx_headers={}", serde_json::json!({ "X-A": value }));
+        assert!(validated(&lines).is_ok(), "{value}");
+    }
+    let long = "x".repeat(4_097);
+    for value in
+        ["a\r\nX-B: b", "a\nb", "Zo\u{eb}", "\t", "a\u{7f}", "{app_id}\u{0}", "\u{e9}{app_id}", &long]
+    {
+        refuse(&format!("sx_headers={}", serde_json::json!({ "X-Ok": "k", "X-A": value })), "sx_headers.X-A");
+    }
+}
