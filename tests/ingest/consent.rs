@@ -48,6 +48,20 @@ async fn the_idfa_is_dropped_unless_tracking_is_authorized() {
 }
 
 #[tokio::test]
+async fn an_idfv_that_came_as_idfa_too_still_joins() {
+    let app = Server::start().await.app("iOS").await;
+    let id = device::advertising_id(1);
+    let twice = json!({ "device_ver": "iPhone-iOS-17.5", "device_ids": { "idfa": id, "idfv": id } });
+    let install = app.send("install", "", twice).await.accepted();
+    let row = app.server.input(&install).await;
+    assert_eq!(row["device"]["identifiers"], json!(["idfv"]), "{row}");
+    let later = json!({ "event_name": "View", "device_ids": { "idfv": id } });
+    let event = app.send("event", "", later).await.accepted();
+    let row = app.server.input(&event).await;
+    assert_eq!(row["outcomes"][0]["outcome"], "linked", "{row}");
+}
+
+#[tokio::test]
 async fn a_later_refusal_removes_the_idfa_from_the_device() {
     let server = Server::start().await;
     let app = server.app("iOS").await;

@@ -135,15 +135,16 @@ pub fn parse(endpoint: Endpoint, element: &Element, app: &App, edge: &Edge<'_>) 
     let forbidden = if action == Action::IdentityLink {
         let (found, forbidden) = linked_idfa(&envelope, element.json(), os.as_ref(), &consent, &mut flags)?;
         named = Some(found);
-        forbidden
+        Some(forbidden).filter(|forbidden| !forbidden.is_empty())
     } else {
         forbidden_idfas(action, &envelope, element.json(), &make, os.as_ref(), &consent, &mut flags)
     };
-    if forbidden.len() > NEEDLES_MAX {
-        return Err(Refusal::bad_request(format!("more than {NEEDLES_MAX} different idfa values: send one")));
-    }
     let mut json = Cow::Borrowed(element.json());
-    if !forbidden.is_empty() {
+    if let Some(forbidden) = forbidden {
+        if forbidden.len() > NEEDLES_MAX {
+            let error = format!("more than {NEEDLES_MAX} different idfa values: send one");
+            return Err(Refusal::bad_request(error));
+        }
         redact(json.to_mut(), &forbidden);
         make = Make::read(&identity_link::device_part(endpoint, &self::envelope(&json)?), sender, &forbidden);
     }
@@ -223,10 +224,22 @@ fn is_att_from_idfa(
         && app.policy.att_from_idfa == Some(true)
         && consent.att.flag.is_none()
         && os.is_some_and(Os::is_apple_mobile)
-        && device_ids::read(envelope, os).iter().any(|identifier| identifier.kind == IdKind::Idfa)
+        && device_ids::read(envelope, os).iter().any(|identifier| {
+            identifier.kind == IdKind::Idfa && vendor_id(envelope, os) != Some(identifier.canonical())
+        })
 }
 
-/// The IDFAs that consent forbids. On Android what stands under `idfa` is none (DECISIONS 15).
+/// The IDFV in canonical form. Some senders put it under `idfa` as well when the user refuses: such a value
+/// is no IDFA.
+fn vendor_id(envelope: &Envelope<'_>, os: Option<&Os>) -> Option<String> {
+    let identifiers = device_ids::read(envelope, os);
+    let idfv = identifiers.iter().find(|identifier| identifier.kind == IdKind::Idfv)?;
+    Some(idfv.canonical())
+}
+
+/// What is to be removed because of consent: with `Some` every entry for an IDFA goes, and the values wherever
+/// else they stand. On Android what stands under `idfa` is none (DECISIONS 15); what is the IDFV stays in its
+/// own places.
 fn forbidden_idfas(
     action: Action,
     envelope: &Envelope<'_>,
@@ -235,34 +248,38 @@ fn forbidden_idfas(
     os: Option<&Os>,
     consent: &Consent,
     flags: &mut Flags,
-) -> Needles {
-    let mut needles = Needles::default();
+) -> Option<Needles> {
     if os == Some(&Os::Android) {
-        return needles;
+        return None;
     }
     // The version of another system says nothing about iOS: unknown, so as iOS 14 or later.
     let is_apple = make.traits.os.as_ref().is_some_and(Os::is_apple_mobile);
     let traits = if is_apple { make.traits.clone() } else { Traits::default() };
-    let refusal = match idfa_refusal(&traits, consent) {
+    let refusal = match idfa_refusal(&traits, consent)? {
         // An IDFA in an update is itself the user's consent (ingest.md section 5).
-        Some(IdfaRefusal::AttMissing) if action == Action::Update => None,
+        IdfaRefusal::AttMissing if action == Action::Update => return None,
         refusal => refusal,
     };
-    if let Some(refusal) = refusal {
-        idfas(json, &mut needles);
-        if device_ids::device_id_kind(envelope, os) == IdKind::Idfa
-            && let Some(idfa) = envelope.text("device_id")
-        {
-            needles.add(idfa);
-        }
-        if !needles.is_empty() {
-            flags.insert(match refusal {
-                IdfaRefusal::AttMissing => Flag::IdfaDroppedAttMissing,
-                IdfaRefusal::AttFalse => Flag::IdfaDroppedAttFalse,
-            });
-        }
+    let mut needles = Needles::default();
+    idfas(json, &mut needles);
+    if device_ids::device_id_kind(envelope, os) == IdKind::Idfa
+        && let Some(idfa) = envelope.text("device_id")
+    {
+        needles.add(idfa);
     }
-    needles
+    if needles.is_empty() {
+        return None;
+    }
+    if let Some(idfv) = vendor_id(envelope, os) {
+        needles.retain(|needle| needle != idfv);
+    }
+    if !needles.is_empty() {
+        flags.insert(match refusal {
+            IdfaRefusal::AttMissing => Flag::IdfaDroppedAttMissing,
+            IdfaRefusal::AttFalse => Flag::IdfaDroppedAttFalse,
+        });
+    }
+    Some(needles)
 }
 
 /// The device that an identity link names, and its IDFA, which is looked up and then forgotten; after a

@@ -33,13 +33,23 @@ pub fn read(envelope: &Envelope<'_>, os: Option<&Os>) -> Vec<Identifier> {
     found
 }
 
-/// `device_id`: an object of identifiers, or one as a text (DECISIONS 15).
+/// `device_id`: an object of identifiers, or one as a text (DECISIONS 15). One that is the IDFV is no IDFA.
 pub fn take_device_id(envelope: &Envelope<'_>, os: Option<&Os>, found: &mut Vec<Identifier>) {
     match envelope.field("device_id") {
         Some(ids @ (Json::Object(_) | Json::List(_))) => take(ids, found),
-        Some(text) => take_one(device_id_kind(envelope, os).name(), text, found),
+        Some(text) => {
+            let kind = device_id_kind(envelope, os);
+            let as_idfv = text.scalar().and_then(|text| Identifier::new(IdKind::Idfv, text));
+            if kind != IdKind::Idfa || !found.iter().any(|known| is_same(known, as_idfv.as_ref())) {
+                take_one(kind.name(), text, found);
+            }
+        }
         None => {}
     }
+}
+
+fn is_same(known: &Identifier, other: Option<&Identifier>) -> bool {
+    other.is_some_and(|other| known.kind == other.kind && known.canonical() == other.canonical())
 }
 
 /// The kind of a `device_id` that is a text: `device_id_type`, else what the operating system makes likely.

@@ -1,8 +1,9 @@
 //! Consent, and what becomes of an IDFA that it forbids (ingest.md sections 8 and 9, DECISIONS 16).
 
 use measure::{flag::Flag, identifier::IdKind};
+use wire::s2s::{Endpoint, elements, parse};
 
-use crate::world::{IDFA, PIXEL, event, install, install_on, named, occurs, try_on};
+use crate::world::{IDFA, PIXEL, app, edge, event, install, install_on, named, occurs, try_on};
 
 #[test]
 fn tracking_transparency() {
@@ -177,4 +178,42 @@ fn an_idfa_under_device_id_needs_consent_too() {
     check(&format!(r#""device_id":"{IDFA}","device_id_type":"idfv""#), Some("idfv"));
     check(&format!(r#"{android}"device_id":"{IDFA}""#), Some("adid"));
     check(&format!(r#""device_ids":{{"device_id":"{IDFA}"}}"#), Some("device_id"));
+}
+
+#[test]
+fn what_is_the_vendor_id_is_no_idfa() {
+    let bare = IDFA.replace('-', "").to_lowercase();
+    let check = |platform: &str, fields: &str, expected: &[(&str, &str)]| {
+        let (install, parsed) = install_on(platform, &format!("{{{fields}}}"));
+        assert_eq!(named(&install.origin.identifiers), expected, "{fields}");
+        assert!(!parsed.flags.iter().any(|flag| flag.name().starts_with("idfa_dropped")), "{fields}");
+        assert!(!parsed.body.contains("\"idfa\""), "nothing says that it is one: {}", parsed.body);
+    };
+    let idfv = [("idfv", IDFA)];
+    for refusal in ["", r#","att":false"#] {
+        let both = format!(r#""device_ids":{{"idfa":"{IDFA}","idfv":"{IDFA}"}}{refusal}"#);
+        check("iOS", &both, &idfv);
+        check("tvOS", &format!(r#"{both},"device_ver":"17.5""#), &idfv);
+        check("iOS", &format!(r#""device_ids":{{"idfa":"{bare}","idfv":"{IDFA}"}}{refusal}"#), &idfv);
+        check("iOS", &format!(r#""idfa":"{bare}","idfv":"{IDFA}"{refusal}"#), &idfv);
+        check("iOS", &format!(r#"{both},"kochava_device_id":"{IDFA}""#), &idfv);
+        check("iOS", &format!(r#"{both},"device_id":"{bare}""#), &idfv);
+        check("iOS", &format!(r#""device_id":"{IDFA}","device_ids":{{"idfv":"{IDFA}"}}{refusal}"#), &idfv);
+    }
+    let other = "0E984725-C51C-4BF4-9960-E1C80E27ABA0";
+    let (install, parsed) = install(&format!(
+        r#"{{"device_ids":{{"idfa":"{IDFA}","idfv":"{IDFA}"}},"data":{{"idfa":"{other}"}},"copy":"x {other}"}}"#
+    ));
+    assert_eq!(named(&install.origin.identifiers), idfv);
+    assert!(!occurs(other, &format!("{parsed:?}")), "another IDFA goes all the same: {parsed:?}");
+    assert!(parsed.flags.contains(&Flag::IdfaDroppedAttMissing));
+    // It is no consent either, where an IDFA counts as such.
+    let mut app = app("iOS");
+    app.policy.att_from_idfa = Some(true);
+    let body = format!(
+        r#"{{"action":"install","kochava_app_id":"k","data":{{"device_ids":{{"idfa":"{IDFA}","idfv":"{IDFA}"}}}}}}"#
+    );
+    let element = elements(body.as_bytes()).unwrap().elements.remove(0).unwrap();
+    let parsed = parse(Endpoint::TrackJson, &element, &app, &edge()).unwrap();
+    assert!(!parsed.flags.contains(&Flag::AttFromIdfa), "{parsed:?}");
 }
