@@ -238,7 +238,7 @@ fn with_small_numbers(text: &str) -> String {
     let mut small = String::with_capacity(text.len());
     let mut copied = 0;
     for number in Numbers(text) {
-        if number.parse::<f64>().is_ok_and(f64::is_finite) {
+        if !number.parse::<f64>().is_ok_and(f64::is_infinite) {
             continue;
         }
         // Where the number stands: it is a part of the text.
