@@ -1,7 +1,7 @@
 //! What partners receive through their templates. Every template is rendered in the tests of `wire`; here
 //! the way from the call to the wire is shown for some.
 
-use crate::harness::{App, Server, Sink, Value, device, json};
+use crate::harness::{App, Reply, Server, Sink, Value, device, json};
 
 async fn won(server: &Server, app: &App, query: &str) -> String {
     let link = app.link("Gopher & Co").await;
@@ -110,4 +110,48 @@ async fn amplitude_takes_a_form_with_json_in_it() {
     assert_eq!((&event["event_type"], &event["platform"]), (&json!("[Sextant] Install"), &json!("android")));
     assert_eq!(event["adid"], device::advertising_id(1));
     assert_eq!(event["user_properties"]["[Sextant] creative"], "\"c\"");
+}
+
+#[tokio::test]
+async fn what_senders_call_an_event_mentions_nobody_in_a_chat() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    for path in ["/slack", "/mattermost", "/telegram"] {
+        sink.on(path, [Reply::Text("ok {\"ok\":true}")]);
+    }
+    let app = server.app("Android").await;
+    for (template, context) in [
+        (9022, json!({ "cpi_slack_mostback_url": sink.url("/slack") })),
+        (9023, json!({ "cpi_mattermost_mostback_url": sink.url("/mattermost") })),
+        (
+            9030,
+            json!({ "cpi_telegram_mostback_url": sink.url("/telegram"), "cpi_telegram_bot_token": "1:t",
+                    "cpi_telegram_chat_id": "-1" }),
+        ),
+    ] {
+        app.trigger_with(json!({ "type": "event", "template_id": template, "context": context })).await;
+    }
+    app.event("SX-1", "<!channel> @here </code>&lt; \"q\"", json!({})).await;
+    let told = async |path: &str| -> Value {
+        let hit = sink.receives(path, 1).await.remove(0);
+        serde_json::from_str(&hit.body).unwrap_or_else(|error| panic!("{error}: {}", hit.body))
+    };
+    let escaped = "&lt;!channel&gt; @here &lt;/code&gt;&amp;lt; \"q\"";
+    let slack = told("/slack").await;
+    assert!(slack["text"].as_str().is_some_and(|text| text.contains(escaped)), "{slack}");
+    assert!(!slack["text"].as_str().unwrap().contains('<'), "{slack}");
+    let telegram = told("/telegram").await;
+    let text = telegram["text"].as_str().unwrap();
+    assert_eq!(telegram["parse_mode"], "HTML", "{telegram}");
+    let code = text.strip_prefix("<code>").and_then(|text| text.strip_suffix("</code>"));
+    assert!(code.is_some_and(|code| code.contains(escaped) && !code.contains('<')), "{telegram}");
+    // Mattermost looks for mentions in texts and the values of fields, not in titles.
+    let mattermost = told("/mattermost").await;
+    assert_eq!(mattermost["text"], Value::Null, "{mattermost}");
+    let attachment = &mattermost["attachments"][0];
+    assert!(attachment["title"].as_str().is_some_and(|title| title.contains("@here")), "{mattermost}");
+    for field in ["text", "pretext", "fields"] {
+        assert_eq!(attachment[field], Value::Null, "{mattermost}");
+    }
+    server.settled("", "delivered", 3).await;
 }

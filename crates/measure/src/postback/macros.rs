@@ -39,6 +39,9 @@ pub enum Macro<'t> {
     Value(&'t str, Fill),
     /// One of the table, in lower case.
     Lower(&'t str, Fill),
+    /// Another macro that is a text, by its name, for a place where text is marked up: `&`, `<` and `>` as `&amp;`,
+    /// `&lt;` and `&gt;`.
+    Markup(&'t str),
     /// A point in time: epoch seconds.
     Time(&'t str, FillTime),
     /// A point in time, as ISO 8601 in UTC.
@@ -165,6 +168,10 @@ impl<'t> Macro<'t> {
             (Some("uuid"), None) => return id_of(token.name).map(Self::Uuid),
             (Some("ulid"), None) => return id_of(token.name).map(Self::Ulid),
             (Some("lower"), None) => return value_of(token.name).map(|(name, fill)| Self::Lower(name, fill)),
+            (Some("markup"), None) => {
+                let plain = Self::of(Token { name: token.name, format: None });
+                return plain.map(|_| Self::Markup(token.name));
+            }
             (Some(_), _) => return None,
             (None, None) => {}
         }
@@ -194,9 +201,13 @@ impl<'t> Macro<'t> {
             | Self::IsoTime(name, _)
             | Self::MilliTime(name, _) => ATTRIBUTION.contains(&name),
             Self::LinkParam(_) => true,
-            Self::Uuid(_) | Self::Ulid(_) | Self::EventData(_) | Self::Identity(_) | Self::Context(_) => {
-                false
-            }
+            // The macro that is marked up looks itself.
+            Self::Markup(_)
+            | Self::Uuid(_)
+            | Self::Ulid(_)
+            | Self::EventData(_)
+            | Self::Identity(_)
+            | Self::Context(_) => false,
         }
     }
 
@@ -209,6 +220,10 @@ impl<'t> Macro<'t> {
         let filling = match self {
             Self::Value(_, fill) => fill(subject),
             Self::Lower(_, fill) => owned(Some(fill(subject)?.text().to_lowercase())),
+            Self::Markup(name) => {
+                let plain = Self::of(Token { name, format: None })?.fill(subject)?;
+                owned(Some(plain.text().replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")))
+            }
             Self::Time(_, time) => number_of(time(conversion)?.seconds()),
             Self::IsoTime(_, time) => owned(Some(iso(time(conversion)?))),
             Self::MilliTime(_, time) => number_of(time(conversion)?.millis()),

@@ -55,6 +55,26 @@ fn every_macro_of_the_table() {
 }
 
 #[test]
+fn texts_are_escaped_where_they_would_be_marked_up() {
+    let mut world = World::new();
+    world.event.name = "<!channel> & <b>".into();
+    world.event.params = vec![("x".into(), Value::Text("&lt;<>".into()))];
+    world.source.as_mut().unwrap().params = pairs(&[("cp_0", "<@U1>")]);
+    let check = |token: &str, expected: &str| {
+        let rendered = render(&world, TriggerKind::Event, token);
+        let plain = percent_encoding::percent_decode_str(&rendered).decode_utf8().unwrap();
+        assert_eq!(plain, expected, "{token}");
+    };
+    check("event_name:markup", "&lt;!channel&gt; &amp; &lt;b&gt;");
+    check("network_name:markup", "Gopher &amp; Co");
+    check("event_data.x:markup", "&amp;lt;&lt;&gt;");
+    check("cp_0:markup", "&lt;@U1&gt;");
+    check("context.none:markup", "-");
+    check("event_time:markup", "-");
+    check("nothing:markup", "-");
+}
+
+#[test]
 fn our_additions_and_aliases() {
     check("install_time", "1795247940", "1795247940", "-");
     check("click_time", "1795247880", "1795247880", "1795247880");
