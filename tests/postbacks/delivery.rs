@@ -174,6 +174,35 @@ async fn a_new_winner_is_told_and_the_old_one_withdrawn() {
 }
 
 #[tokio::test]
+async fn what_a_paused_trigger_keeps_says_what_was_decided_last() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    let app = server.app("Android").await;
+    let link = app.link("Example Network").await;
+    let url = sink.url("/pb?c={click_id}&m={match_type}");
+    let trigger = app.trigger("install", json!({ "cpi_mostback_url": url, "sx_delivery": "all" })).await;
+    server.post(&format!("/api/triggers/{trigger}/pause"), json!({})).await.is(200);
+    let adid = device::advertising_id(1);
+    app.install("SX-1", json!({ "device_ids": { "adid": adid } })).await;
+    assert_eq!(server.deliveries("state=pending").await.len(), 1);
+    link.click(&format!("adid={adid}&click_id=late&click_time={}", crate::harness::now() - 300)).await;
+    eventually("the revision", async || {
+        (app.attribution("SX-1").await["decision"]["revision"] == 1).then_some(())
+    })
+    .await;
+    server.post(&format!("/api/triggers/{trigger}/resume"), json!({})).await.is(200);
+    let hit = sink.receives("/pb", 1).await.remove(0);
+    assert_eq!(hit.query, "c=late&m=device_id");
+    server.settled("", "delivered", 1).await;
+    let withdrawn = server.deliveries("state=suppressed").await;
+    assert_eq!(withdrawn.len(), 1, "{withdrawn:?}");
+    assert_eq!(withdrawn[0]["reason"], "superseded", "{withdrawn:?}");
+    assert!(server.deliveries("state=pending").await.is_empty());
+    assert_eq!(sink.all().len(), 1, "everybody hears once");
+    server.balanced().await;
+}
+
+#[tokio::test]
 async fn deliveries_are_filtered_and_paged() {
     let server = Server::start().await;
     let sink = Sink::start().await;

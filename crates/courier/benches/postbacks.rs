@@ -159,6 +159,7 @@ fn delivery(number: u128, url: &str, triggers: u64) -> Delivery {
         attempts: Vec::new(),
         sent_as: None,
         attempts_before: 0,
+        planned_paused: false,
     }
 }
 

@@ -148,5 +148,6 @@ pub fn delivery(number: u128, request: Request) -> Delivery {
         attempts: Vec::new(),
         sent_as: None,
         attempts_before: 0,
+        planned_paused: false,
     }
 }

@@ -231,7 +231,7 @@ impl Turn<'_, '_> {
         revision: u32,
         cause: &Input,
     ) -> Result<Vec<Suppressed>, StoreError> {
-        let unsent = self.view.unsent(device.install, input.id, cause.received)?;
+        let unsent = self.view.unsent(self.catalogue, device.install, input.id, cause.received)?;
         // What was counted when the event came is not counted against it now.
         let spent = self.spent(input.app, cause.received)?;
         let past = Past { spent: &spent, ..Past::default() };

@@ -509,7 +509,7 @@ impl Turn<'_, '_> {
         let mut suppressed = Vec::new();
         if let Some(mut device) = self.view.device(record.app, record.device)? {
             device.source.clone_from(&verdict.source);
-            let unsent = self.view.unsent(record.id, record.id.into(), cause.received)?;
+            let unsent = self.view.unsent(self.catalogue, record.id, record.id.into(), cause.received)?;
             let plan = self.plan_install(record, verdict, &device, &unsent, cause.received)?;
             let repeated = plan.suppressed.iter().filter(|pair| pair.reason == Suppression::Duplicate);
             let told: Vec<_> = repeated.map(|pair| pair.trigger).collect();

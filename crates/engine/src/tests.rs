@@ -23,7 +23,7 @@ use measure::{
     ledger::TriggerSums,
     link::IdentityLink,
     policy::{AppPolicy, Window, Windows},
-    postback::{DeliveryState, TriggerKind},
+    postback::{DeliveryState, Sending, Trigger, TriggerKind},
 };
 use proptest::prelude::*;
 use store::{DeliveryQuery, Faulty, Memory, Settlement, Store};
@@ -217,6 +217,54 @@ fn those_who_hear_of_everything_hear_of_a_late_winner_once() {
         assert_eq!(found, states);
         let tally = world.tally();
         assert_eq!((tally["Due"], tally.get("Suppressed(\"duplicate\")")), (2, sent.then_some(&1)));
+    }
+}
+
+/// What a pause has kept tells of the last decision; what may have been sent before it stays.
+#[test]
+fn a_paused_trigger_is_told_of_a_late_winner_instead() {
+    const REPLACED: [&str; 2] = ["suppressed superseded", "pending "];
+    const KEPT: [&str; 1] = ["pending "];
+    let all = |paused| Trigger {
+        sending: Sending { paused, ..Sending::default() },
+        ..trigger(1, TriggerKind::Install, None)
+    };
+    // When the trigger is paused and when it is resumed, seconds; the install comes at 100, the click at 200.
+    for (hold, paused, resumed, expected) in [
+        (0, Some(90), None, &REPLACED[..]),
+        (0, Some(101), None, &KEPT[..]),
+        (0, Some(90), Some(150), &KEPT[..]),
+        (60, Some(140), None, &REPLACED[..]),
+        (60, Some(155), None, &KEPT[..]),
+        (0, None, None, &KEPT[..]),
+    ] {
+        let policy = AppPolicy { hold_install_ms: Some(hold * 1_000), ..AppPolicy::default() };
+        let mut world = World::with(policy, vec![all(false)]);
+        let install = world.input(100, install(100, origin(Some("d"), vec![adid(1)], 9)));
+        let late = world.input(200, click(2, 50, plain(adid(1)), 1));
+        let mut waiting = Some(install);
+        for second in [90, 101, 140, 150, 155] {
+            if second > 100
+                && let Some(install) = waiting.take()
+            {
+                world.take(&[install]);
+            }
+            if paused == Some(second) {
+                world.set_at(second, vec![Entry::Trigger(all(true))]);
+            }
+            if resumed == Some(second) {
+                world.set_at(second, vec![Entry::Trigger(all(false))]);
+            }
+        }
+        world.take(&[late]);
+        let query = DeliveryQuery { limit: 9, ..DeliveryQuery::default() };
+        let mut found: Vec<_> = world.store.deliveries(&query).unwrap();
+        found.reverse();
+        let found: Vec<_> = found
+            .iter()
+            .map(|one| format!("{} {}", one.state.name(), one.reason.as_deref().unwrap_or_default()))
+            .collect();
+        assert_eq!(found, expected, "{hold} {paused:?} {resumed:?}");
     }
 }
 

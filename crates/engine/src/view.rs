@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use measure::{
     AppId, DeviceId, InputId, InstallId, Timestamp, TouchId, TriggerId,
     attribution::Decision,
+    catalogue::Catalogue,
     claim::Claim,
     device::Device,
     engagement::{Engagement, MatchKey, Touch},
@@ -547,10 +548,11 @@ impl<'s> View<'s> {
         plan.suppressed
     }
 
-    /// The triggers whose postbacks of a conversion's earlier revisions are not due at `now`: those have
-    /// certainly not been sent. The conversion is an install, or belongs to it.
+    /// The triggers whose postbacks of a conversion's earlier revisions have certainly not been sent at `now`: they are
+    /// not due, or were kept by a pause that is in force still. The conversion is an install, or belongs to it.
     pub(crate) fn unsent(
         &self,
+        catalogue: &Catalogue,
         install: InstallId,
         conversion: InputId,
         now: Timestamp,
@@ -559,7 +561,9 @@ impl<'s> View<'s> {
         let waiting = stored.iter().chain(&self.batch.deliveries).filter(|delivery| {
             is_pending_of(delivery, conversion)
                 && !self.batch.superseded.contains(&delivery.id)
-                && delivery.due > now
+                && (delivery.due > now
+                    || !self.store.sends(delivery.trigger)
+                        && delivery.is_certainly_unsent(catalogue.trigger_versions(delivery.trigger), now))
         });
         Ok(waiting.map(|delivery| delivery.trigger).collect())
     }

@@ -181,9 +181,14 @@ impl World {
 
     /// Puts entries in force for every input from now on.
     pub fn set(&mut self, entries: Vec<Entry>) {
+        self.set_at(-1_000, entries);
+    }
+
+    /// Puts entries in force at a time, seconds after the beginning.
+    pub fn set_at(&mut self, seconds: i64, entries: Vec<Entry>) {
         let mut catalogue = Catalogue::clone(&self.catalogue);
         for entry in entries {
-            let change = Change { version: catalogue.version + 1, at: at(-1_000), by: None, entry };
+            let change = Change { version: catalogue.version + 1, at: at(seconds), by: None, entry };
             self.store.record(std::slice::from_ref(&change)).unwrap();
             catalogue.apply(change);
         }

@@ -6,7 +6,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Next, Outcome, next};
-use crate::{AppId, DeliveryId, InputId, InstallId, NetworkId, Timestamp, TriggerId, id::ulid};
+use crate::{
+    AppId, DeliveryId, InputId, InstallId, NetworkId, Timestamp, TriggerId, catalogue::TriggerVersion,
+    id::ulid, time::SECOND_MS,
+};
+
+/// A pause is in force at the latest so long after the time it was asked for, milliseconds: it has to be written.
+const PAUSE_MS: i64 = 10 * SECOND_MS;
 
 /// Why nothing is sent for a pair of trigger and conversion (postbacks.md section 7, DECISIONS 6, 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -228,6 +234,9 @@ pub struct Delivery {
     /// How many attempts had been made when it was last sent again: waits count from there.
     #[serde(default)]
     pub attempts_before: u32,
+    /// Whether its trigger was paused when it was planned: it could not be taken on then.
+    #[serde(default)]
+    pub planned_paused: bool,
 }
 
 impl Delivery {
@@ -235,6 +244,19 @@ impl Delivery {
     #[must_use]
     pub fn public_id(&self) -> DeliveryId {
         self.sent_as.unwrap_or(self.id)
+    }
+
+    /// Whether it cannot have been sent by `now`: it is not due, or a pause of its trigger that is in force still has kept
+    /// it for as long as it was due. `versions` are those of its trigger, oldest first. One that was tried may have
+    /// arrived, whatever became of the attempt.
+    #[must_use]
+    pub fn is_certainly_unsent(&self, versions: &[TriggerVersion], now: Timestamp) -> bool {
+        let pause = versions.iter().rev().take_while(|version| version.trigger.sending.paused).last();
+        let is_kept = |since: Timestamp| {
+            self.attempts.is_empty()
+                && (since.plus(PAUSE_MS) < self.due || self.planned_paused && since <= self.created)
+        };
+        self.due > now || pause.is_some_and(|pause| is_kept(pause.at))
     }
 
     /// What becomes of it after one more attempt, which ended at `now`, as [`next`] says it: a replay begins anew,

@@ -249,6 +249,7 @@ fn deliver(trigger: &Trigger, conversion: &Conversion<'_>) -> Result<Delivery, S
         attempts: Vec::new(),
         sent_as: None,
         attempts_before: 0,
+        planned_paused: trigger.sending.paused,
     })
 }
 

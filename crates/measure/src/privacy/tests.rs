@@ -428,6 +428,7 @@ fn delivery(url: &str) -> Delivery {
         }],
         sent_as: None,
         attempts_before: 0,
+        planned_paused: false,
     }
 }
 

@@ -397,6 +397,7 @@ pub fn delivery(n: u128, due: Timestamp) -> Delivery {
         attempts: Vec::new(),
         sent_as: None,
         attempts_before: 0,
+        planned_paused: false,
     }
 }
 
