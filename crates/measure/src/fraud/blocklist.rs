@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     NetworkId, Timestamp,
-    identifier::{Digest, IdKind, Identifier},
+    identifier::{Digest, DigestLength, IdKind, Identifier, forms},
 };
 
 /// Entries at most.
@@ -124,6 +124,8 @@ pub struct Blocklist {
     entries: BTreeMap<Blocked, Listing>,
     /// The lengths of ranges in use: only these are tried.
     lengths: BTreeSet<(bool, u8)>,
+    /// The lengths of digests in use: an identifier is hashed to these only.
+    digests: BTreeSet<DigestLength>,
 }
 
 impl Blocklist {
@@ -135,6 +137,9 @@ impl Blocklist {
         }
         if let Blocked::Ip(cidr) = &listing.what {
             self.lengths.insert((cidr.v6, cidr.bits));
+        }
+        if let Blocked::Digest(digest) = &listing.what {
+            self.digests.insert(digest.length());
         }
         self.entries.insert(listing.what.clone(), listing);
     }
@@ -162,18 +167,21 @@ impl Blocklist {
         self.entries.is_empty()
     }
 
-    /// The entry that an identifier in plain text falls under.
+    /// The entry that an identifier in plain text falls under: its own, else that of a digest of it.
     #[must_use]
     pub fn identifier(&self, identifier: &Identifier) -> Option<&Listing> {
         let value = identifier.canonical();
         // Without separators an identifier looks like a digest, and may have been entered as one.
         let written = Digest::parse(&value).and_then(|digest| self.entries.get(&Blocked::Digest(digest)));
-        written.or_else(|| {
-            self.entries.get(&Blocked::Device(Identifier { kind: identifier.kind.clone(), value }))
+        let plain =
+            || self.entries.get(&Blocked::Device(Identifier { kind: identifier.kind.clone(), value }));
+        written.or_else(plain).or_else(|| {
+            let mut digests = self.digests.iter().flat_map(|length| forms(&identifier.value, *length));
+            digests.find_map(|(_, digest)| self.entries.get(&Blocked::Digest(digest)))
         })
     }
 
-    /// The entry that a digest falls under.
+    /// The entry that a digest falls under: nobody can tell of which identifier it is.
     #[must_use]
     pub fn digest(&self, digest: &Digest) -> Option<&Listing> {
         self.entries.get(&Blocked::Digest(digest.clone()))

@@ -237,6 +237,21 @@ fn a_hashed_device_is_found_by_its_digest() {
     }
 }
 
+/// The digests are those of section 7 of the reference.
+#[test]
+fn a_plain_device_is_found_by_a_digest_of_it() {
+    for (digest, expected) in [
+        ("04e92dfec7a6939d7b2f65a2c267abb8", "blocklist_device flag caught"),
+        ("358f3cc563911c41542fa3394787f529", "blocklist_device flag caught"),
+        ("e40472891f7834120cf502259cfecc92ed1b4a35", "blocklist_device flag caught"),
+        ("f46087939c9ee24af92dd0749b9874ba", "blocklist_device flag caught"),
+        ("00000000000000000000000000000001", ""),
+    ] {
+        let on = "app blocklist; app blocklist_device=flag";
+        check_listed(on, Blocked::device("adid", digest).unwrap(), expected);
+    }
+}
+
 #[test]
 fn ranges_are_written_as_they_are_read() {
     for (text, expected) in [
