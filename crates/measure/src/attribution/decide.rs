@@ -184,9 +184,7 @@ impl<'a> Judge<'a> {
             }
             let obstacle = self.obstacle(touch, &basis);
             // What came from another device is that first of all.
-            let foreign = obstacle.filter(|reason| {
-                matches!(reason, LosingReason::IdentifierMismatch | LosingReason::PlatformMismatch)
-            });
+            let foreign = obstacle.filter(|reason| is_foreign(*reason));
             let lost = foreign
                 .or(barred)
                 .or(obstacle)
@@ -270,7 +268,7 @@ impl<'a> Judge<'a> {
     }
 
     /// What bars a touch whatever its window: first what makes the match impossible, then what forbids it.
-    fn obstacle(&self, touch: &Touch, basis: &Basis) -> Option<LosingReason> {
+    pub(super) fn obstacle(&self, touch: &Touch, basis: &Basis) -> Option<LosingReason> {
         let credited = !basis.is_deterministic()
             && self.policy.modeled_single_use
             && self.question.credited.contains(&touch.id);
@@ -473,6 +471,11 @@ pub(super) fn set_window(
         (server, Level::Default),
     ];
     levels.into_iter().find_map(|(windows, level)| Some((setting(windows?)?, level)))
+}
+
+/// Whether a reason says that an engagement came from another device.
+pub(super) const fn is_foreign(reason: LosingReason) -> bool {
+    matches!(reason, LosingReason::IdentifierMismatch | LosingReason::PlatformMismatch)
 }
 
 fn outside(window: Window, from: Level, age_ms: i64) -> Option<LosingReason> {

@@ -49,7 +49,7 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
                 .to_owned(),
         );
     }
-    sentences.extend(decision.flags.iter().filter_map(|flag| oddity(*flag)).map(str::to_owned));
+    sentences.extend(decision.flags.iter().filter_map(|flag| oddity(*flag, "install")));
     if decision.more {
         sentences.push("There were more engagements than are listed here.".to_owned());
     }
@@ -245,29 +245,33 @@ pub(super) fn window(candidate: &Candidate) -> String {
     }
 }
 
-/// What a flag of a decision means, for those that say more than the sentences before.
-pub(super) const fn oddity(flag: Flag) -> Option<&'static str> {
-    match flag {
-        Flag::ClockSkew => Some(
-            "By its own time the engagement happened just after the install; it arrived before it, so the \
-             clocks disagree, and it counts as of the same moment.",
-        ),
-        Flag::DateManufactured => Some("Apple gave no click date, so the time of the install stands for it."),
-        Flag::TimeFuture => Some(
+/// What a flag of a decision on `of`, an install or event, means, for those that say more than the sentences
+/// before.
+pub(super) fn oddity(flag: Flag, of: &str) -> Option<String> {
+    let text = match flag {
+        Flag::ClockSkew => {
+            return Some(format!(
+                "By its own time the engagement happened just after the {of}; it arrived before it, so the \
+                 clocks disagree, and it counts as of the same moment."
+            ));
+        }
+        Flag::DateManufactured => "Apple gave no click date, so the time of the install stands for it.",
+        Flag::TimeFuture => {
             "By the network's own time the engagement lay in the future, so the receipt of the claim stands for it, \
-             which is later than anything that was received before.",
-        ),
-        Flag::SharedClick => Some(
-            "An earlier install was credited with the same engagement: one of the two may be a neighbour.",
-        ),
-        Flag::ReferrerMismatch => Some("The install referrer names another source than the one credited."),
-        Flag::DoubleHash => Some("The identifier was hashed twice, which is unusual."),
-        Flag::AttNoConsent => Some(
+             which is later than anything that was received before."
+        }
+        Flag::SharedClick => {
+            "An earlier install was credited with the same engagement: one of the two may be a neighbour."
+        }
+        Flag::ReferrerMismatch => "The install referrer names another source than the one credited.",
+        Flag::DoubleHash => "The identifier was hashed twice, which is unusual.",
+        Flag::AttNoConsent => {
             "The device asks for tracking (iOS 14 or later) and the user did not allow it, so modeled matches \
-             depend on the app's setting attribution.modeled_without_att.",
-        ),
-        _ => None,
-    }
+             depend on the app's setting attribution.modeled_without_att."
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
 }
 
 /// The two largest units of a span: `2 days 5 hours`, `40 seconds`; `less than a second`.

@@ -35,7 +35,7 @@ pub fn explain_event(attributed: &Attributed<'_>, catalogue: &Catalogue) -> Vec<
                 .to_owned(),
         );
     }
-    sentences.extend(decision.flags.iter().filter_map(|flag| oddity(*flag)).map(str::to_owned));
+    sentences.extend(decision.flags.iter().filter_map(|flag| oddity(*flag, EVENT)));
     if decision.more {
         sentences.push("There were more engagements than are listed here.".to_owned());
     }
@@ -81,8 +81,12 @@ fn origin(source: &Source, catalogue: &Catalogue) -> String {
 
 /// `, 2 hours after it; events belong to it for 30 days (set by the tracker)`.
 fn association(attributed: &Attributed<'_>) -> String {
-    let after = attributed.installed.map_or(0, |installed| attributed.time.since(installed)).max(0);
-    let after = format!(", {} after it", span(after));
+    let after = attributed.installed.map_or(0, |installed| attributed.time.since(installed));
+    let after = if after < 0 {
+        format!(", {} before it", span(-after))
+    } else {
+        format!(", {} after it", span(after))
+    };
     match attributed.decision.map(|decision| (decision.association, decision.association_from)) {
         None | Some((Window::UNLIMITED, _)) => after,
         Some((Window::Disabled, level)) => {

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeSet};
 use crate::{
     attribution::{
         Basis, Candidate, Decision, LosingReason, Question,
-        decide::{Judge, Origin},
+        decide::{Judge, Origin, is_foreign},
         explain::{engagement, span, why_lost},
         keys::latest,
         matching::rank,
@@ -119,6 +119,7 @@ impl Miss {
         // What looks different matched by nothing but its address.
         let by = match self.how {
             Missed::OtherDevice(LosingReason::PlatformMismatch) => "IP, not by user agent".to_owned(),
+            Missed::OtherDevice(_) if *basis == Basis::Modeled => "IP, not by identifier".to_owned(),
             _ => matched(basis),
         };
         format!(
@@ -173,11 +174,12 @@ pub fn unseen(question: &Question<'_>, decision: &Decision) -> Vec<Miss> {
     let mut looked_at = BTreeSet::new();
     let fresh = question.touches.iter().filter(|touch| !known.contains(&touch.id));
     let misses = fresh.filter(|touch| looked_at.insert(touch.id)).filter_map(|touch| {
-        let candidate = would_be(&judge, question, touch)?;
-        let how = match candidate.window {
-            _ if touch.time > last => Missed::After(-candidate.age_ms),
-            Window::Disabled => Missed::SwitchedOff,
-            Window::Seconds(_) => return None,
+        let (candidate, foreign) = would_be(&judge, question, touch)?;
+        let how = match (foreign, candidate.window) {
+            (Some(reason), _) => Missed::OtherDevice(reason),
+            (None, _) if touch.time > last => Missed::After(-candidate.age_ms),
+            (None, Window::Disabled) => Missed::SwitchedOff,
+            (None, Window::Seconds(_)) => return None,
         };
         Some(Miss { candidate, how })
     });
@@ -186,14 +188,35 @@ pub fn unseen(question: &Question<'_>, decision: &Decision) -> Vec<Miss> {
     misses
 }
 
-/// The candidate that a touch would be, whenever it happened and whether or not its class is on.
-fn would_be(judge: &Judge<'_>, question: &Question<'_>, touch: &Touch) -> Option<Candidate> {
-    let (basis, _) = judge.matcher.bases(touch).into_iter().next()?;
+/// The candidate that a touch would be, whenever it happened and whether or not its class is on: by the best
+/// class that is on and that takes it for the same device, else by the best one, with what speaks for another
+/// device there.
+fn would_be(
+    judge: &Judge<'_>,
+    question: &Question<'_>,
+    touch: &Touch,
+) -> Option<(Candidate, Option<LosingReason>)> {
     let origin =
         Origin { kind: touch.kind, network: touch.network, tracker: touch.tracker, claim: touch.claim };
-    let (window, window_from) = judge.window(origin, &basis);
+    let mut classes: Vec<_> = judge
+        .matcher
+        .bases(touch)
+        .into_iter()
+        .map(|(basis, _)| {
+            let foreign = judge.obstacle(touch, &basis).filter(|reason| is_foreign(*reason));
+            (judge.window(origin, &basis), foreign, basis)
+        })
+        .collect();
+    let own = classes
+        .iter()
+        .position(|((window, _), foreign, _)| foreign.is_none() && *window != Window::Disabled)
+        .unwrap_or(0);
+    if classes.is_empty() {
+        return None;
+    }
+    let ((window, window_from), foreign, basis) = classes.swap_remove(own);
     let age_ms = question.record.install.time.since(touch.time);
-    Some(Candidate {
+    let candidate = Candidate {
         touch: Some(touch.id),
         kind: touch.kind,
         rank: rank(touch.kind, &basis, age_ms, &judge.policy.ladder),
@@ -211,5 +234,6 @@ fn would_be(judge: &Judge<'_>, question: &Question<'_>, touch: &Touch) -> Option
         lost: None,
         fraud: touch.findings.clone(),
         site: touch.site,
-    })
+    };
+    Some((candidate, foreign))
 }

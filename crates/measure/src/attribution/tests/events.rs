@@ -405,3 +405,15 @@ fn the_decision_in_sentences() {
         ["The event Purchase is unattributed: its install came from no ad."]
     );
 }
+
+#[test]
+fn sentences_of_an_event_keep_to_its_times() {
+    let says = |case: &str, words: &str| {
+        let sentences = Case::parse(case).sentences();
+        assert!(sentences.iter().any(|sentence| sentence.contains(words)), "{words} in {sentences:#?}");
+    };
+    says("installed -3", "the source of its install, a click of Network A, 3 hours before it");
+    says("installed 3", "the source of its install, a click of Network A, 3 hours after it");
+    let skewed = "reengage b Purchase\ninstall received=10m\n-5s device b";
+    says(skewed, "By its own time the engagement happened just after the event; it arrived");
+}

@@ -62,6 +62,22 @@ fn what_happens_after_the_install_and_what_no_class_looks_for_is_seen_too() {
     check("install begin received=100s\n-5s device a", &["0 after_install 0"]);
 }
 
+#[test]
+fn what_came_after_the_install_from_another_device_says_so() {
+    check("-2 modeled a model=Nokia", &["-2 other_device"]);
+    check("-2 modeled a os=ios", &["-2 other_device"]);
+    check("-2 modeled a id=adid:other", &["-2 other_device"]);
+    check("-2 modeled a", &["-2 after_install 2"]);
+    // By the address alone it is near enough, where the app looks at that.
+    check("set fingerprint_level ip_only\n-2 modeled a model=Nokia", &["-2 after_install 2"]);
+    reads(
+        "-2 modeled a id=adid:other",
+        &["Missed: a click of Network A (tracker Link a, campaign Launch), 2 hours after the install, \
+           matched by IP, not by identifier; the modeled window is 7 days, set by default, but it carries the \
+           identifier of another device (identifier_mismatch)."],
+    );
+}
+
 fn reads(case: &str, expected: &[&str]) {
     let world = World::parse(case);
     let decision = world.decide();
