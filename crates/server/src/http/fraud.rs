@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::fields::Fields;
 use crate::{error::Error, site::Site, vault::Vault};
 
-pub use verification::of_tracker;
+pub use verification::{of_tracker, sent_of_tracker};
 
 /// How the settings of fraud rules begin.
 const PREFIX: &str = "fraud.";

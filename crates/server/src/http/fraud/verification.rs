@@ -39,15 +39,26 @@ pub fn of_tracker(
     fields: &Fields,
     vault: &Vault,
 ) -> Result<Option<Entry>, Error> {
+    let Some(settings) = sent_of_tracker(tracker, fields, vault)? else { return Ok(None) };
     let scope = Scope::Tracker(tracker);
-    let settings = match fields.peek(FIELD) {
-        None => return Ok(None),
-        Some(Value::Null) => FraudSettings::default(),
-        Some(Value::Object(rules)) => read(scope, Fields::new(rules.clone()), vault)?,
-        Some(_) => return Err(wrong("", "must be an object")),
-    };
     let current = catalogue.fraud(scope).map(|settings| FraudSettings::clone(settings)).unwrap_or_default();
     Ok((settings != current).then_some(Entry::Fraud(scope, settings)))
+}
+
+/// The fraud settings of the tracker that `verification_rules` of a request asks for, whatever stands today.
+pub fn sent_of_tracker(
+    tracker: TrackerId,
+    fields: &Fields,
+    vault: &Vault,
+) -> Result<Option<FraudSettings>, Error> {
+    match fields.peek(FIELD) {
+        None => Ok(None),
+        Some(Value::Null) => Ok(Some(FraudSettings::default())),
+        Some(Value::Object(rules)) => {
+            read(Scope::Tracker(tracker), Fields::new(rules.clone()), vault).map(Some)
+        }
+        Some(_) => Err(wrong("", "must be an object")),
+    }
 }
 
 fn wrong(name: &str, text: &str) -> Error {

@@ -110,8 +110,10 @@ pub fn plan(
         let id: TrackerId = id.parse().map_err(|_| unknown("trackers", &id))?;
         let tracker = catalogue.tracker(id).filter(|tracker: &&Arc<Tracker>| tracker.app == app);
         let tracker = tracker.ok_or_else(|| unknown("trackers", &id.to_string()))?;
-        begin.push(Entry::Fraud(Scope::Tracker(id), FraudSettings::default()));
-        if let Some(Entry::Fraud(scope, settings)) = fraud::of_tracker(catalogue, id, &sent, vault)? {
+        let scope = Scope::Tracker(id);
+        begin.push(Entry::Fraud(scope, FraudSettings::default()));
+        // What stands today already may not have stood when an install was decided.
+        if let Some(settings) = fraud::sent_of_tracker(id, &sent, vault)? {
             changes.push(Box::new(move |entry| {
                 if let Entry::Fraud(of, there) = entry
                     && *of == scope
