@@ -33,7 +33,7 @@ use super::{
     inputs::{app, source},
     iso,
 };
-use crate::{auth::Caller, error::Error, http::openapi::Refusals, site::Site};
+use crate::{auth::Caller, clock, error::Error, http::openapi::Refusals, site::Site};
 
 /// How long after an organic install engagements are still told of as misses.
 const AFTER_MS: i64 = DAY_MS;
@@ -433,25 +433,28 @@ pub(in crate::http) async fn event(
             "joined_by": joined_by,
             "released_by": released_by.map(|fact| fact.input.id.to_string()),
             "source": source(&from),
-            "settings_version": fact.input.catalogue,
+            "settings_version": linked.as_ref().map_or(fact.input.catalogue, |linked| linked.under),
         },
         "attribution": attribution,
         "consent": consent(&fact.input.id.to_string(), &event.origin, &fact.input.flags, &removed),
         "install": decided.as_ref().map(|decided| revision(&catalogue, &decided.decision)),
-        "explanation": told(&catalogue, &Told { fact: &fact, event: &event, released: released_by, joined_by, linked, removed }),
+        "explanation": told(&catalogue, &Told { fact: &fact, event: &event, released: released_by, joined_by, linked, removed, now: clock::now() }),
     })))
 }
 
 /// The install that an event belongs to and the source that it inherited, if it found one.
 fn linked(fact: &Fact, released: Option<&Fact>) -> Option<Linked> {
-    let outcomes = fact.outcomes.iter().chain(released.into_iter().flat_map(|fact| &fact.outcomes));
-    outcomes.rev().find_map(|outcome| match outcome {
+    let outcomes = [Some(fact), released].into_iter().flatten().flat_map(|told| {
+        let under = told.input.catalogue;
+        told.outcomes.iter().map(move |outcome| (outcome, under))
+    });
+    outcomes.rev().find_map(|(outcome, under)| match outcome {
         Outcome::EventLinked { input, install, source, installed, decision, .. }
         | Outcome::EventRedecided { input, install, source, installed, decision, .. }
             if *input == fact.input.id =>
         {
             let (install, source, installed) = (*install, source.clone(), *installed);
-            Some(Linked { install, source, installed, decision: decision.clone() })
+            Some(Linked { install, source, installed, decision: decision.clone(), under })
         }
         _ => None,
     })
@@ -463,6 +466,8 @@ struct Linked {
     source: Option<Source>,
     installed: Option<Timestamp>,
     decision: Option<Box<EventDecision>>,
+    /// The version of the settings at the input that brought it about.
+    under: u64,
 }
 
 impl Linked {
@@ -497,6 +502,7 @@ struct Told<'a> {
     joined_by: Option<String>,
     linked: Option<Linked>,
     removed: BTreeMap<TouchId, Flag>,
+    now: Timestamp,
 }
 
 fn told(catalogue: &Catalogue, told: &Told<'_>) -> Vec<String> {
@@ -507,7 +513,7 @@ fn told(catalogue: &Catalogue, told: &Told<'_>) -> Vec<String> {
 
 /// Where an event belongs, in sentences.
 fn belonging(catalogue: &Catalogue, told: &Told<'_>) -> Vec<String> {
-    let Told { fact, event, released, joined_by, linked, .. } = told;
+    let Told { fact, event, released, joined_by, linked, now, .. } = told;
     let mut sentences = Vec::new();
     let Some(linked) = linked else {
         let policy = catalogue.app(fact.input.app).map_or(catalogue.policy, |app| catalogue.policy_of(app));
@@ -515,6 +521,12 @@ fn belonging(catalogue: &Catalogue, told: &Told<'_>) -> Vec<String> {
             "The event carries neither a kochava_device_id nor a usable identifier, so it belongs to no \
              install."
                 .to_owned()
+        } else if *now < fact.input.received.plus(policy.hold_ms) {
+            format!(
+                "The event belongs to no install yet: none of its device was on record when it came. It still \
+                 waits for one that comes within {} seconds of it (ingest.hold).",
+                seconds(policy.hold_ms)
+            )
         } else {
             format!(
                 "The event belongs to no install: none of its device was on record when it came, nor has one \
