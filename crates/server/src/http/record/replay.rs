@@ -373,6 +373,7 @@ mod tests {
                 attempts: vec![],
                 sent_as: None,
                 attempts_before: 0,
+                planned_paused: false,
             };
             let why = why_not(&delivery, lives);
             match refusal {
