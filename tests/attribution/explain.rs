@@ -188,6 +188,23 @@ async fn an_event_is_explained() {
     assert_eq!(answer["decision"]["basis"], "no_install", "{answer}");
 }
 
+/// It was decided when its install came, under the settings of then.
+#[tokio::test]
+async fn a_held_event_names_the_settings_that_decided_it() {
+    let server = Server::start().await;
+    let app = server.app("Android").await;
+    let event = app.event("SX-1", "Early", json!({})).await;
+    let path = format!("/api/events/{event}/explain");
+    let waiting = server.get(&path).await.is(200).json();
+    assert!(waiting["explanation"].to_string().contains("still waits"), "{waiting}");
+    let settings = json!({ "settings": { "attribution.event_association": "30d" } });
+    server.patch(&format!("/apps/{}", app.id), settings).await.is(200);
+    app.install("SX-1", json!({})).await;
+    let joined = server.get(&path).await.is(200).json();
+    let version = |answer: &Value| answer["decision"]["settings_version"].as_u64().unwrap();
+    assert!(version(&joined) > version(&waiting), "{joined}");
+}
+
 #[tokio::test]
 async fn what_consent_removed_from_an_event_is_told() {
     let server = Server::start().await;

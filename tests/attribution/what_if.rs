@@ -276,3 +276,17 @@ async fn the_command_asks_a_server_or_reads_a_directory() {
     let answer: Value = serde_json::from_str(&as_json).unwrap();
     assert_eq!(answer["report"]["changed"], 0, "{answer}");
 }
+
+/// What is in force by now was not when these were decided: to ask about it is to ask about a change.
+#[tokio::test]
+async fn rules_that_stand_today_are_asked_about_like_any_other() {
+    let shop = Shop::open().await;
+    let rules = json!({ "enabled": true, "rule": { "minimum_time_to_install": 600 }, "fail_action": {} });
+    let body = json!({ "id": shop.red.id, "verification_rules": rules });
+    shop.server.post(&format!("/tracker/{}", shop.app.id), body).await.is(200);
+    let trackers = json!({ "trackers": { (shop.red.id.clone()): { "verification_rules": rules } } });
+    let answer = shop.what_if(trackers).await;
+    // The click a minute before its install; the one two hours before its install may pass.
+    assert_eq!(answer["report"]["changed"], 1, "{answer}");
+    assert_eq!(row(&answer, "networks", "network", "Red Network"), (2, 1), "{answer}");
+}
