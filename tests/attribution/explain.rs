@@ -179,7 +179,11 @@ async fn an_event_is_explained() {
     assert!(sentences(&answer).contains("It came before its install and waited"), "{answer}");
     let answer = explained(&stray).await;
     assert_eq!(answer["decision"]["basis"], "no_install", "{answer}");
-    assert!(sentences(&answer).contains("within 86400 seconds (ingest.hold)"), "{answer}");
+    let told = sentences(&answer);
+    assert!(
+        told.contains("still waits for one that comes within 86400 seconds of it (ingest.hold)"),
+        "{answer}"
+    );
     // Without anything that a device is known by, it belongs to nobody, whatever its address is.
     let nameless = json!({ "action": "event", "kochava_app_id": app.guid, "data": {
         "event_name": "Purchase", "origination_ip": "203.0.113.24", "device_ua": device::PIXEL } });
