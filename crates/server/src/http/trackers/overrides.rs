@@ -2,7 +2,7 @@
 //!
 //! Values of windows are seconds. A value of 0 with an empty `key` is not overridden; a value of 0 with a
 //! `key` disables the window, or turns the verifier off. Overrides that are not known are kept and shown as they
-//! came, and change nothing.
+//! came, as long as they set nothing.
 
 use axum::{Json, extract::State};
 use measure::{
@@ -130,6 +130,12 @@ fn find<'c>(catalogue: &'c Catalogue, query: &TrackerQuery) -> Result<&'c Tracke
 
 /// Puts overrides in the place of those that a tracker has; what is shown of them is not touched.
 pub(in crate::http) fn set(tracker: &mut Tracker, overrides: &Value) -> Result<(), Error> {
+    if let Some((name, _)) =
+        unknown(overrides).find(|(_, one)| one["key"].as_str().is_some_and(|key| key != ""))
+    {
+        let text = format!("{name}: there is no such override to set; leave it out, or its key empty");
+        return Err(Error::BadRequest(text));
+    }
     tracker.windows = windows(overrides)?;
     tracker.omit_sub_os_version = read(overrides, OMIT_SUB_OS_VERSION)?.value != 0;
     let Override { value, is_set } = read(overrides, ENABLE_VERIFICATION)?;
