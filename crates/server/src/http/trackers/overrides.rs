@@ -131,7 +131,7 @@ fn find<'c>(catalogue: &'c Catalogue, query: &TrackerQuery) -> Result<&'c Tracke
 /// Puts overrides in the place of those that a tracker has; what is shown of them is not touched.
 pub(in crate::http) fn set(tracker: &mut Tracker, overrides: &Value) -> Result<(), Error> {
     if let Some((name, _)) =
-        unknown(overrides).find(|(_, one)| one["key"].as_str().is_some_and(|key| key != ""))
+        unknown(overrides).find(|(_, one)| one["key"].as_str().is_some_and(|key| !key.is_empty()))
     {
         let text = format!("{name}: there is no such override to set; leave it out, or its key empty");
         return Err(Error::BadRequest(text));
