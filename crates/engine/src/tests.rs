@@ -668,7 +668,7 @@ fn essence(world: &World, inputs: &[Input]) -> Vec<String> {
         .collect()
 }
 
-fn all_triggers() -> Vec<measure::postback::Trigger> {
+fn all_triggers() -> Vec<Trigger> {
     vec![
         trigger(1, TriggerKind::Install, Some(1)),
         trigger(2, TriggerKind::Install, Some(2)),
