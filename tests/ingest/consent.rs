@@ -62,6 +62,30 @@ async fn an_idfv_that_came_as_idfa_too_still_joins() {
 }
 
 #[tokio::test]
+async fn a_kochava_device_id_that_is_the_dropped_idfa_joins_and_is_not_kept() {
+    let server = Server::start().await;
+    for (n, att) in (1..).zip([Value::Null, json!(true)]) {
+        let app = server.app("iOS").await;
+        let id = device::advertising_id(n);
+        let data = |att: &Value| {
+            json!({ "device_ver": "iPhone-iOS-17.5", "event_name": "View", "device_ids": { "idfa": id },
+                    "app_tracking_transparency": { "att": att } })
+        };
+        app.install(&id, data(&att)).await;
+        for sent in [data(&Value::Null), data(&json!(true)), json!({ "event_name": "View" })] {
+            let event = app.send("event", &id, sent.clone()).await.accepted();
+            let row = server.input(&event).await;
+            assert_eq!(row["outcomes"][0]["outcome"], "linked", "{sent}: {row}");
+        }
+        let update = app.send("update", &id, data(&json!(false))).await.accepted();
+        let row = server.input(&update).await;
+        assert_eq!(row["outcomes"][0]["outcome"], "linked", "{row}");
+        assert!(!row.to_string().to_lowercase().contains(&id.to_lowercase()), "{row}");
+        server.get(&format!("/v1/apps/{}/attribution/{id}", app.guid)).await.is(200);
+    }
+}
+
+#[tokio::test]
 async fn a_later_refusal_removes_the_idfa_from_the_device() {
     let server = Server::start().await;
     let app = server.app("iOS").await;

@@ -255,6 +255,20 @@ async fn the_links_of_a_device_are_looked_for_and_lead_to_no_other() {
 }
 
 #[tokio::test]
+async fn an_idfa_finds_the_device_that_was_sent_it_as_its_own_name() {
+    let server = Server::start().await;
+    let app = server.app("iOS").await;
+    let sent = json!({ "device_ver": "iPhone-iOS-17.5", "device_ids": { "idfa": ADID } });
+    let install = app.install(ADID, sent).await;
+    let queued = server.post("/accounts/42/privacy/scrub", of_device("idfa", &ADID.to_uppercase())).await;
+    let job = done(&server, &queued.is(200).json()).await;
+    assert_eq!(job["found"]["devices"], 1, "{job}");
+    let answer = server.input(&install.replace("ins_", "in_")).await;
+    assert!(answer["flags"].as_array().unwrap().contains(&json!("erased")), "{answer}");
+    app.send("event", ADID, json!({ "event_name": "View" })).await.refused(410);
+}
+
+#[tokio::test]
 async fn a_request_goes_on_after_a_crash() {
     let server = Server::start().await;
     let app = server.app("Android").await;

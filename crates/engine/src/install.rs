@@ -79,7 +79,7 @@ impl Turn<'_, '_> {
         let age_ms = install.time.since(device.installed);
         let wanted = self.catalogue.app(input.app).is_some_and(|app| app.policy.reprocesses(age_ms));
         let Some(id) = install.origin.kochava_device_id.as_ref().filter(|_| wanted) else { return Ok(None) };
-        if self.view.owner(input.app, &JoinKey::KochavaDeviceId(id.clone()))?.is_some() {
+        if self.view.owner(input.app, &JoinKey::kochava(id))?.is_some() {
             return Ok(None);
         }
         let last = self.view.install(input.app, device.install)?;
@@ -155,12 +155,12 @@ impl Turn<'_, '_> {
         input.flags.insert(Flag::Duplicate);
         count(&mut self.view.batch().tally, Some(input.app), Counter::Duplicates("install".to_owned()), 1);
         if let Some(id) = &install.origin.kochava_device_id {
-            let key = JoinKey::KochavaDeviceId(id.clone());
+            let key = JoinKey::kochava(id);
             match self.view.owner(input.app, &key)? {
                 None => {
                     self.view.add_device_key(input.app, key, device.id);
                     if let Some(oldest) = device.add_alias(id.clone()) {
-                        let key = JoinKey::KochavaDeviceId(oldest);
+                        let key = JoinKey::kochava(&oldest);
                         self.view.remove_device_key(input.app, key, device.id);
                     }
                 }
@@ -320,6 +320,7 @@ impl Turn<'_, '_> {
             device.identifiers = kept;
             let removed: Vec<Identifier> = idfa;
             for identifier in &removed {
+                device.forget_value(identifier);
                 self.view.remove_device_key(device.app, identifier.into(), device.id);
                 let lengths: Vec<_> = self.memory.indexed_lengths(device.app).collect();
                 for length in lengths {

@@ -18,7 +18,7 @@ use crate::machine::Turn;
 
 impl Turn<'_, '_> {
     pub(crate) fn update(&mut self, input: &mut Input, update: &Update) -> Result<Vec<Outcome>, StoreError> {
-        let key = JoinKey::KochavaDeviceId(update.kochava_device_id.clone());
+        let key = JoinKey::kochava(&update.kochava_device_id);
         let Some(mut device) = self.view.device_by(input.app, std::slice::from_ref(&key))? else {
             self.view.hold(input.app, key, input.id, input.received)?;
             return Ok(vec![Outcome::Held { suppressed: Vec::new() }]);
@@ -174,7 +174,7 @@ const fn happened(input: &Input) -> Timestamp {
 fn held_keys(payload: &Payload) -> Vec<JoinKey> {
     match payload {
         Payload::Event(event) => event.origin.join_keys(),
-        Payload::Update(update) => vec![JoinKey::KochavaDeviceId(update.kochava_device_id.clone())],
+        Payload::Update(update) => vec![JoinKey::kochava(&update.kochava_device_id)],
         Payload::Link(link) => link.join_keys(),
         Payload::Engagement(_)
         | Payload::Install(_)

@@ -364,7 +364,7 @@ fn ask(requests: &[Vec<Submission>], memory: &Memory, bodies: &RecentBodies, aga
             }
             Payload::Update(update) => {
                 let identifiers = update.identifiers.iter().map(JoinKey::from);
-                identifiers.chain([JoinKey::KochavaDeviceId(update.kochava_device_id.clone())]).collect()
+                identifiers.chain([JoinKey::kochava(&update.kochava_device_id)]).collect()
             }
             Payload::Link(link) => link.join_keys(),
             Payload::Claim(claim) => {

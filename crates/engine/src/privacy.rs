@@ -187,7 +187,7 @@ fn unfile(fact: &Fact, scrub: &mut Scrub) {
             scrub.held.extend(event.origin.join_keys().into_iter().map(|key| (*app, key, *id)));
         }
         Payload::Update(update) => {
-            let key = JoinKey::KochavaDeviceId(update.kochava_device_id.clone());
+            let key = JoinKey::kochava(&update.kochava_device_id);
             scrub.held.push((*app, key, *id));
         }
         Payload::Link(link) => {

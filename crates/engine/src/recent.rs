@@ -120,7 +120,7 @@ mod tests {
     }
 
     fn place(id: usize) -> (AppId, JoinKey) {
-        (AppId(1), JoinKey::KochavaDeviceId(id.to_string()))
+        (AppId(1), JoinKey::kochava(&id.to_string()))
     }
 
     fn known(device: Device, place: (AppId, JoinKey)) -> Known {

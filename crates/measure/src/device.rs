@@ -8,7 +8,7 @@ use crate::{
     AppId, DeviceId, InstallId, Timestamp,
     attribution::Source,
     consent::{Consent, ConsentSaid, Moment},
-    identifier::{Identifier, JoinKey},
+    identifier::{Identifier, JoinKey, stand_in},
     place::{Locality, Place},
     platform::Traits,
     reengagement::Claim,
@@ -61,7 +61,7 @@ pub fn join_keys(kochava_device_id: Option<&str>, identifiers: &[Identifier]) ->
     let mut ordered: Vec<&Identifier> = identifiers.iter().collect();
     ordered.sort_by_key(|identifier| identifier.kind.lookup_rank());
     kochava_device_id
-        .map(|id| JoinKey::KochavaDeviceId(id.to_owned()))
+        .map(JoinKey::kochava)
         .into_iter()
         .chain(ordered.into_iter().map(JoinKey::from))
         .collect()
@@ -150,7 +150,7 @@ impl Device {
     /// Everything it can be looked up by.
     #[must_use]
     pub fn join_keys(&self) -> Vec<JoinKey> {
-        let kochava = self.kochava_ids.iter().map(|id| JoinKey::KochavaDeviceId(id.clone()));
+        let kochava = self.kochava_ids.iter().map(|id| JoinKey::kochava(id));
         kochava.chain(self.identifiers.iter().map(JoinKey::from)).collect()
     }
 
@@ -160,6 +160,17 @@ impl Device {
         let oldest = (self.kochava_ids.len() >= KOCHAVA_IDS_MAX).then(|| self.kochava_ids.remove(1));
         self.kochava_ids.push(kochava_device_id);
         oldest
+    }
+
+    /// Puts what stands for it in the place of a `kochava_device_id` that is an identifier which may not be kept
+    /// any longer. Its join keys stay.
+    pub fn forget_value(&mut self, forbidden: &Identifier) {
+        for id in &mut self.kochava_ids {
+            let same = Identifier { kind: forbidden.kind.clone(), value: id.clone() };
+            if same.canonical() == forbidden.canonical() {
+                *id = stand_in(id);
+            }
+        }
     }
 
     /// The value of the identifier with the wire name `kind`.

@@ -126,7 +126,7 @@ const CLOCK_OFF: [Flag; 2] = [Flag::TimeFuture, Flag::ClockCorrected];
 fn sought(payload: &Payload) -> Option<JoinKey> {
     match payload {
         Payload::Link(link) => link.join_keys().into_iter().next(),
-        Payload::Update(update) => Some(JoinKey::KochavaDeviceId(update.kochava_device_id.clone())),
+        Payload::Update(update) => Some(JoinKey::kochava(&update.kochava_device_id)),
         other => origin(other)?.join_keys().into_iter().next(),
     }
 }

@@ -224,6 +224,13 @@ impl From<&Identifier> for Fingerprint {
         hasher.update(identifier.kind.name());
         hasher.update([0]);
         hasher.update(identifier.canonical());
+        Self::cut(hasher)
+    }
+}
+
+impl Fingerprint {
+    fn cut(hasher: sha2::Sha256) -> Self {
+        use sha2::Digest as _;
         let mut fingerprint = [0; 16];
         for (to, from) in fingerprint.iter_mut().zip(hasher.finalize()) {
             *to = from;
@@ -235,12 +242,49 @@ impl From<&Identifier> for Fingerprint {
 /// What a device is looked up by (DECISIONS 14).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum JoinKey {
-    /// The `kochava_device_id`, exactly as sent.
-    KochavaDeviceId(String),
+    /// The `kochava_device_id`, exactly as sent; see [`JoinKey::kochava`].
+    KochavaDeviceId(Fingerprint),
     /// A plain identifier.
     Identifier(Fingerprint),
     /// The digest of an identifier, from a hashed identity link.
     Digest(Digest),
+}
+
+impl JoinKey {
+    /// The key of a `kochava_device_id`, or of what [`stand_in`] put in its place.
+    #[must_use]
+    pub fn kochava(id: &str) -> Self {
+        Self::KochavaDeviceId(stood_for(id).unwrap_or_else(|| of_app_instance(id)))
+    }
+}
+
+/// What takes the place of a `kochava_device_id` that is an IDFA which may not be kept: it leads to the same
+/// device and does not tell the identifier (DECISIONS 16: the IDFA is not stored, the `kochava_device_id` still
+/// joins).
+#[must_use]
+pub fn stand_in(kochava_device_id: &str) -> String {
+    let Fingerprint(bytes) =
+        stood_for(kochava_device_id).unwrap_or_else(|| of_app_instance(kochava_device_id));
+    format!("{STAND_IN}{:032x}", u128::from_be_bytes(bytes))
+}
+
+/// What a [`stand_in`] begins with; 32 hexadecimal digits follow.
+const STAND_IN: &str = "anon-";
+
+fn stood_for(id: &str) -> Option<Fingerprint> {
+    let digits = id.strip_prefix(STAND_IN)?;
+    let is_ours = digits.len() == 32 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let number = is_ours.then(|| u128::from_str_radix(digits, 16).ok()).flatten()?;
+    Some(Fingerprint(number.to_be_bytes()))
+}
+
+/// The start of SHA-256 over the length and the bytes.
+fn of_app_instance(id: &str) -> Fingerprint {
+    use sha2::Digest as _;
+    let mut hasher = sha2::Sha256::new();
+    hasher.update((id.len() as u64).to_be_bytes());
+    hasher.update(id);
+    Fingerprint::cut(hasher)
 }
 
 impl From<&Identifier> for JoinKey {

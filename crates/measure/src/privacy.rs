@@ -31,7 +31,7 @@ use crate::{
     event::{Event, Value},
     flag::Flag,
     fraud::Finding,
-    identifier::{Digest, DigestLength, Identifier, JoinKey, forms},
+    identifier::{Digest, DigestLength, IdKind, Identifier, JoinKey, forms},
     input::{Fact, Input, Outcome, Payload, Quarantined},
     install::{Install, InstallRecord},
     link::{IdentityLink, Update},
@@ -164,7 +164,7 @@ impl Search {
             search.needle(digest.as_str());
         }
         for id in &subject.kochava_ids {
-            search.keys.insert(JoinKey::KochavaDeviceId(id.clone()));
+            search.keys.insert(JoinKey::kochava(id));
             search.needle(id);
         }
         subject.links.iter().for_each(|(_, value)| search.needle(value));
@@ -345,13 +345,17 @@ fn install_of(input: &Input, outcome: &Outcome) -> Option<InstallId> {
     }
 }
 
-/// Every key that an identifier leads to: itself, and each of its digests.
+/// Every key that an identifier leads to: itself, each of its digests, and of an IDFA the `kochava_device_id`
+/// that it may have been sent as (see [`crate::identifier::stand_in`]).
 #[must_use]
 pub fn keys_of(identifier: &Identifier) -> Vec<JoinKey> {
     let lengths = [DigestLength::Md5, DigestLength::Sha1, DigestLength::Sha256];
     let digests = lengths.into_iter().flat_map(|length| forms(&identifier.value, length));
     let digests = digests.map(|(_, digest)| JoinKey::Digest(digest));
-    [JoinKey::from(identifier)].into_iter().chain(digests).collect()
+    let value = identifier.value.as_str();
+    let sent = [value.to_owned(), value.to_ascii_lowercase(), value.to_ascii_uppercase()];
+    let sent = sent.iter().filter(|_| identifier.kind == IdKind::Idfa).map(|id| JoinKey::kochava(id));
+    [JoinKey::from(identifier)].into_iter().chain(digests).chain(sent).collect()
 }
 
 /// What an input is known by: whatever it is about.
@@ -364,7 +368,7 @@ pub fn traces(payload: &Payload) -> Vec<JoinKey> {
         Payload::Event(event) => event.origin.join_keys(),
         Payload::Update(update) => {
             let identifiers = update.identifiers.iter().map(JoinKey::from);
-            identifiers.chain([JoinKey::KochavaDeviceId(update.kochava_device_id.clone())]).collect()
+            identifiers.chain([JoinKey::kochava(&update.kochava_device_id)]).collect()
         }
         Payload::Link(link) => link.join_keys(),
         Payload::Aggregate(_) | Payload::Ignored(_) => Vec::new(),
@@ -604,9 +608,9 @@ pub fn tombstone(salt: &[u8; 32], key: &JoinKey) -> [u8; 16] {
     let mut hasher = Sha256::new();
     hasher.update(salt);
     match key {
-        JoinKey::KochavaDeviceId(id) => {
+        JoinKey::KochavaDeviceId(fingerprint) => {
             hasher.update([0]);
-            hasher.update(id);
+            hasher.update(fingerprint.0);
         }
         JoinKey::Identifier(fingerprint) => {
             hasher.update([1]);

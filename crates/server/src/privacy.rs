@@ -11,7 +11,7 @@ use measure::{
     flag::Flag,
     identifier::JoinKey,
     input::Outcome,
-    privacy::{ACCESS_FACTS_MAX, Job, JobKind, JobState, Others, Search, Subject, is_erased},
+    privacy::{ACCESS_FACTS_MAX, Job, JobKind, JobState, Others, Search, Subject, is_erased, keys_of},
 };
 use store::{DeliveryQuery, Scrub, Store, StoreError};
 use tokio::sync::{Notify, watch};
@@ -268,9 +268,9 @@ fn look(store: &dyn Store, search: &Search, next: u64, until: u64) -> Result<Fou
 fn resolve(store: &dyn Store, apps: &[AppId], mut subject: Subject) -> Result<Subject, StoreError> {
     let asked = subject.clone();
     for app in apps {
-        let kochava = asked.kochava_ids.iter().map(|id| JoinKey::KochavaDeviceId(id.clone()));
+        let kochava = asked.kochava_ids.iter().map(|id| JoinKey::kochava(id));
         let digests = asked.digests.iter().map(|digest| JoinKey::Digest(digest.clone()));
-        let plain = asked.identifiers.iter().map(JoinKey::from);
+        let plain = asked.identifiers.iter().flat_map(keys_of);
         let mut devices = Vec::new();
         for key in kochava.chain(plain).chain(digests) {
             devices.extend(store.device(*app, &key)?);

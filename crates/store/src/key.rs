@@ -118,7 +118,7 @@ pub(crate) fn to_sequence(key: &[u8]) -> Option<u64> {
 pub(crate) fn join(of: AppId, join: &JoinKey) -> Key {
     let key = app(of);
     match join {
-        JoinKey::KochavaDeviceId(id) => with(tagged(key, 0), &hash(&[id.as_bytes()])),
+        JoinKey::KochavaDeviceId(fingerprint) => with(tagged(key, 0), &fingerprint.0),
         JoinKey::Identifier(fingerprint) => with(tagged(key, 1), &fingerprint.0),
         JoinKey::Digest(digest) => digested(key, digest),
     }

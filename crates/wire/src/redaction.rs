@@ -1,7 +1,7 @@
 //! Removing values that may not be kept from a body, wherever they stand and however they are written
 //! (DECISIONS 11 and 16, ingest.md section 8).
 
-use measure::identifier::{IdKind, is_absent};
+use measure::identifier::{IdKind, is_absent, stand_in};
 use percent_encoding::percent_decode_str;
 
 use crate::{
@@ -218,7 +218,8 @@ fn written_idfas(text: &str, needles: &mut Needles) {
 }
 
 /// Removes the values from a tree: entries for an IDFA go, keys that hold a value go with their entry, texts
-/// lose it, and an identifier that holds it becomes `null`, because what is left of it would join strangers.
+/// lose it, and an identifier that holds it becomes `null`, because what is left of it would join strangers. In
+/// the place of a `kochava_device_id` that holds it comes what joins as it did and does not tell it.
 /// Texts that are JSON are treated as what they say.
 pub fn redact(json: &mut Json, needles: &Needles) {
     redact_at(json, needles, 0, false);
@@ -229,7 +230,12 @@ fn redact_at(json: &mut Json, needles: &Needles, depth: usize, is_identifier: bo
         Json::Object(entries) => {
             entries.retain(|(key, _)| IdKind::named(key) != IdKind::Idfa && !needles.hit(key));
             for (key, value) in entries {
-                redact_at(value, needles, depth, is_identifier || names_identifier(key));
+                match value {
+                    Json::Text(id) if is_one_of(key, &[KOCHAVA_DEVICE_ID]) && needles.hit(id) => {
+                        *id = stand_in(id.trim());
+                    }
+                    _ => redact_at(value, needles, depth, is_identifier || names_identifier(key)),
+                }
             }
         }
         Json::List(items) => {
@@ -249,8 +255,10 @@ fn redact_at(json: &mut Json, needles: &Needles, depth: usize, is_identifier: bo
 
 /// Whether the value of the key identifies a device. Keys are case-insensitive.
 fn names_identifier(key: &str) -> bool {
-    is_one_of(key, &["device_ids", "kochava_device_id"]) || !matches!(IdKind::named(key), IdKind::Custom(_))
+    is_one_of(key, &["device_ids", KOCHAVA_DEVICE_ID]) || !matches!(IdKind::named(key), IdKind::Custom(_))
 }
+
+const KOCHAVA_DEVICE_ID: &str = "kochava_device_id";
 
 fn is_one_of(key: &str, known: &[&str]) -> bool {
     known.iter().any(|known| key.trim().eq_ignore_ascii_case(known))

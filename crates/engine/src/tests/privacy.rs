@@ -180,10 +180,7 @@ fn what_was_not_erased_still_replays() {
     let install: InstallId = inputs[4].id.into();
     assert_eq!(again.install(APP, install).unwrap(), world.store.install(APP, install).unwrap());
     assert_eq!(again.install(APP, inputs[3].id.into()).unwrap(), None);
-    assert_eq!(
-        again.device(APP, &JoinKey::KochavaDeviceId("device-2".to_owned())).unwrap(),
-        world.device("device-2")
-    );
+    assert_eq!(again.device(APP, &JoinKey::kochava("device-2")).unwrap(), world.device("device-2"));
     assert_eq!(again.last_sequence().unwrap(), 4);
 }
 

@@ -231,7 +231,7 @@ impl World {
     }
 
     pub fn device(&self, key: &str) -> Option<Device> {
-        self.store.device(APP, &JoinKey::KochavaDeviceId(key.to_owned())).unwrap()
+        self.store.device(APP, &JoinKey::kochava(key)).unwrap()
     }
 
     /// Every counter that is not 0, by name.

@@ -522,7 +522,7 @@ proptest! {
         for told in [ADID, &ADID.replace('-', ""), &KOCHAVA.to_lowercase(), "sam@example.com", "203.0.113", "pixel", "partner-click", "retry-1"] {
             prop_assert!(!text.contains(told), "{told} in {text}");
         }
-        prop_assert!(traces(&fact.input.payload).iter().all(|key| *key == JoinKey::KochavaDeviceId(String::new())));
+        prop_assert!(traces(&fact.input.payload).iter().all(|key| *key == JoinKey::kochava("")));
         let once = fact.clone();
         search().erase(&mut fact);
         prop_assert_eq!(fact, once);

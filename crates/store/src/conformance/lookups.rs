@@ -20,7 +20,7 @@ fn advance<S: Store>(store: &S, now: Timestamp) {
 pub fn devices_are_found_by_every_key<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
     let (_reopen, store) = open();
     // The longest text first: a key of a store has limits, texts from outside have none.
-    let mut keys = vec![JoinKey::KochavaDeviceId("k".repeat(100_000))];
+    let mut keys = vec![JoinKey::kochava(&"k".repeat(100_000))];
     keys.extend((0..9).map(join_key));
     let device_keys = keys.iter().map(|key| (APP, key.clone(), device_id(1), true)).collect();
     store.commit(&Batch { devices: vec![device(APP, 1)], device_keys, ..Batch::default() }).unwrap();

@@ -130,7 +130,7 @@ fn forms_of(n: u128, length: DigestLength) -> Option<Digest> {
 #[must_use]
 pub fn join_key(n: u128) -> JoinKey {
     match n % 3 {
-        0 => JoinKey::KochavaDeviceId(format!("KD{n}")),
+        0 => JoinKey::kochava(&format!("KD{n}")),
         1 => JoinKey::Identifier(Fingerprint::from(&identifier(n))),
         _ => JoinKey::Digest(digest(n)),
     }

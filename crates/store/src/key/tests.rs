@@ -34,7 +34,7 @@ fn digest() -> impl Strategy<Value = Digest> {
 
 fn join_key() -> impl Strategy<Value = JoinKey> {
     prop_oneof![
-        "[a-c]{0,3}".prop_map(JoinKey::KochavaDeviceId),
+        "[a-c]{0,3}".prop_map(|id| JoinKey::kochava(&id)),
         vec(0_u8..2, 16).prop_map(|bytes| JoinKey::Identifier(Fingerprint(bytes.try_into().unwrap()))),
         digest().prop_map(JoinKey::Digest),
     ]
@@ -198,7 +198,7 @@ fn counters_have_keys_of_their_own() {
 fn keys_stay_short_whatever_comes_in() {
     let long = "x".repeat(1 << 20);
     let keys = [
-        join(AppId(1), &JoinKey::KochavaDeviceId(long.clone())),
+        join(AppId(1), &JoinKey::kochava(&long)),
         matched(AppId(1), &MatchKey::Modeled(IpKey([203, 0, 113, 1].into()), Os::Other(long.clone()))),
         seen(AppId(1), &IdempotencyKey { source: long.clone(), key: long.clone() }),
         event_name(AppId(1), &long),

@@ -1,6 +1,10 @@
 //! Consent, and what becomes of an IDFA that it forbids (ingest.md sections 8 and 9, DECISIONS 16).
 
-use measure::{flag::Flag, identifier::IdKind};
+use measure::{
+    flag::Flag,
+    identifier::{IdKind, JoinKey},
+    privacy::traces,
+};
 use wire::s2s::{Endpoint, elements, parse};
 
 use crate::world::{IDFA, PIXEL, app, edge, event, install, install_on, named, occurs, try_on};
@@ -39,6 +43,23 @@ fn tracking_transparency() {
     check("Android", "", true, None);
     check("Android", r#","att":false"#, true, None);
     check("iOS", &format!(r#","device_ua":"{PIXEL}""#), true, None);
+}
+
+#[test]
+fn a_kochava_device_id_that_is_the_dropped_idfa_still_joins() {
+    let bare = IDFA.replace('-', "").to_lowercase();
+    for id in [IDFA.to_owned(), bare, format!("KA-{IDFA}")] {
+        for action in ["install", "event", "update", "identityLink"] {
+            let body = format!(
+                r#"{{"action":"{action}","kochava_app_id":"k","kochava_device_id":" {id}","data":{{"device_ver":"iPhone-iOS-17.5",
+                "event_name":"View","identity_link":{{"user":"7"}},"att":false,"device_ids":{{"idfa":"{IDFA}"}}}}}}"#
+            );
+            let element = elements(body.as_bytes()).unwrap().elements.remove(0).unwrap();
+            let parsed = parse(Endpoint::TrackJson, &element, &app("iOS"), &edge()).unwrap();
+            assert!(!occurs(IDFA, &format!("{parsed:?}")), "{parsed:?}");
+            assert!(traces(&parsed.payload).contains(&JoinKey::kochava(&id)), "{parsed:?}");
+        }
+    }
 }
 
 #[test]

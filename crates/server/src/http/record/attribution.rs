@@ -38,7 +38,7 @@ pub(in crate::http) async fn of_device(
     let asked = device.clone();
     let found = site
         .ask(move |store| {
-            let by_device = store.device(app, &JoinKey::KochavaDeviceId(asked.clone()))?;
+            let by_device = store.device(app, &JoinKey::kochava(&asked))?;
             let id = by_device.map(|device| device.install).or_else(|| asked.parse::<InstallId>().ok());
             let Some(asked) = id.map(|id| Decided::find(store, app, id)).transpose()?.flatten() else {
                 return Ok(None);

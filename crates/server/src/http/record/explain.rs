@@ -121,7 +121,7 @@ pub(super) fn find(
 ) -> Result<Option<InstallId>, StoreError> {
     let kinds: Vec<&str> = kind.map_or_else(|| KINDS.to_vec(), |kind| vec![kind]);
     let identifiers = kinds.into_iter().filter_map(|kind| Identifier::new(IdKind::named(kind), device));
-    let named = kind.is_none().then(|| JoinKey::KochavaDeviceId(device.to_owned()));
+    let named = kind.is_none().then(|| JoinKey::kochava(device));
     for key in named.into_iter().chain(identifiers.map(|identifier| JoinKey::from(&identifier))) {
         if let Some(device) = store.device(app, &key)? {
             return Ok(Some(device.install));
