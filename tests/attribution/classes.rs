@@ -266,6 +266,50 @@ async fn ipv6_matches_by_its_network() {
     assert_eq!(app.class("SX-2").await, "organic");
 }
 
+/// The browser and the app of one device give its system other names, and other versions.
+#[tokio::test]
+async fn a_click_in_a_browser_meets_the_install_of_an_app_whatever_each_calls_its_system() {
+    let server = Server::start().await;
+    let safari = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+                  Version/17.4.1 Safari/605.1.15";
+    let tizen = "Mozilla/5.0 (SMART-TV; Linux; Tizen 6.0) AppleWebKit/537.36 (KHTML, like Gecko) \
+                 76.0.3809.146/6.0 TV Safari/537.36";
+    let webos = "Mozilla/5.0 (Web0S; Linux/SmartTV) AppleWebKit/537.36 (KHTML, like Gecko) \
+                 Chrome/87.0.4280.88 Safari/537.36 WebAppManager";
+    let silk = "Mozilla/5.0 (Linux; Android 9; KFTRWI) AppleWebKit/537.36 (KHTML, like Gecko) \
+                Silk/98.6.10 like Chrome/98.0.4758.136 Safari/537.36";
+    let chrome = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                  Chrome/124.0.0.0 Safari/537.36";
+    for (n, (platform, user_agent, device_ver, class)) in [
+        ("macOS", safari, "MacBookPro18,3-macOS-14.4.1", "modeled"),
+        ("macOS", safari, "14.4.1", "modeled"),
+        ("macOS", safari, "HP-Windows-11", "organic"),
+        ("Tizen OS", tizen, "UN55NU7100-Tizen OS-6.0", "modeled"),
+        ("Tizen OS", tizen, "UN55NU7100-Tizen-5.5", "organic"),
+        ("LGWebOS", webos, "43UN7100-LGWebOS-5.2", "modeled"),
+        ("LGWebOS", webos, "5.2", "modeled"),
+        ("Roku", "Roku/DVP-9.10 (519.10E04111A)", "4660X-Roku-9.10", "modeled"),
+        ("Android", silk, "KFTRWI-Android-9", "modeled"),
+        ("Fire OS", silk, "KFTRWI-Fire OS-7.3.2.7", "modeled"),
+        ("Android", silk, "AFTMM-Android-7.1.2", "organic"),
+        ("Android", silk, "Pixel 8-Android-9", "organic"),
+        ("Windows", chrome, "HP-Windows 11-11.0", "modeled"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let app = server.app(platform).await;
+        let link = app.link("Example Network").await;
+        let ip = format!("203.0.113.{n}");
+        let click = link.click(&format!("ip_address={ip}&device_ua={}", device::encoded(user_agent))).await;
+        app.install("SX-1", json!({ "origination_ip": ip, "device_ver": device_ver, "device_ua": "" })).await;
+        assert_eq!(app.class("SX-1").await, class, "{platform}: {user_agent} and {device_ver}");
+        if class == "modeled" {
+            assert_eq!(app.winner("SX-1").await, click);
+        }
+    }
+}
+
 #[tokio::test]
 async fn modeled_matching_without_consent_is_a_setting() {
     let server = Server::start().await;

@@ -100,6 +100,7 @@ impl Part {
         let origin = origin(payload)?;
         let is_apple = matches!(origin.traits.os, Some(Os::Ios | Os::TvOs));
         let is_android = matches!(origin.traits.os, Some(Os::Android));
+        let runs_android_apps = origin.traits.os.as_ref().is_some_and(Os::runs_android_apps);
         let lacks = |kind: &IdKind| origin.identifiers.iter().all(|id| id.kind != *kind);
         match self {
             Self::JoinKey => Some(flags.contains(&Flag::NoIdentifier) || origin.join_keys().is_empty()),
@@ -108,7 +109,7 @@ impl Part {
             Self::Idfa => is_apple.then(|| lacks(&IdKind::Idfa)),
             Self::Idfv => is_apple.then(|| lacks(&IdKind::Idfv)),
             Self::Adid => is_android.then(|| lacks(&IdKind::Adid)),
-            Self::AndroidId => is_android.then(|| lacks(&IdKind::AndroidId)),
+            Self::AndroidId => runs_android_apps.then(|| lacks(&IdKind::AndroidId)),
             Self::Ip => Some(origin.ip.is_none()),
             Self::UserAgent => Some(flags.contains(&Flag::UaMissing)),
             Self::Att => is_apple.then_some(origin.consent.att.flag.is_none()),

@@ -20,20 +20,101 @@ pub enum Os {
     Other(String),
 }
 
+/// The families without a variant of their own: the name each goes by, and how else user agents, senders and
+/// the platforms of apps (ingest.md section 7) write it.
+const FAMILIES: [(&str, &[&str]); 13] = [
+    ("chrome os", &["chromeos", "chromium os", "cros"]),
+    ("chromecast", &["chromecast fuchsia", "chromecast linux", "chromecast smartspeaker"]),
+    ("harmonyos", &["harmony os", "hongmengos", "openharmony"]),
+    (
+        "linux",
+        &[
+            "arch linux",
+            "centos",
+            "debian",
+            "fedora",
+            "gentoo",
+            "gnu/linux",
+            "kubuntu",
+            "linux mint",
+            "lubuntu",
+            "mageia",
+            "opensuse",
+            "red hat",
+            "slackware",
+            "suse",
+            "ubuntu",
+        ],
+    ),
+    ("macos", &["mac catalyst", "mac os", "mac os x", "macintosh", "os x", "osx"]),
+    ("nintendo switch", &[]),
+    ("playstation", &[]),
+    ("roku", &["roku os"]),
+    ("smartcast", &["vizio os", "vizio smartcast", "vizio smartcast os"]),
+    ("tizen", &["tizen os"]),
+    ("webos", &["lg webos", "lgwebos", "web0s", "webos tv"]),
+    ("windows", &["htc vive", "microsoft windows", "oculus rift", "windows nt", "windows xbox"]),
+    ("windows phone", &["windows mobile", "windows phone os"]),
+];
+
+/// The name that a family without a variant of its own goes by; `None` when nobody knows it.
+fn family(written: &str) -> Option<&'static str> {
+    let known = FAMILIES.iter().find(|(name, others)| *name == written || others.contains(&written));
+    known.map(|(name, _)| *name)
+}
+
 impl Os {
-    /// The family named by `name`, however it is written (`iOS`, `iPadOS`, `android`, …); `None` for an
-    /// empty or unknown-meaning name.
+    /// The family named by `name`, however it is written (`iOS`, `iPadOS`, `Mac_OS_X`, `Windows 10`, …);
+    /// `None` for an empty or unknown-meaning name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let name = name.trim().to_ascii_lowercase();
-        Some(match name.as_str() {
+        let mut words: Vec<&str> =
+            name.split(|c: char| c.is_whitespace() || matches!(c, '_' | '-')).collect();
+        words.retain(|word| !word.is_empty());
+        // A version behind the name.
+        while words.len() > 1
+            && words.last().is_some_and(|word| word.starts_with(|c: char| c.is_ascii_digit()))
+        {
+            words.pop();
+        }
+        let plain = words.join(" ");
+        Some(match plain.as_str() {
             "" | "other" | "unknown" | "null" => return None,
             "ios" | "ipados" | "iphone os" | "ios app clip" => Self::Ios,
-            "tvos" | "atv os x" => Self::TvOs,
-            "android" | "android tv" | "android instant app" => Self::Android,
-            "fire os" | "fireos" => Self::FireOs,
-            _ => Self::Other(name),
+            "tvos" | "apple tvos" | "atv os x" => Self::TvOs,
+            "android"
+            | "android instant app"
+            | "android os"
+            | "android tv"
+            | "chromecast android"
+            | "google tv" => Self::Android,
+            "amazon fire os" | "fire os" | "fireos" => Self::FireOs,
+            _ => Self::Other(family(&plain).map_or(name.clone(), str::to_owned)),
         })
+    }
+
+    /// Whether it is a family that anybody knows, and no word that stands where one could.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        match self {
+            Self::Ios | Self::TvOs | Self::Android | Self::FireOs => true,
+            Self::Other(name) => family(name).is_some(),
+        }
+    }
+
+    /// Whether both are one family. Records keep the name that it went by when they were written.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self == other
+            || matches!((self, other), (Self::Other(one), Self::Other(other)) if family(one).is_some_and(|one| Some(one) == family(other)))
+    }
+
+    /// Whether it runs the apps of Android, so that identifiers mean there what they mean on Android: Android
+    /// itself and Fire OS, which is made from it.
+    #[must_use]
+    pub const fn runs_android_apps(&self) -> bool {
+        matches!(self, Self::Android | Self::FireOs)
     }
 
     /// The name people know it by.
@@ -83,26 +164,40 @@ impl Traits {
         self.os_version.as_deref()?.split('.').next()?.trim().parse().ok()
     }
 
+    /// With Fire OS where Android is told of a model of Amazon's. The version goes: it is that of the Android
+    /// from which Fire OS was made, and the one of Fire OS is another.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        if self.os == Some(Os::Android) && self.model.as_deref().is_some_and(is_amazon) {
+            Self { os: Some(Os::FireOs), os_version: None, ..self }
+        } else {
+            self
+        }
+    }
+
     /// Whether both may be one device, as modeled matching sees it (tracking-and-attribution.md section 5):
     /// the same family, known on both sides, and neither version nor model against it.
     #[must_use]
     pub fn resembles(&self, other: &Self, versions: Versions) -> bool {
-        self.os.is_some()
-            && self.os == other.os
+        let (Some(os), Some(other_os)) = (&self.os, &other.os) else { return false };
+        os.is_same(other_os)
             && (versions_agree(self.told_version(), other.told_version(), versions)
                 || self.is_frozen_for(other)
                 || other.is_frozen_for(self))
             && models_agree(self.model.as_deref(), other.model.as_deref())
     }
 
-    /// The version, unless it is the one that browsers with a reduced user agent give for every Android
-    /// device: 10, together with a model that says nothing.
+    /// The version, unless it is one that browsers give whatever the real one is.
     fn told_version(&self) -> Option<&str> {
         let version = self.os_version.as_deref()?;
-        let frozen = self.os == Some(Os::Android)
-            && self.os_major() == Some(10)
-            && self.model.as_deref().is_none_or(says_nothing);
-        (!frozen).then_some(version)
+        let numbers = numbers(Some(version));
+        let is_frozen = match self.os.as_ref()? {
+            // A reduced user agent: 10, together with a model that says nothing.
+            Os::Android => numbers.first() == Some(&10) && self.model.as_deref().is_none_or(says_nothing),
+            Os::Other(name) => family(name).is_some_and(|family| is_frozen(family, &numbers)),
+            _ => false,
+        };
+        (!is_frozen).then_some(version)
     }
 
     /// Whether this is the iOS version that browsers go on giving on a device of iOS 26 or later: the last
@@ -122,6 +217,19 @@ impl Traits {
             (None, Some(version)) => version.clone(),
             (None, None) => String::new(),
         }
+    }
+}
+
+/// Whether every browser on a family gives this version. Of Linux some give that of the kernel, some that of
+/// the distribution.
+fn is_frozen(family: &str, version: &[u32]) -> bool {
+    match family {
+        "chrome os" => version == [14_541, 0, 0],
+        "chromecast" => version == [1, 56, 500_000],
+        "linux" => true,
+        "macos" => matches!(version, [10, 15] | [10, 15, 7] | [10, 16]),
+        "windows" => matches!(version, [10] | [10, 0]),
+        _ => false,
     }
 }
 
@@ -159,27 +267,62 @@ fn models_agree(one: Option<&str>, other: Option<&str>) -> bool {
     }
 }
 
-/// Whether a model is a word that stands for many.
-fn says_nothing(model: &str) -> bool {
-    const NOTHING: [&str; 16] = [
+/// Whether a model is a word that stands for many: a family of devices, or what is said of devices that
+/// cannot be told.
+#[must_use]
+pub fn says_nothing(model: &str) -> bool {
+    const NOTHING: [&str; 28] = [
         "",
-        "k",
         "android",
+        "androidtv",
+        "browser",
+        "chromecast",
+        "desktop",
         "device",
-        "generic",
-        "mobile",
-        "other",
-        "phone",
-        "smartphone",
-        "tablet",
-        "unknown",
         "feature phone",
+        "generic",
         "generic android",
         "generic feature phone",
         "generic smartphone",
         "generic tablet",
+        "ios device",
+        "k",
+        "kindle",
+        "mac",
+        "macintosh",
+        "mobile",
+        "other",
+        "pc",
+        "phone",
+        "roku",
+        "smart tv",
+        "smartphone",
+        "tablet",
+        "unknown",
+        "web0s smarttv",
     ];
-    NOTHING.contains(&words(model).join(" ").as_str())
+    let words = words(model);
+    // Before the year and the series of a television: `SmartTV2018:UNU7100`.
+    words.first().is_some_and(|word| word.starts_with("smarttv"))
+        || NOTHING.contains(&words.join(" ").as_str())
+}
+
+/// Whether a model is Amazon's, with or without its maker's name: a tablet (`KFTRWI`) or a television
+/// (`AFTMM`).
+#[must_use]
+pub fn is_amazon(model: &str) -> bool {
+    let words = words(model);
+    let is_code = |word: &String| {
+        let is_tablet = |rest: &str| rest.len() >= 2 && rest.bytes().all(|byte| byte.is_ascii_lowercase());
+        word.strip_prefix("kf").is_some_and(is_tablet)
+            || word.strip_prefix("aft").is_some_and(|rest| !rest.is_empty())
+    };
+    match words.as_slice() {
+        [code] => is_code(code),
+        [maker, code] if maker == "amazon" => is_code(code),
+        [kindle, fire, ..] => kindle == "kindle" && fire == "fire",
+        _ => false,
+    }
 }
 
 /// The letters and digits of a model, in lower case, between whatever separates them.

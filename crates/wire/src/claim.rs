@@ -226,7 +226,7 @@ impl<'j> Fields<'j> {
         let mut found = Vec::new();
         for (key, value) in ids {
             let mut kind = IdKind::named(key);
-            if kind == IdKind::Idfa && os == Some(&Os::Android) {
+            if kind == IdKind::Idfa && os.is_some_and(Os::runs_android_apps) {
                 kind = IdKind::Adid;
                 flags.insert(Flag::AdidUnderIdfa);
             }

@@ -347,9 +347,13 @@ fn kept<'j>(original: &'j Json, forbidden: &Needles) -> Cow<'j, Json> {
     kept
 }
 
+/// What is said of the make as `model-OS-version`; a known system also without its version.
 fn device_ver(said: &Said<'_>) -> Option<String> {
-    match (said.os, said.os_version) {
-        (Some(os), Some(version)) => Some(format!("{}-{os}-{version}", said.model.unwrap_or_default())),
+    let is_known = |os: &&str| Os::named(os).is_some_and(|os| os.is_known());
+    match (said.os.filter(|os| said.os_version.is_some() || is_known(os)), said.os_version) {
+        (Some(os), version) => {
+            Some(format!("{}-{os}-{}", said.model.unwrap_or_default(), version.unwrap_or_default()))
+        }
         (None, Some(version)) if said.model.is_none() => Some(version.to_owned()),
         _ => said.model.map(str::to_owned),
     }

@@ -249,7 +249,7 @@ fn forbidden_idfas(
     consent: &Consent,
     flags: &mut Flags,
 ) -> Option<Needles> {
-    if os == Some(&Os::Android) {
+    if os.is_some_and(Os::runs_android_apps) {
         return None;
     }
     // The version of another system says nothing about iOS: unknown, so as iOS 14 or later.
@@ -292,7 +292,7 @@ fn linked_idfa(
     flags: &mut Flags,
 ) -> Result<(Named, Needles), Refusal> {
     let mut named = Named::read(envelope, os, flags)?;
-    if os == Some(&Os::Android) {
+    if os.is_some_and(Os::runs_android_apps) {
         return Ok((named, Needles::default()));
     }
     let needles = named.forbidden(json);

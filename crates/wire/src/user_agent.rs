@@ -4,9 +4,12 @@ use std::borrow::Cow;
 
 use measure::{
     identifier::is_absent,
-    platform::{Os, Traits},
+    platform::{Os, Traits, says_nothing},
 };
 use percent_encoding::percent_decode_str;
+
+/// Of how many words between hyphens the name of an operating system may be: `Mac-OS-X`.
+const OS_WORDS_MAX: usize = 3;
 
 /// The user agent as the device had it: percent-decoded when it holds `%XX` and no space, in the manner of
 /// forms when it has a `+` for them. `None` when it is absent or a placeholder such as `Unknown`.
@@ -51,26 +54,46 @@ pub fn traits_of_version(device_ver: &str) -> Traits {
     if is_absent(text) {
         return Traits::default();
     }
-    let from_right: Vec<&str> = text.rsplitn(3, '-').map(str::trim).collect();
-    match from_right.as_slice() {
-        [bare] => match version(bare) {
-            Some(version) => Traits { os_version: Some(version), ..Traits::default() },
-            None => Traits { model: Some(text.to_owned()), ..Traits::default() },
+    let bare = || Traits { model: Some(text.to_owned()), ..Traits::default() };
+    let (before, last) = match text.rsplit_once('-') {
+        Some((before, last)) => (before, last.trim()),
+        None => match version(text) {
+            Some(version) => return Traits { os_version: Some(version), ..Traits::default() },
+            None => return bare(),
         },
-        [last, os, rest @ ..] => {
-            let (os, os_version) = (Os::named(os), version(last));
-            // Two parts may also be a model such as `Pixel-8`: then the name before the number is no
-            // operating system that anybody knows.
-            let is_named =
-                os.as_ref().is_some_and(|os| is_well_known(os) || !rest.is_empty() && is_worded(os));
-            if os_version.is_none() || !is_named {
-                return Traits { model: Some(text.to_owned()), ..Traits::default() };
-            }
-            let model = rest.first().filter(|model| !is_absent(model)).map(|model| (*model).to_owned());
-            Traits { os, os_version, model }
-        }
-        [] => Traits::default(),
-    }
+    };
+    let os_version = version(last);
+    let named = if os_version.is_some() {
+        known_os(before).or_else(|| worded_os(before))
+    } else if is_absent(last) {
+        known_os(before)
+    } else {
+        // Without a version: `KFTRWI-Fire-OS`.
+        known_os(text).filter(|(model, _)| !model.is_empty())
+    };
+    let Some((model, os)) = named else { return bare() };
+    let model = (!is_absent(model)).then(|| model.to_owned());
+    Traits { os: Some(os), os_version, model }.settled()
+}
+
+/// The operating system at the end of a text, if it is one that anybody knows, and what stands before it. Its
+/// name may hold hyphens itself: `KFTRWI-Fire-OS`.
+fn known_os(text: &str) -> Option<(&str, Os)> {
+    let hyphens = text.rmatch_indices('-').take(OS_WORDS_MAX).map(|(at, _)| (&text[..at], &text[at + 1..]));
+    let whole = (text.matches('-').count() < OS_WORDS_MAX).then_some(("", text));
+    // The longest name counts: `Fire-OS` and not some `OS`.
+    hyphens
+        .chain(whole)
+        .filter_map(|(model, name)| Some((model.trim(), Os::named(name).filter(Os::is_known)?)))
+        .last()
+}
+
+/// The part behind the last hyphen as an operating system that nobody knows yet. Without a hyphen it is part
+/// of a model, such as `Pixel-8`.
+fn worded_os(text: &str) -> Option<(&str, Os)> {
+    let (model, name) = text.rsplit_once('-')?;
+    let os = Os::named(name).filter(|os| os.name().starts_with(|c: char| c.is_ascii_alphabetic()))?;
+    Some((model.trim(), os))
 }
 
 /// The digits and dots of a version; `None` when the text is none, such as `7c9e`.
@@ -82,35 +105,16 @@ fn version(text: &str) -> Option<String> {
     is_version.then(|| digits.trim_end_matches('.').to_owned())
 }
 
-fn is_worded(os: &Os) -> bool {
-    os.name().starts_with(|c: char| c.is_ascii_alphabetic())
-}
-
-fn is_well_known(os: &Os) -> bool {
-    const NAMES: [&str; 12] = [
-        "windows",
-        "macos",
-        "mac os x",
-        "linux",
-        "roku",
-        "tizen",
-        "tizen os",
-        "webos",
-        "lgwebos",
-        "playstation",
-        "chrome os",
-        "harmonyos",
-    ];
-    match os {
-        Os::Ios | Os::TvOs | Os::Android | Os::FireOs => true,
-        Os::Other(name) => NAMES.contains(&name.as_str()),
-    }
-}
-
 /// The make of a device from its `device_ver` and its user agent: what the first says counts, the second
 /// fills in. When a version came without an operating system, the platform of the app names it.
 #[must_use]
-pub fn merged(from_version: Traits, from_user_agent: Traits, platform: Option<Os>) -> Traits {
+pub fn merged(mut from_version: Traits, from_user_agent: Traits, platform: Option<Os>) -> Traits {
+    let is_vague = from_version.model.as_deref().is_none_or(says_nothing);
+    let told = from_version.os.as_ref().or(platform.as_ref());
+    if is_vague && from_user_agent.os == Some(Os::FireOs) && matches!(told, None | Some(Os::Android)) {
+        // An app that was built for Android takes Fire OS for it, and tells its version.
+        from_version = Traits { os: Some(Os::FireOs), os_version: None, model: None };
+    }
     let conflict = matches!((&from_version.os, &from_user_agent.os), (Some(a), Some(b)) if a != b);
     if conflict {
         // They speak of two devices; the version of one says nothing about the other.
@@ -122,6 +126,7 @@ pub fn merged(from_version: Traits, from_user_agent: Traits, platform: Option<Os
         os_version: from_version.os_version.or(from_user_agent.os_version),
         model: from_version.model.or(from_user_agent.model),
     }
+    .settled()
 }
 
 /// The device string that stands in for a user agent nobody sent (DECISIONS 20):

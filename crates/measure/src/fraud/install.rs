@@ -131,7 +131,9 @@ impl Case<'_> {
         let (Some(click), Some(install)) = (click, install) else {
             return (Verdict::TooLittle, Vec::new());
         };
-        (verdict(click != install), vec![figure("click", click.name()), figure("install", install.name())])
+        // What cannot be told from Android is taken for it: a browser other than Amazon's own on Fire OS.
+        let is_same = click.is_same(install) || click.runs_android_apps() && install.runs_android_apps();
+        (verdict(!is_same), vec![figure("click", click.name()), figure("install", install.name())])
     }
 
     /// Compares the countries of both addresses, whatever country the sender names.

@@ -389,8 +389,30 @@ fn the_verifier_keeps_its_lists() {
     check_lists(&[("device_type_in", "pixel 8")], true);
     check_lists(&[("device_type_not_in", "Pixel 8")], false);
     check_lists(&[("platform_in", "Android"), ("device_type_in", "iPhone")], false);
+    check_lists(&[("platform_in", "Android TV")], true);
+    check_lists(&[("platform_in", "Fire OS")], false);
     // What only an install tells speaks against no click.
     check_lists(&[("country_in", "NZ"), ("device_language_in", "en")], true);
+}
+
+#[test]
+fn a_list_means_a_platform_by_any_of_its_names() {
+    for (os, lists, passes) in [
+        ("macOS", ("platform_in", "Mac OS X"), true),
+        ("macOS", ("platform_not_in", "mac os"), false),
+        ("webOS", ("platform_in", "LGWebOS"), true),
+        ("webOS", ("platform_in", "Tizen OS"), false),
+        ("Fire OS", ("platform_in", "fireos"), true),
+        ("Fire OS", ("platform_in", "Android"), true),
+        ("Fire OS", ("platform_not_in", "Android"), false),
+        ("Fire OS", ("platform_in", "iOS"), false),
+    ] {
+        let traits = Traits { os: Os::named(os), ..Traits::default() };
+        let click = Engagement { traits, ..click() };
+        let findings =
+            judged(verified(verifier(&[lists])), Vec::new(), &click, &Flags::new(), Seen::default());
+        assert_eq!(words(&findings).is_empty(), passes, "{os} {lists:?}");
+    }
 }
 
 #[test]
@@ -559,6 +581,8 @@ fn a_window_that_bars_is_the_reason_and_the_finding_stays() {
 fn platforms_have_to_agree() {
     for (os, expected) in [
         (Some(Os::Android), "device_id; platform_mismatch reject passed"),
+        // The click's browser may not say that its Android is Amazon's.
+        (Some(Os::FireOs), "device_id; platform_mismatch reject passed"),
         (Some(Os::Ios), "rejected:platform_mismatch; platform_mismatch reject caught"),
         (None, "device_id; platform_mismatch reject too_little"),
     ] {

@@ -6,7 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Rule, Verdict, figure};
 use crate::{
-    Timestamp, device::Origin, engagement::Engagement, install::Install, place::Country, platform::Traits,
+    Timestamp,
+    device::Origin,
+    engagement::Engagement,
+    install::Install,
+    place::Country,
+    platform::{Os, Traits},
 };
 
 /// What still happens to traffic that fails.
@@ -132,20 +137,19 @@ impl Verification {
     /// Platform, OS version and model. Whoever asks for one of the first two wants to know it: traffic that
     /// does not tell its OS fails. A model that is not known does not speak against anyone.
     fn check_traits(&self, traits: &Traits) -> Checked {
-        let platform = traits.os.as_ref().map(|os| os.name());
         let version = traits.os_version.as_deref();
         let wants_os = self.has_lists("platform") || self.has_lists("os_version");
-        if wants_os && platform.is_none() {
+        if wants_os && traits.os.is_none() {
             return (Verdict::Caught, vec![figure("platform", "unknown")]);
         }
         let values = [
-            ("platform", platform),
-            ("os_version", version),
-            ("device_version", version),
-            ("device_type", traits.model.as_deref()),
+            ("platform", platforms(traits)),
+            ("os_version", version.into_iter().collect()),
+            ("device_version", version.into_iter().collect()),
+            ("device_type", traits.model.as_deref().into_iter().collect()),
         ];
-        for (name, value) in values {
-            if let Some(broken) = self.listed(name, value.as_slice()) {
+        for (name, values) in values {
+            if let Some(broken) = self.listed(name, &values) {
                 return (Verdict::Caught, broken);
             }
         }
@@ -179,7 +183,7 @@ impl Verification {
     fn listed(&self, name: &str, values: &[&str]) -> Option<Vec<(String, String)>> {
         let value = values.first()?;
         let holds = |list: &[String]| {
-            list.iter().any(|listed| values.iter().any(|value| listed.eq_ignore_ascii_case(value)))
+            list.iter().any(|listed| values.iter().any(|value| is_listed(name, listed, value)))
         };
         let broken = |list: &str| Some(vec![figure(name, value), figure("list", format!("{name}{list}"))]);
         let inside = self.lists.get(&format!("{name}_in")).filter(|list| !list.is_empty());
@@ -189,6 +193,19 @@ impl Verification {
         let outside = self.lists.get(&format!("{name}_not_in"));
         if outside.is_some_and(|list| holds(list)) { broken("_not_in") } else { None }
     }
+}
+
+/// Whether a list of `name` means a value by `listed`: a platform by any of its names.
+fn is_listed(name: &str, listed: &str, value: &str) -> bool {
+    listed.eq_ignore_ascii_case(value)
+        || name == "platform"
+            && Os::named(listed).zip(Os::named(value)).is_some_and(|(one, other)| one == other)
+}
+
+/// The platform, and Android where its apps run: a list that names it means them.
+fn platforms(traits: &Traits) -> Vec<&str> {
+    let android = traits.os.iter().filter(|os| os.runs_android_apps()).map(|_| Os::Android.name());
+    traits.os.iter().map(Os::name).chain(android).collect()
 }
 
 /// What is known of one thing that lists may be about.

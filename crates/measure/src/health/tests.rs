@@ -199,6 +199,7 @@ fn each_identifier_is_asked_of_the_system_that_has_it() {
         assert_eq!(told, expected, "{parts} on {os:?}");
     };
     check("a", Some(Os::Android), &[("adid", false), ("android_id", true)]);
+    check("a", Some(Os::FireOs), &[("android_id", true)]);
     check("d", Some(Os::Ios), &[("idfa", true), ("idfv", true)]);
     check("a", None, &[]);
 }

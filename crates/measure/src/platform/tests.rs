@@ -25,6 +25,71 @@ fn the_family_has_to_be_known_and_the_same() {
 }
 
 #[test]
+fn a_family_has_one_name() {
+    let rows = [
+        ("Android", &["android", "Android TV", "Android Instant App", "ANDROID OS", "android-tv"][..]),
+        ("Fire OS", &["fireos", "Fire_OS", "fire-os", "Fire OS 8"]),
+        ("chrome os", &["Chrome OS", "ChromeOS", "Chromium OS", "CrOS"]),
+        ("chromecast", &["Chromecast", "Chromecast Linux"]),
+        ("harmonyos", &["HarmonyOS", "Harmony OS", "OpenHarmony"]),
+        ("iOS", &["ios", "iPadOS", "iPhone OS", "iOS App Clip", "iOS 17.5"]),
+        ("linux", &["Linux", "Ubuntu", "GNU/Linux"]),
+        ("macos", &["macOS", "Mac OS", "Mac OS X", "OSX", "Macintosh", "Mac-OS-X", "macOS 14.4"]),
+        ("playstation", &["Playstation", "PlayStation 5"]),
+        ("roku", &["Roku", "Roku OS"]),
+        ("smartcast", &["Vizio Smartcast OS"]),
+        ("tizen", &["Tizen", "Tizen OS"]),
+        ("tvOS", &["tvos", "ATV OS X"]),
+        ("webos", &["webOS", "Web0S", "LGWebOS", "webOS TV"]),
+        ("windows", &["Windows", "Windows 11", "Windows Xbox", "Microsoft Windows"]),
+        ("windows phone", &["Windows Phone", "Windows Phone OS", "Windows Mobile"]),
+        ("some os", &[" Some OS "]),
+    ];
+    for (name, spellings) in rows {
+        for spelling in spellings {
+            assert_eq!(Os::named(spelling).as_ref().map(Os::name), Some(name), "{spelling}");
+        }
+    }
+    for nothing in ["", " ", "unknown", "Other", "null"] {
+        assert_eq!(Os::named(nothing), None, "{nothing}");
+    }
+}
+
+#[test]
+fn a_name_of_former_times_is_the_same_family() {
+    let stored = |name: &str| Traits { os: Some(Os::Other(name.to_owned())), ..Traits::default() };
+    for (one, other, expected) in [
+        ("mac os x", "macos", true),
+        ("web0s", "webos", true),
+        ("tizen os", "tizen", true),
+        ("macos", "webos", false),
+        ("some os", "another", false),
+    ] {
+        assert_eq!(stored(one).resembles(&stored(other), Versions::Whole), expected, "{one} and {other}");
+    }
+}
+
+#[test]
+fn android_on_a_model_of_amazons_is_fire_os_of_an_unknown_version() {
+    for (written, settled) in [
+        ("android/9/KFTRWI", "Fire OS//KFTRWI"),
+        ("android/7.1.2/AFTMM", "Fire OS//AFTMM"),
+        ("android/11/Amazon AFTKAUK001", "Fire OS//Amazon AFTKAUK001"),
+        ("android/4.4.3/Kindle Fire HDX 7\" WiFi", "Fire OS//Kindle Fire HDX 7\" WiFi"),
+        ("Fire OS/8.3.1/KFTRWI", "Fire OS/8.3.1/KFTRWI"),
+        ("android/14/Pixel 8 Pro", "android/14/Pixel 8 Pro"),
+        ("android/14/KFC", "android/14/KFC"),
+        ("android/14/KF5X", "android/14/KF5X"),
+        ("android/14/AFT", "android/14/AFT"),
+        ("android/14/Kyocera KFTRWI", "android/14/Kyocera KFTRWI"),
+        ("android/9/", "android/9/"),
+        ("windows/9/KFTRWI", "windows/9/KFTRWI"),
+    ] {
+        assert_eq!(traits(written).settled(), traits(settled), "{written}");
+    }
+}
+
+#[test]
 fn versions_are_compared_as_far_as_both_tell() {
     check("ios/17.5", "ios/17.5.1", true);
     check("ios/17", "ios/17.5.1", true);
@@ -49,7 +114,22 @@ fn models_are_compared_without_case_and_separators() {
 
 #[test]
 fn words_that_stand_for_many_models_say_nothing() {
-    for model in ["K", "Smartphone", "Generic Smartphone", "Generic_Android", "Tablet", "Unknown", "-"] {
+    for model in [
+        "K",
+        "Smartphone",
+        "Generic Smartphone",
+        "Generic_Android",
+        "Tablet",
+        "Unknown",
+        "-",
+        "Kindle",
+        "Mac",
+        "SMART-TV",
+        "SmartTV2018:UNU7100",
+        "Web0S SmartTV",
+        "Roku",
+        "Chromecast",
+    ] {
         check(&format!("android/14/{model}"), "android/14/Pixel 8 Pro", true);
         check(&format!("android/14/{model}"), "android/13/Pixel 8 Pro", false);
     }
@@ -63,6 +143,24 @@ fn the_version_of_a_reduced_user_agent_says_nothing() {
     check("android/10/Pixel 8 Pro", "android/14/Pixel 8 Pro", false);
     check("android/11/K", "android/14/Pixel 8 Pro", false);
     check("ios/10/iPhone", "ios/14/iPhone", false);
+}
+
+#[test]
+fn the_version_that_every_browser_of_a_family_gives_says_nothing() {
+    check("macos/10.15.7", "macos/14.4.1", true);
+    check("Mac OS X/10_15_7", "macos/26.1", true);
+    check("macos/10.15", "macos/11.2", true);
+    check("macos/10.15.7", "macos/10.14", true);
+    check("macos/10.15.6", "macos/14.4", false);
+    check("macos/13.6", "macos/14.4", false);
+    check("windows/10", "windows/11", true);
+    check("windows/10.0", "windows/7", true);
+    check("windows/10.0.19045", "windows/11", false);
+    check("chrome os/14541.0.0", "chrome os/15633.69", true);
+    check("chrome os/13597.84.0", "chrome os/15633.69", false);
+    check("linux/5.15", "ubuntu/22.04", true);
+    check("android/10.15.7/Pixel 8", "android/14/Pixel 8", false);
+    check("roku/10.15", "roku/12.5", false);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use measure::platform::Os;
+use measure::platform::{Os, Traits};
 
 use super::{UserAgents, address};
 
@@ -102,5 +102,148 @@ fn user_agents_tell_the_make() {
             assert_eq!(traits.os_version.as_deref().unwrap_or_default(), version, "{text}");
             assert_eq!(traits.model.as_deref().unwrap_or_default(), model, "{text}");
         }
+    }
+}
+
+/// Real user agents of what is no phone, as `OS/version/model`.
+#[test]
+fn user_agents_of_computers_televisions_and_consoles_tell_their_family() {
+    let rows = [
+        // Silk on a Fire tablet: of today, reduced, of former years, and as of a computer.
+        (
+            "Mozilla/5.0 (Linux; Android 9; KFTRWI) AppleWebKit/537.36 (KHTML, like Gecko) Silk/98.6.10 like \
+             Chrome/98.0.4758.136 Safari/537.36",
+            "Fire OS//KFTRWI",
+        ),
+        (
+            "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Silk/120.1.1 like \
+             Chrome/120.0.0.0 Safari/537.36",
+            "Fire OS//",
+        ),
+        (
+            "Mozilla/5.0 (Linux; U; en-us; KFTHWI Build/JDQ39) AppleWebKit/535.19 (KHTML, like Gecko) \
+             Silk/3.14 Safari/535.19 Silk-Accelerated=true",
+            "Fire OS//KFTHWI",
+        ),
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Silk/98.6.10 like \
+             Chrome/98.0.4758.136 Safari/537.36",
+            "Fire OS//",
+        ),
+        (
+            "Mozilla/5.0 (Macintosh; U; Intel Mac OS X 10_6_3; en-us; Silk/1.0.146.3-Gen4_12000410) \
+             AppleWebKit/533.16 (KHTML, like Gecko) Version/5.0 Safari/533.16 Silk-Accelerated=true",
+            "Fire OS//",
+        ),
+        // Apps on Fire tablets and Fire TV.
+        (
+            "Mozilla/5.0 (Linux; Android 11; KFRAPWI Build/RS8314.3144N; wv) AppleWebKit/537.36 (KHTML, like \
+             Gecko) Version/4.0 Chrome/116.0.0.0 Safari/537.36",
+            "Fire OS//KFRAPWI",
+        ),
+        (
+            "Mozilla/5.0 (Linux; Android 7.1.2; AFTMM Build/NS6265; wv) AppleWebKit/537.36 (KHTML, like \
+             Gecko) Version/4.0 Chrome/70.0.3538.110 Mobile Safari/537.36",
+            "Fire OS//AFTMM",
+        ),
+        ("Dalvik/2.1.0 (Linux; U; Android 7.1.2; AFTMM Build/NS6265)", "Fire OS//AFTMM"),
+        // An app may be called like a model.
+        ("KFCUK/3.2 (Linux; Android 14; SM-S911B Build/UP1A)", "Android/14/SM-S911B"),
+        ("AFTER/3.2 (iPhone; iOS 17.5; Scale/3.00)", "iOS/17.5/iPhone"),
+        // One console of Sony's gives itself out for Amazon's.
+        (
+            "Mozilla/5.0 (Playstation Vita 3.61) AppleWebKit/537.73 (KHTML, like Gecko) Silk/3.2",
+            "playstation//",
+        ),
+        (
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+             Version/17.4.1 Safari/605.1.15",
+            "macos/10.15.7/",
+        ),
+        (
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) \
+             Chrome/124.0.0.0 Safari/537.36",
+            "macos/10.15.7/",
+        ),
+        (
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:125.0) Gecko/20100101 Firefox/125.0",
+            "macos/10.15/",
+        ),
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+             Chrome/124.0.0.0 Safari/537.36",
+            "windows/10/",
+        ),
+        (
+            "Mozilla/5.0 (Windows Phone 10.0; Android 6.0.1; Microsoft; Lumia 950) AppleWebKit/537.36 \
+             (KHTML, like Gecko) Chrome/52.0.2743.116 Mobile Safari/537.36 Edge/15.15063",
+            "windows phone/10.0/Lumia 950",
+        ),
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 \
+             Safari/537.36",
+            "linux//",
+        ),
+        ("Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0", "linux//"),
+        (
+            "Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 (KHTML, like Gecko) \
+             Chrome/124.0.0.0 Safari/537.36",
+            "chrome os/14541.0.0/",
+        ),
+        (
+            "Mozilla/5.0 (Web0S; Linux/SmartTV) AppleWebKit/537.36 (KHTML, like Gecko) \
+             Chrome/87.0.4280.88 Safari/537.36 WebAppManager",
+            "webos//",
+        ),
+        (
+            "Mozilla/5.0 (SMART-TV; Linux; Tizen 6.0) AppleWebKit/537.36 (KHTML, like Gecko) \
+             76.0.3809.146/6.0 TV Safari/537.36",
+            "tizen/6.0/",
+        ),
+        (
+            "HbbTV/1.4.1 (+DRM;Samsung;SmartTV2018:UNU7100;T-KTM2DEUC-1290.1;KantM2;2018;) Tizen/4.0 \
+             Chrome/56",
+            "tizen/4.0/",
+        ),
+        ("Roku/DVP-9.10 (519.10E04111A)", "roku/9.10/"),
+        (
+            "Mozilla/5.0 (X11; Linux armv7l) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/76.0.3809.88 \
+             Safari/537.36 CrKey/1.0.999999 VIZIO SmartCast(Conjure/MTKF-5.1.516.1 Model/V505-G9)",
+            "smartcast//",
+        ),
+        (
+            "Mozilla/5.0 (X11; Linux armv7l) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/90.0.4430.225 \
+             Safari/537.36 CrKey/1.56.500000 DeviceType/Chromecast",
+            "chromecast/1.56.500000/",
+        ),
+        (
+            "Mozilla/5.0 (PlayStation; PlayStation 5/2.26) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+             Version/13.0 Safari/605.1.15",
+            "playstation//PlayStation 5",
+        ),
+        (
+            "Mozilla/5.0 (Phone; OpenHarmony 5.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/114.0.0.0 \
+             Safari/537.36 ArkWeb/4.1.6.1 Mobile",
+            "harmonyos//",
+        ),
+        // HarmonyOS runs the apps of Android up to version 4, and says that it is one.
+        (
+            "Mozilla/5.0 (Linux; Android 12; HarmonyOS; NOH-AN00; HMSCore 6.12.0.302) AppleWebKit/537.36 \
+             (KHTML, like Gecko) Chrome/99.0.4844.88 HuaweiBrowser/14.0.0.322 Mobile Safari/537.36",
+            "Android/12/",
+        ),
+        (
+            "Mozilla/5.0 (Linux; Android 12; Quest 2) AppleWebKit/537.36 (KHTML, like Gecko) \
+             OculusBrowser/31.0 SamsungBrowser/4.0 Chrome/120.0 VR Safari/537.36",
+            "Android/12/Quest 2",
+        ),
+    ];
+    let user_agents = UserAgents::default();
+    for (text, expected) in rows {
+        let Traits { os, os_version, model } = user_agents.traits_of(text);
+        let os = os.as_ref().map(Os::name).unwrap_or_default();
+        let found =
+            [os, os_version.as_deref().unwrap_or_default(), model.as_deref().unwrap_or_default()].join("/");
+        assert_eq!(found, expected, "{text}");
     }
 }

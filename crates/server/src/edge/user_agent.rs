@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use measure::platform::{Os, Traits};
+use measure::platform::{Os, Traits, is_amazon, says_nothing};
 use moka::sync::Cache;
 use serde::Deserialize;
 use ua_parser::{device, os};
@@ -73,30 +73,49 @@ impl UserAgents {
 impl Rules {
     fn traits(&self, user_agent: &str) -> Traits {
         let found = self.os.extract(user_agent);
-        let os = found.as_ref().and_then(|found| Os::named(&found.os));
+        let unlisted = unlisted(user_agent);
+        let is_listed = unlisted.is_none();
+        let os = unlisted.or_else(|| Os::named(&found.as_ref()?.os));
+        if is_listed && let Some(model) = amazon(user_agent, os.as_ref()) {
+            return Traits { os: Some(Os::FireOs), os_version: None, model };
+        }
         if is_reduced(user_agent) {
             return Traits { os, os_version: None, model: None };
         }
-        let os_version = found.and_then(|found| {
+        let os_version = found.filter(|_| is_listed).and_then(|found| {
             let parts = [found.major, found.minor, found.patch];
             let parts: Vec<_> = parts.into_iter().map_while(|part| part).collect();
             (!parts.is_empty()).then(|| parts.join("."))
         });
         let model = self.device.extract(user_agent).and_then(|found| found.model).and_then(|model| {
             let model = model.trim();
-            (!is_generic(model)).then(|| model.to_owned())
+            (!says_nothing(model)).then(|| model.to_owned())
         });
         Traits { os, os_version, model }
     }
 }
 
+/// Families that the rules do not know or take for another, by the words of their user agents.
+fn unlisted(user_agent: &str) -> Option<Os> {
+    const WORDS: [&str; 4] = ["nintendo switch", "openharmony", "playstation", "vizio smartcast"];
+    let user_agent = user_agent.to_ascii_lowercase();
+    WORDS.into_iter().find(|word| user_agent.contains(word)).and_then(Os::named)
+}
+
+/// The model, where it is told, of a device of Amazon's: the rules know its name but not its system. The words
+/// for it stand behind the name of the app, which may be any word.
+fn amazon(user_agent: &str, os: Option<&Os>) -> Option<Option<String>> {
+    let (_, told) = user_agent.split_once('(')?;
+    let mut words = told.split(|c: char| !c.is_ascii_alphanumeric());
+    let is_code = |word: &&str| *word == word.to_ascii_uppercase() && is_amazon(word);
+    let model = match os {
+        None | Some(Os::Android) => words.clone().find(is_code).map(str::to_owned),
+        _ => None,
+    };
+    (model.is_some() || words.any(|word| word == "Silk")).then_some(model)
+}
+
 /// Chrome on Android says `Android 10; K` whatever the device is.
 fn is_reduced(user_agent: &str) -> bool {
     user_agent.contains("(Linux; Android 10; K)")
-}
-
-/// Names that uap-core gives to devices it cannot tell.
-fn is_generic(model: &str) -> bool {
-    const GENERIC: [&str; 7] = ["", "K", "iOS-Device", "Smartphone", "Feature Phone", "Desktop", "Tablet"];
-    GENERIC.contains(&model)
 }

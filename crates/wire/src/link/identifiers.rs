@@ -75,7 +75,7 @@ pub fn read(link: &Link, os: Option<&Os>, flags: &mut Flags) -> Vec<LinkIdentifi
             take(kind, value, is_hashed);
         }
     }
-    if os == Some(&Os::Android) {
+    if os.is_some_and(Os::runs_android_apps) {
         for (identifier, _) in sent.iter_mut().filter(|(identifier, _)| identifier.kind == IdKind::Idfa) {
             identifier.kind = IdKind::Adid;
             flags.insert(Flag::AdidUnderIdfa);

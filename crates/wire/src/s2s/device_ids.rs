@@ -105,7 +105,7 @@ fn take_one(key: &str, value: &Json, found: &mut Vec<Identifier>) {
 
 /// On an Android device a value under `idfa` is an advertising id (DECISIONS 15).
 pub fn settle_android(identifiers: &mut Vec<Identifier>, os: Option<&Os>, flags: &mut Flags) {
-    if os != Some(&Os::Android) {
+    if !os.is_some_and(Os::runs_android_apps) {
         return;
     }
     let Some(place) = identifiers.iter().position(|id| id.kind == IdKind::Idfa) else { return };
@@ -119,7 +119,7 @@ pub fn settle_android(identifiers: &mut Vec<Identifier>, os: Option<&Os>, flags:
 /// The kind of an identifier that came without one (DECISIONS 15).
 pub fn kind_on(os: Option<&Os>) -> IdKind {
     match os {
-        Some(Os::Android) => IdKind::Adid,
+        Some(Os::Android | Os::FireOs) => IdKind::Adid,
         Some(Os::Ios | Os::TvOs) => IdKind::Idfa,
         _ => IdKind::Custom("custom".to_owned()),
     }

@@ -180,6 +180,8 @@ fn a_time_beyond_the_clock_skew_is_refused() {
 
 #[test]
 fn on_android_an_idfa_is_an_advertising_id() {
-    let parsed = read("Android", "{}").unwrap();
-    assert_eq!(parsed.claim.identifiers[0].kind().name(), "adid");
+    for platform in ["Android", "Fire OS"] {
+        let parsed = read(platform, "{}").unwrap();
+        assert_eq!(parsed.claim.identifiers[0].kind().name(), "adid", "{platform}");
+    }
 }

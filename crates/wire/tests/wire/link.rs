@@ -43,6 +43,9 @@ fn identifiers() {
     check("Android", "device_id=a-1", &["adid=a-1"]);
     check("Web", "device_id=a-1", &["custom=a-1"]);
     check("Android", "idfa=a-1", &["adid=a-1"]);
+    check("Fire OS", "device_id=a-1", &["adid=a-1"]);
+    check("Fire OS", "idfa=a-1", &["adid=a-1"]);
+    check("Fire OS", "fire_adid=a-1&idfa=b", &["fire_adid=a-1", "adid=b"]);
     check(
         "iOS",
         &format!("device_id={md5}&device_id_type=idfa&device_id_is_hashed=true"),

@@ -4,6 +4,7 @@ use measure::{
     Decimal, Timestamp, TouchId,
     event::Value,
     flag::Flag,
+    identifier::{IdKind, Identifier},
     install::ClickReferenceKind,
     platform::{Os, Traits},
 };
@@ -209,6 +210,71 @@ fn device_ver_is_read_from_the_right() {
     check("iOS", "7c9e6679", "", "7c9e6679", "iOS");
     check("iOS", "17.1 (21B74)", "", "", "iOS 17.1");
     check("iOS", "A1-HarmonyOS-4.0", "", "A1", "harmonyos 4.0");
+    check("macOS", "MacBookPro18,3-macOS-14.4.1", "", "MacBookPro18,3", "macos 14.4.1");
+    check("macOS", "MacBookPro18,3-Mac-OS-X-14.4.1", "", "MacBookPro18,3", "macos 14.4.1");
+    check("Windows", "PC-Windows 11-10.0.22631", "", "PC", "windows 10.0.22631");
+    check("Tizen OS", "UN55-NU7100-Tizen OS-6.0", "", "UN55-NU7100", "tizen 6.0");
+    check("LGWebOS", "43UN7100-LGWebOS-5.2", "", "43UN7100", "webos 5.2");
+    check("LGWebOS", "5.2", "", "", "webos 5.2");
+    check("Roku", "4660X-Roku-9.10", "", "4660X", "roku 9.10");
+    check("iOS", "A1-Toaster-4.0", "", "A1", "toaster 4.0");
+    check("iOS", "A1-8-4.0", "", "A1-8-4.0", "iOS");
+    check("iOS", "iPhone-iOS-", "", "iPhone", "iOS");
+    check("iOS", "iPhone-iOS-unknown", "", "iPhone", "iOS");
+    check("iOS", "Pixel-8-Pro", "", "Pixel-8-Pro", "iOS");
+}
+
+#[test]
+fn a_device_of_amazons_has_fire_os() {
+    let fire = "Mozilla/5.0 (Linux; FireOS; KFTRWI)";
+    let check = |platform: &str, written: &str, ua: &str, model: &str, os: &str| {
+        let data = format!(r#"{{"device_ver":"{written}","device_ua":"{ua}"}}"#);
+        let traits = install_on(platform, &data).0.origin.traits;
+        assert_eq!(
+            (traits.model.as_deref().unwrap_or(""), traits.os_text().as_str()),
+            (model, os),
+            "{platform} {written} {ua}"
+        );
+    };
+    for platform in ["Android", "Fire OS"] {
+        check(platform, "KFTRWI-Android-9", "", "KFTRWI", "Fire OS");
+        check(platform, "AFTMM-Android-7.1.2", "", "AFTMM", "Fire OS");
+        check(platform, "KFTRWI-Fire OS-7.3.2.7", "", "KFTRWI", "Fire OS 7.3.2.7");
+        check(platform, "KFTRWI-Fire-OS-7.3.2.7", "", "KFTRWI", "Fire OS 7.3.2.7");
+        // As the macro `{device_ver}` writes it.
+        check(platform, "KFTRWI-Fire-OS", "", "KFTRWI", "Fire OS");
+        check(platform, "KFTRWI", "", "KFTRWI", "Fire OS");
+        check(platform, "", fire, "KFTRWI", "Fire OS");
+        check(platform, "Android-9", fire, "KFTRWI", "Fire OS");
+        check(platform, "KFTRWI-Fire OS-7.3", fire, "KFTRWI", "Fire OS 7.3");
+    }
+    // A version of Android, or one of Fire OS: the app's platform tells.
+    check("Android", "9", fire, "KFTRWI", "Fire OS");
+    check("Fire OS", "7.3", fire, "KFTRWI", "Fire OS 7.3");
+    check("Fire OS", "7.3", "", "", "Fire OS 7.3");
+    // Two devices, as ever.
+    check("Android", "Pixel 8-Android-14", fire, "Pixel 8", "Android 14");
+    check("iOS", "KFTRWI-iOS-9", "", "KFTRWI", "iOS 9");
+}
+
+#[test]
+fn identifiers_mean_on_fire_os_what_they_mean_on_android() {
+    let id = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed";
+    for (platform, version) in [("Android", "KFTRWI-Android-9"), ("Fire OS", "KFTRWI-Fire OS-7.3")] {
+        for (key, kind) in [
+            ("idfa", IdKind::Adid),
+            ("adid", IdKind::Adid),
+            ("fire_adid", IdKind::FireAdid),
+            ("android_id", IdKind::AndroidId),
+        ] {
+            let data = format!(r#"{{"device_ver":"{version}","device_ids":{{"{key}":"{id}"}}}}"#);
+            let identifiers = install_on(platform, &data).0.origin.identifiers;
+            assert_eq!(identifiers, [Identifier { kind, value: id.to_owned() }], "{platform} {data}");
+        }
+        let data = format!(r#"{{"device_ver":"{version}","device_id":"{id}"}}"#);
+        let identifiers = install_on(platform, &data).0.origin.identifiers;
+        assert_eq!(identifiers, [Identifier { kind: IdKind::Adid, value: id.to_owned() }], "{data}");
+    }
 }
 
 #[test]

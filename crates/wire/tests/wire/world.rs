@@ -63,7 +63,7 @@ pub fn tracker(destination: DestinationKind, url: &str) -> Tracker {
     }
 }
 
-/// Tells iPhones, Androids and Windows apart.
+/// Tells iPhones, Androids, Fire tablets and Windows apart.
 pub fn traits_of(user_agent: &str) -> Traits {
     let after = |mark: &str| user_agent.split_once(mark).map(|(_, rest)| rest);
     let word = |text: &str| text.split([' ', ';', ')']).next().unwrap_or_default().to_owned();
@@ -74,6 +74,8 @@ pub fn traits_of(user_agent: &str) -> Traits {
         let model =
             rest.split_once("; ").map(|(_, model)| model.split(')').next().unwrap_or_default().to_owned());
         Traits { os: Some(Os::Android), os_version: Some(word(rest)), model }
+    } else if let Some(rest) = after("FireOS; ") {
+        Traits { os: Some(Os::FireOs), os_version: None, model: rest.strip_suffix(')').map(str::to_owned) }
     } else if after("Windows").is_some() {
         Traits { os: Os::named("windows"), ..Traits::default() }
     } else {
