@@ -132,6 +132,26 @@ fn the_device_of_an_android() {
 }
 
 #[test]
+fn the_make_is_told_in_parts() {
+    let check = |context: &str, model: &str, os: &str| {
+        let (install, _) = install("iOS", &format!(r#""anonymousId":"anon-1","context":{context}"#));
+        let traits = install.origin.traits;
+        assert_eq!(
+            (traits.model.as_deref().unwrap_or(""), traits.os_text().as_str()),
+            (model, os),
+            "{context}"
+        );
+    };
+    check(r#"{"os":{"name":"Android"},"device":{"model":"Pixel 8"}}"#, "Pixel 8", "Android");
+    check(r#"{"os":{"name":"Android"}}"#, "", "Android");
+    check(r#"{"os":{"name":"Mac OS X","version":"14.4"}}"#, "", "macos 14.4");
+    check(r#"{"os":{"name":"Toaster"},"device":{"model":"A1"}}"#, "A1", "iOS");
+    check(r#"{"os":{"name":"Android","version":"9"},"device":{"model":"KFTRWI"}}"#, "KFTRWI", "Fire OS");
+    check(r#"{"device":{"type":"android","model":"AFTMM"}}"#, "AFTMM", "Fire OS");
+    check(r#"{"os":{"version":"17.5"}}"#, "", "iOS 17.5");
+}
+
+#[test]
 fn an_idfa_without_permission_is_nowhere() {
     let check = |status: &str, flag: Flag| {
         let rest = format!(
