@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use measure::{
-    AppId, CampaignId, InputId, InstallId, NetworkId, SegmentId, Timestamp, TrackerId, TriggerId,
-    attribution::{LosingReason, Source},
+    CampaignId, InputId, InstallId, NetworkId, SegmentId, Timestamp, TrackerId, TriggerId,
+    attribution::Source,
     catalogue::{App, Catalogue, Change, Entry, EventSwitches},
     consent::Att,
-    device::{Device, Origin},
+    device::Origin,
     engagement::{Engagement, EngagementKind, LinkIdentifier},
     event::{Event, Value as EventValue},
-    flag::Flags,
     identifier::{IdKind, Identifier},
-    input::{Fact, Payload},
     place::Place,
     platform::Traits,
     postback::{
@@ -25,55 +23,20 @@ use measure::{
 use serde_json::{Map, Value, json};
 use store::{DeliveryQuery, Store, StoreError};
 
-use super::super::{
-    asked::Path,
-    fields::{Fields, MaybeFields},
-    openapi::Refusals,
-    postbacks::{self, secrets::Hidden},
-    record::{deliveries, masking},
+use super::{
+    super::{
+        asked::Path,
+        fields::{Fields, MaybeFields},
+        openapi::Refusals,
+        postbacks::{self, secrets::Hidden},
+        record::{deliveries, masking},
+    },
+    case::{Case, of_input, of_install},
 };
 use crate::{auth::Caller, clock, error::Error, site::Site};
 
 /// Deliveries of a trigger looked through to find whether it has sent what it may, the newest first.
 const LOOKED_THROUGH_MAX: usize = 20_000;
-
-/// A conversion to render with.
-struct Case {
-    input: InputId,
-    install: Option<InstallId>,
-    installed: Option<Timestamp>,
-    origin: Option<Origin>,
-    flags: Flags,
-    device: Option<Device>,
-    event: Option<Event>,
-    click: Option<(Engagement, InputId)>,
-    source: Option<Source>,
-    influencers: Vec<NetworkId>,
-}
-
-impl Case {
-    /// A conversion of which nothing is known.
-    const fn of(input: InputId) -> Self {
-        Self {
-            input,
-            install: None,
-            installed: None,
-            origin: None,
-            flags: Flags::new(),
-            device: None,
-            event: None,
-            click: None,
-            source: None,
-            influencers: Vec::new(),
-        }
-    }
-
-    /// When the last session began that was told of before this event.
-    fn last_session(&self) -> Option<Timestamp> {
-        let (device, event) = (self.device.as_ref()?, self.event.as_ref()?);
-        device.last_session.filter(|last| *last < event.time)
-    }
-}
 
 #[utoipa::path(
     post, path = "/api/triggers/{trigger}/render", tag = "postbacks",
@@ -358,59 +321,6 @@ fn reasons(
         if !setup.relax(reason) {
             return (reasons, None);
         }
-    }
-}
-
-fn of_install(store: &dyn Store, app: AppId, id: InstallId) -> Result<Option<Case>, StoreError> {
-    let Some((record, decisions)) = store.install(app, id)? else { return Ok(None) };
-    let device = device_of(store, app, &record.install.origin)?;
-    let candidates = decisions.last().map(|decision| decision.candidates.as_slice()).unwrap_or_default();
-    let beaten = candidates.iter().filter(|candidate| candidate.lost.is_some_and(LosingReason::was_beaten));
-    Ok(Some(Case {
-        influencers: beaten.map(|candidate| candidate.network).collect(),
-        install: Some(record.id),
-        installed: Some(record.install.time),
-        source: device.as_ref().and_then(|device| device.source.clone()),
-        origin: Some(record.install.origin),
-        flags: record.flags,
-        device,
-        ..Case::of(InputId::from(record.id))
-    }))
-}
-
-fn device_of(store: &dyn Store, app: AppId, origin: &Origin) -> Result<Option<Device>, StoreError> {
-    for key in origin.join_keys() {
-        if let Some(device) = store.device(app, &key)? {
-            return Ok(Some(device));
-        }
-    }
-    Ok(None)
-}
-
-fn of_input(store: &dyn Store, app: AppId, id: InputId) -> Result<Option<Case>, StoreError> {
-    let Some((Fact { input, .. }, _)) = store.fact(id)? else { return Ok(None) };
-    if input.app != app {
-        return Ok(None);
-    }
-    match input.payload {
-        Payload::Install(_) => of_install(store, app, id.into()),
-        Payload::Event(event) => {
-            let device = device_of(store, app, &event.origin)?;
-            Ok(Some(Case {
-                install: device.as_ref().map(|device| device.install),
-                installed: device.as_ref().map(|device| device.installed),
-                source: device.as_ref().and_then(|device| device.source.clone()),
-                origin: Some(event.origin.clone()),
-                flags: input.flags,
-                device,
-                event: Some(event),
-                ..Case::of(id)
-            }))
-        }
-        Payload::Engagement(click) if click.kind == EngagementKind::Click => {
-            Ok(Some(Case { click: Some((click, id)), ..Case::of(id) }))
-        }
-        _ => Ok(None),
     }
 }
 
