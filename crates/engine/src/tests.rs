@@ -23,7 +23,7 @@ use measure::{
     ledger::TriggerSums,
     link::IdentityLink,
     policy::{AppPolicy, Window, Windows},
-    postback::{DeliveryState, Sending, Trigger, TriggerKind},
+    postback::{Attempt, DeliveryState, Sending, Trigger, TriggerKind},
 };
 use proptest::prelude::*;
 use store::{DeliveryQuery, Faulty, Memory, Settlement, Store};
@@ -217,6 +217,54 @@ fn those_who_hear_of_everything_hear_of_a_late_winner_once() {
         assert_eq!(found, states);
         let tally = world.tally();
         assert_eq!((tally["Due"], tally.get("Suppressed(\"duplicate\")")), (2, sent.then_some(&1)));
+    }
+}
+
+/// What was tried may have arrived, unless there was no connection: then they have heard, and its retry stays.
+#[test]
+fn a_late_winner_comes_too_late_for_what_may_have_arrived() {
+    const REPLACED: [&str; 2] = ["suppressed superseded", "pending "];
+    const KEPT: [&str; 1] = ["pending "];
+    for (error, expected) in [
+        ("dns", &REPLACED[..]),
+        ("connect", &REPLACED[..]),
+        ("timeout", &KEPT[..]),
+        ("read", &KEPT[..]),
+        ("http", &KEPT[..]),
+    ] {
+        let mut world = World::with(AppPolicy::default(), vec![trigger(1, TriggerKind::Install, None)]);
+        let install = world.input(100, install(100, origin(Some("d"), vec![adid(1)], 9)));
+        let late = world.input(200, click(2, 50, plain(adid(1)), 1));
+        world.take(std::slice::from_ref(&install));
+        let lease = world.store.lease(at(100), at(130), 1).unwrap().remove(0);
+        let attempt = Attempt {
+            number: 1,
+            started: at(100),
+            elapsed_ms: 10,
+            status: None,
+            error: Some(error.to_owned()),
+            response: String::new(),
+            connect_ms: None,
+            headers: Vec::new(),
+        };
+        let settlement = Settlement {
+            delivery: lease.delivery.id,
+            fence: lease.fence,
+            attempt: Some(attempt),
+            state: DeliveryState::Pending,
+            reason: None,
+            due: at(300),
+        };
+        assert_eq!(world.store.settle(&[settlement]).unwrap(), [true]);
+        world.take(&[late]);
+        let query = DeliveryQuery { limit: 9, ..DeliveryQuery::default() };
+        let mut found: Vec<_> = world.store.deliveries(&query).unwrap();
+        found.reverse();
+        let found: Vec<_> = found
+            .iter()
+            .map(|one| format!("{} {}", one.state.name(), one.reason.as_deref().unwrap_or_default()))
+            .collect();
+        assert_eq!(found, expected, "{error}");
     }
 }
 

@@ -549,7 +549,8 @@ impl<'s> View<'s> {
     }
 
     /// The triggers whose postbacks of a conversion's earlier revisions have certainly not been sent at `now`: they are
-    /// not due, or were kept by a pause that is in force still. The conversion is an install, or belongs to it.
+    /// not due, or were kept by a pause that is in force still, and no attempt may have arrived. The conversion
+    /// is an install, or belongs to it.
     pub(crate) fn unsent(
         &self,
         catalogue: &Catalogue,
@@ -561,9 +562,8 @@ impl<'s> View<'s> {
         let waiting = stored.iter().chain(&self.batch.deliveries).filter(|delivery| {
             is_pending_of(delivery, conversion)
                 && !self.batch.superseded.contains(&delivery.id)
-                && (delivery.due > now
-                    || !self.store.sends(delivery.trigger)
-                        && delivery.is_certainly_unsent(catalogue.trigger_versions(delivery.trigger), now))
+                && (delivery.due > now || !self.store.sends(delivery.trigger))
+                && delivery.is_certainly_unsent(catalogue.trigger_versions(delivery.trigger), now)
         });
         Ok(waiting.map(|delivery| delivery.trigger).collect())
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Next, Outcome, next};
+use super::{Failure, Next, Outcome, next};
 use crate::{
     AppId, DeliveryId, InputId, InstallId, NetworkId, Timestamp, TriggerId, catalogue::TriggerVersion,
     id::ulid, time::SECOND_MS,
@@ -194,6 +194,15 @@ pub struct Attempt {
     pub headers: Vec<(String, String)>,
 }
 
+impl Attempt {
+    /// Whether the partner may have got the request: whatever became of it, unless no connection came about.
+    #[must_use]
+    pub fn may_have_arrived(&self) -> bool {
+        let unsent = [Failure::Dns, Failure::Connect];
+        !unsent.iter().any(|failure| self.error.as_deref() == Some(failure.name()))
+    }
+}
+
 /// A postback to be delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
@@ -246,17 +255,17 @@ impl Delivery {
         self.sent_as.unwrap_or(self.id)
     }
 
-    /// Whether it cannot have been sent by `now`: it is not due, or a pause of its trigger that is in force still has kept
-    /// it for as long as it was due. `versions` are those of its trigger, oldest first. One that was tried may have
-    /// arrived, whatever became of the attempt.
+    /// Whether the partner cannot have got it by `now`: it is not due, or a pause of its trigger that is in force still
+    /// has kept it for as long as it was due. `versions` are those of its trigger, oldest first. Of one that was
+    /// tried, no attempt may have arrived.
     #[must_use]
     pub fn is_certainly_unsent(&self, versions: &[TriggerVersion], now: Timestamp) -> bool {
         let pause = versions.iter().rev().take_while(|version| version.trigger.sending.paused).last();
         let is_kept = |since: Timestamp| {
-            self.attempts.is_empty()
-                && (since.plus(PAUSE_MS) < self.due || self.planned_paused && since <= self.created)
+            since.plus(PAUSE_MS) < self.due || self.planned_paused && since <= self.created
         };
-        self.due > now || pause.is_some_and(|pause| is_kept(pause.at))
+        !self.attempts.iter().any(Attempt::may_have_arrived)
+            && (self.due > now || pause.is_some_and(|pause| is_kept(pause.at)))
     }
 
     /// What becomes of it after one more attempt, which ended at `now`, as [`next`] says it: a replay begins anew,

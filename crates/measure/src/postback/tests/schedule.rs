@@ -101,6 +101,21 @@ fn waits_of_a_replay_begin_anew() {
     check(0, 2, 4, Some(10));
 }
 
+/// Only what found no way to the partner is certainly not there.
+#[test]
+fn which_attempts_may_have_arrived() {
+    let check = |error: Option<&str>, arrived: bool| {
+        let made = Attempt { status: None, error: error.map(str::to_owned), ..attempt(1) };
+        assert_eq!(made.may_have_arrived(), arrived, "{error:?}");
+    };
+    check(Some("dns"), false);
+    check(Some("connect"), false);
+    for error in ["tls", "timeout", "read", "http", "text_mismatch"] {
+        check(Some(error), true);
+    }
+    check(None, true);
+}
+
 fn attempt(number: u32) -> Attempt {
     Attempt {
         number,
