@@ -90,6 +90,18 @@ async fn a_reengagement_gets_the_events_that_its_tracker_lists_and_no_install() 
 
     let found = shop.attribution(&login).await;
     assert_eq!((&found["action"], &found["decision"]), (&json!("install"), &Value::Null), "{found}");
+
+    // What a trigger would have sent tells of the same.
+    let url = "https://partner.example.com/pb?t={attribution_type}&n={network_id}";
+    let trigger = shop.app.trigger("event", json!({ "cpi_mostback_url": url })).await;
+    let path = format!("/api/triggers/{trigger}/render");
+    for (input, kind, link) in
+        [(purchase, "reengagement", &shop.reengagement), (login, "install", &shop.acquisition)]
+    {
+        let shown = server.post(&path, json!({ "input": input })).await.is(200).json();
+        let expected = format!("https://partner.example.com/pb?t={kind}&n={}", link.network);
+        assert_eq!(shown["request"]["url"], expected, "{shown}");
+    }
 }
 
 #[tokio::test]

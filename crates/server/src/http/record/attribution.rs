@@ -82,7 +82,7 @@ pub(in crate::http) async fn of_device(
 pub(super) const NO_INSTALL: Error = Error::NotFound("install: no install of this device is on record");
 
 /// An install with the decision on it.
-pub(super) struct Decided {
+pub(in crate::http) struct Decided {
     pub record: InstallRecord,
     /// The revision in force.
     pub decision: Decision,

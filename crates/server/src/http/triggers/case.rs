@@ -2,14 +2,18 @@
 
 use measure::{
     AppId, InputId, InstallId, NetworkId, Timestamp,
-    attribution::{LosingReason, Source},
+    attribution::{Candidate, LosingReason, Source},
+    catalogue::{App, Catalogue},
     device::{Device, Origin},
     engagement::{Engagement, EngagementKind},
     event::Event,
     flag::Flags,
-    input::{Fact, Payload},
+    input::{Fact, Outcome, Payload},
+    postback::{Conversion, Past, TriggerKind},
 };
 use store::{Store, StoreError};
+
+use super::super::record::attribution::Decided;
 
 /// A conversion to render with.
 pub struct Case {
@@ -42,6 +46,37 @@ impl Case {
         }
     }
 
+    /// The conversion as a trigger of this kind is told of it, decided on at `decided`. Nothing is said of
+    /// what went before.
+    pub fn conversion<'a>(
+        &'a self,
+        kind: TriggerKind,
+        app: &'a App,
+        catalogue: &'a Catalogue,
+        decided: Timestamp,
+    ) -> Conversion<'a> {
+        Conversion {
+            kind,
+            input: self.input,
+            decided,
+            revision: 0,
+            app,
+            catalogue,
+            install: self.install,
+            installed: self.installed,
+            origin: self.origin.as_ref(),
+            flags: &self.flags,
+            device: self.device.as_ref(),
+            event: self.event.as_ref(),
+            click: self.click.as_ref().map(|(click, input)| (click, (*input).into())),
+            source: self.source.as_ref(),
+            influencers: &self.influencers,
+            duplicate: false,
+            unsent: &[],
+            past: Past::default(),
+        }
+    }
+
     /// When the last session began that was told of before this event.
     pub fn last_session(&self) -> Option<Timestamp> {
         let (device, event) = (self.device.as_ref()?, self.event.as_ref()?);
@@ -49,14 +84,13 @@ impl Case {
     }
 }
 
-/// An install of an app.
+/// An install of an app, as it was decided last.
 pub fn of_install(store: &dyn Store, app: AppId, id: InstallId) -> Result<Option<Case>, StoreError> {
-    let Some((record, decisions)) = store.install(app, id)? else { return Ok(None) };
-    let device = device_of(store, app, &record.install.origin)?;
-    let candidates = decisions.last().map(|decision| decision.candidates.as_slice()).unwrap_or_default();
-    let beaten = candidates.iter().filter(|candidate| candidate.lost.is_some_and(LosingReason::was_beaten));
+    let Some(Decided { record, decision, device, .. }) = Decided::find(store, app, id)? else {
+        return Ok(None);
+    };
     Ok(Some(Case {
-        influencers: beaten.map(|candidate| candidate.network).collect(),
+        influencers: beaten(&decision.candidates),
         install: Some(record.id),
         installed: Some(record.install.time),
         source: device.as_ref().and_then(|device| device.source.clone()),
@@ -67,39 +101,61 @@ pub fn of_install(store: &dyn Store, app: AppId, id: InstallId) -> Result<Option
     }))
 }
 
-fn device_of(store: &dyn Store, app: AppId, origin: &Origin) -> Result<Option<Device>, StoreError> {
-    for key in origin.join_keys() {
-        if let Some(device) = store.device(app, &key)? {
-            return Ok(Some(device));
-        }
-    }
-    Ok(None)
+/// The networks of candidates that were beaten.
+fn beaten(candidates: &[Candidate]) -> Vec<NetworkId> {
+    let beaten = candidates.iter().filter(|candidate| candidate.lost.is_some_and(LosingReason::was_beaten));
+    beaten.map(|candidate| candidate.network).collect()
 }
 
 /// An install, event or click of an app.
 pub fn of_input(store: &dyn Store, app: AppId, id: InputId) -> Result<Option<Case>, StoreError> {
-    let Some((Fact { input, .. }, _)) = store.fact(id)? else { return Ok(None) };
-    if input.app != app {
+    let Some((fact, released)) = store.fact(id)? else { return Ok(None) };
+    if fact.input.app != app {
         return Ok(None);
     }
-    match input.payload {
+    match &fact.input.payload {
         Payload::Install(_) => of_install(store, app, id.into()),
         Payload::Event(event) => {
-            let device = device_of(store, app, &event.origin)?;
-            Ok(Some(Case {
-                install: device.as_ref().map(|device| device.install),
-                installed: device.as_ref().map(|device| device.installed),
-                source: device.as_ref().and_then(|device| device.source.clone()),
+            let told = Case {
                 origin: Some(event.origin.clone()),
-                flags: input.flags,
-                device,
-                event: Some(event),
+                flags: fact.input.flags.clone(),
+                event: Some(event.clone()),
                 ..Case::of(id)
+            };
+            let released = match released {
+                Some(sequence) => store.facts(sequence, 1)?.pop(),
+                None => None,
+            };
+            let joined = released.iter().chain([&fact]).find_map(|fact| joined(fact, id));
+            let Some((install, source, candidates)) = joined else { return Ok(Some(told)) };
+            let device = Decided::find(store, app, install)?.and_then(|decided| decided.device);
+            Ok(Some(Case {
+                install: Some(install),
+                installed: device.as_ref().map(|device| device.installed),
+                source: source.cloned(),
+                influencers: beaten(candidates),
+                device,
+                ..told
             }))
         }
         Payload::Engagement(click) if click.kind == EngagementKind::Click => {
-            Ok(Some(Case { click: Some((click, id)), ..Case::of(id) }))
+            let click = Some((click.clone(), id));
+            Ok(Some(Case { click, flags: fact.input.flags.clone(), ..Case::of(id) }))
         }
         _ => Ok(None),
     }
+}
+
+/// The install that an event was joined to, and what it was attributed to last, as far as a fact tells.
+fn joined(fact: &Fact, event: InputId) -> Option<(InstallId, Option<&Source>, &[Candidate])> {
+    fact.outcomes.iter().rev().find_map(|outcome| match outcome {
+        Outcome::EventLinked { input, install, source, decision, .. }
+        | Outcome::EventRedecided { input, install, source, decision, .. }
+            if *input == event =>
+        {
+            let candidates = decision.as_ref().map(|decision| decision.candidates.as_slice());
+            Some((*install, source.as_ref(), candidates.unwrap_or_default()))
+        }
+        _ => None,
+    })
 }

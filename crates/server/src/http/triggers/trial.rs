@@ -292,26 +292,9 @@ fn reasons(
     let trigger = setup.trigger.id;
     let mut reasons: Vec<Suppression> = Vec::new();
     loop {
-        let plan = plan(&Conversion {
-            kind: setup.trigger.kind,
-            input: case.input,
-            decided: now,
-            revision: 0,
-            app,
-            catalogue: &setup.catalogue(catalogue, case, now),
-            install: case.install,
-            installed: case.installed,
-            origin: case.origin.as_ref(),
-            flags: &case.flags,
-            device: case.device.as_ref(),
-            event: case.event.as_ref(),
-            click: case.click.as_ref().map(|(click, input)| (click, (*input).into())),
-            source: case.source.as_ref(),
-            influencers: &case.influencers,
-            duplicate: false,
-            unsent: &[],
-            past: Past { repeated: false, last_session: case.last_session(), spent: &setup.spent },
-        });
+        let altered = setup.catalogue(catalogue, case, now);
+        let past = Past { repeated: false, last_session: case.last_session(), spent: &setup.spent };
+        let plan = plan(&Conversion { past, ..case.conversion(setup.trigger.kind, app, &altered, now) });
         if let Some(delivery) = plan.deliveries.into_iter().find(|delivery| delivery.trigger == trigger) {
             return (reasons, Some(delivery));
         }
