@@ -160,6 +160,7 @@ fn delivery(number: u128, url: &str, triggers: u64) -> Delivery {
         sent_as: None,
         attempts_before: 0,
         planned_paused: false,
+        earlier: vec![],
     }
 }
 

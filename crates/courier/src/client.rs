@@ -94,7 +94,11 @@ impl Sender {
     }
 
     /// Where a request goes: its URL, vetted as far as it can be without resolving a name.
-    pub(crate) fn target(&self, url: &str) -> Result<Url, Suppression> {
+    ///
+    /// # Errors
+    ///
+    /// Why it is not sent.
+    pub fn target(&self, url: &str) -> Result<Url, Suppression> {
         let url = Url::parse(url).map_err(|_| Suppression::BadUrl)?;
         if self.guard.allows_url(&url) { Ok(url) } else { Err(Suppression::BlockedTarget) }
     }

@@ -149,5 +149,6 @@ pub fn delivery(number: u128, request: Request) -> Delivery {
         sent_as: None,
         attempts_before: 0,
         planned_paused: false,
+        earlier: vec![],
     }
 }

@@ -14,10 +14,12 @@ mod trigger;
 #[cfg(test)]
 mod tests;
 
-pub use delivery::{Attempt, Delivery, DeliveryState, Method, Request, Suppression};
+pub use delivery::{
+    Attempt, Delivery, DeliveryState, EARLIER_MAX, Earlier, Method, Remade, Request, Suppression,
+};
 pub use destination::check as check_url;
 pub use macros::is_macro;
-pub use plan::{Conversion, Past, Plan, is_attributable_session, plan};
+pub use plan::{Conversion, Past, Plan, compose, is_attributable_session, plan};
 pub use schedule::{DeathReason, Failure, Next, Outcome, RETRY_AFTER_MAX_MS, next};
 pub use settings::{Cap, SESSION, asks_for_first, cap, is_header};
 pub use template::{BodyTemplate, CUSTOM_TEMPLATE, Field, Input, RequestTemplate, Template, is_destination};

@@ -259,9 +259,11 @@ impl Search {
         self.covers(Some(delivery.app))
             && (inputs.contains(&delivery.conversion)
                 || is_of(&self.installs)
-                || found(&delivery.request.url)
-                || found(&delivery.request.body)
-                || delivery.request.headers.iter().any(|(_, value)| found(value))
+                || requests(delivery).any(|request| {
+                    found(&request.url)
+                        || found(&request.body)
+                        || request.headers.iter().any(|(_, value)| found(value))
+                })
                 || delivery.attempts.iter().any(|attempt| {
                     found(&attempt.response) || attempt.headers.iter().any(|(_, value)| found(value))
                 }))
@@ -571,25 +573,32 @@ pub fn is_erased(delivery: &Delivery) -> bool {
     delivery.request.url.ends_with(ERASED)
 }
 
+/// Everything that a delivery has sent or is to send.
+fn requests(delivery: &Delivery) -> impl Iterator<Item = &Request> {
+    [&delivery.request].into_iter().chain(delivery.earlier.iter().map(|earlier| &earlier.request))
+}
+
 /// What is left of a delivery: where it went, but for the path, and how that ended.
 pub fn erase_delivery(delivery: &mut Delivery) {
-    let url = &delivery.request.url;
-    let host = url.find("://").map_or(0, |place| place + 3);
-    let end = url.get(host..).and_then(|rest| rest.find(['/', '?', '#'])).map_or(url.len(), |end| host + end);
-    // What stands before an `@` is a password.
-    let from = url.get(host..end).and_then(|authority| authority.rfind('@')).map_or(host, |at| host + at + 1);
-    let (scheme, authority) = (url.get(..host).unwrap_or_default(), url.get(from..end).unwrap_or_default());
-    delivery.request = Request {
-        method: delivery.request.method,
-        url: format!("{scheme}{authority}/{ERASED}"),
-        ..Request::default()
-    };
+    erase_request(&mut delivery.request);
+    delivery.earlier.iter_mut().for_each(|earlier| erase_request(&mut earlier.request));
     for attempt in &mut delivery.attempts {
         attempt.headers.clear();
         if !attempt.response.is_empty() {
             attempt.response = ERASED.to_owned();
         }
     }
+}
+
+fn erase_request(request: &mut Request) {
+    let url = &request.url;
+    let host = url.find("://").map_or(0, |place| place + 3);
+    let end = url.get(host..).and_then(|rest| rest.find(['/', '?', '#'])).map_or(url.len(), |end| host + end);
+    // What stands before an `@` is a password.
+    let from = url.get(host..end).and_then(|authority| authority.rfind('@')).map_or(host, |at| host + at + 1);
+    let (scheme, authority) = (url.get(..host).unwrap_or_default(), url.get(from..end).unwrap_or_default());
+    let url = format!("{scheme}{authority}/{ERASED}");
+    *request = Request { method: request.method, url, ..Request::default() };
 }
 
 /// What is remembered of somebody whose data was erased, so that late data of theirs is refused: a salted

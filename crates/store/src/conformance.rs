@@ -77,6 +77,7 @@ macro_rules! store_conformance {
             triggers_share_what_is_taken_on,
             a_paused_trigger_waits,
             final_deliveries_are_sent_again,
+            deliveries_are_sent_again_as_another_version,
             the_oldest_pending_delivery_is_known,
             a_batch_may_supersede_its_own_delivery,
             only_pending_deliveries_are_superseded,

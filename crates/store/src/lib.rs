@@ -45,7 +45,7 @@ use measure::{
     input::{Fact, IdempotencyKey, Quarantined},
     install::InstallRecord,
     ledger::Tally,
-    postback::{Attempt, Delivery, DeliveryState, Request},
+    postback::{Attempt, Delivery, DeliveryState, Remade},
     privacy::{Job, Tombstone},
     skad::AggregateKey,
 };
@@ -318,8 +318,8 @@ pub struct Resend {
     pub attempts: u32,
     /// The identifier that partners see, when they are to take it for another one.
     pub sent_as: Option<DeliveryId>,
-    /// Another request instead of the one it had.
-    pub request: Option<Request>,
+    /// What it sends instead of what it sent.
+    pub remade: Option<Remade>,
 }
 
 /// What became of a leased delivery.

@@ -425,8 +425,8 @@ pub(crate) fn resend(delivery: &mut Delivery, resend: &Resend, tally: &mut Tally
     if let Some(sent_as) = resend.sent_as {
         delivery.sent_as = Some(sent_as);
     }
-    if let Some(request) = &resend.request {
-        delivery.request = request.clone();
+    if let Some(remade) = &resend.remade {
+        delivery.remake(remade.clone());
     }
     true
 }

@@ -13,6 +13,8 @@ use crate::{
 
 /// A pause is in force at the latest so long after the time it was asked for, milliseconds: it has to be written.
 const PAUSE_MS: i64 = 10 * SECOND_MS;
+/// Requests that a delivery remembers besides the one it sends now; the oldest are forgotten.
+pub const EARLIER_MAX: usize = 8;
 
 /// Why nothing is sent for a pair of trigger and conversion (postbacks.md section 7, DECISIONS 6, 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -203,6 +205,30 @@ impl Attempt {
     }
 }
 
+/// What attempts of a delivery sent, before a replay gave it another request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Earlier {
+    /// The number of the first attempt that sent it.
+    pub first: u32,
+    /// The number of the last one.
+    pub last: u32,
+    /// The version of the trigger that it was made with.
+    pub trigger_version: u32,
+    /// What was sent.
+    pub request: Request,
+}
+
+/// What a delivery sends from its next attempt on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remade {
+    /// The request.
+    pub request: Request,
+    /// The version of the trigger that it was made with.
+    pub trigger_version: u32,
+    /// The network it goes to.
+    pub network: Option<NetworkId>,
+}
+
 /// A postback to be delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
@@ -213,7 +239,7 @@ pub struct Delivery {
     pub app: AppId,
     /// The trigger and its version.
     pub trigger: TriggerId,
-    /// The version of the trigger it was made with.
+    /// The version of the trigger that its request was made with.
     pub trigger_version: u32,
     /// The install, event or click it tells of.
     pub conversion: InputId,
@@ -223,7 +249,7 @@ pub struct Delivery {
     pub revision: u32,
     /// The network it goes to, for network templates and bound custom ones.
     pub network: Option<NetworkId>,
-    /// What is sent.
+    /// What the next attempt sends, or the last one has sent.
     pub request: Request,
     /// Its state.
     pub state: DeliveryState,
@@ -246,6 +272,9 @@ pub struct Delivery {
     /// Whether its trigger was paused when it was planned: it could not be taken on then.
     #[serde(default)]
     pub planned_paused: bool,
+    /// What attempts sent before it was given the request that it has; at most [`EARLIER_MAX`], oldest first.
+    #[serde(default)]
+    pub earlier: Vec<Earlier>,
 }
 
 impl Delivery {
@@ -253,6 +282,36 @@ impl Delivery {
     #[must_use]
     pub fn public_id(&self) -> DeliveryId {
         self.sent_as.unwrap_or(self.id)
+    }
+
+    /// Gives it another request. What was sent until now stays on record with the attempts that sent it.
+    pub fn remake(&mut self, remade: Remade) {
+        let Remade { request, trigger_version, network } = remade;
+        self.network = network;
+        if self.request == request && self.trigger_version == trigger_version {
+            return;
+        }
+        let first = self.earlier.last().map_or(1, |earlier| earlier.last.saturating_add(1));
+        let last = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
+        let request = std::mem::replace(&mut self.request, request);
+        let trigger_version = std::mem::replace(&mut self.trigger_version, trigger_version);
+        if first <= last {
+            self.earlier.push(Earlier { first, last, trigger_version, request });
+        }
+        if self.earlier.len() > EARLIER_MAX {
+            self.earlier.remove(0);
+        }
+    }
+
+    /// What the attempt of this number sent, and the version of the trigger that it was made with; `None` when that
+    /// is forgotten.
+    #[must_use]
+    pub fn sent_by(&self, attempt: u32) -> Option<(u32, &Request)> {
+        if self.earlier.last().is_none_or(|earlier| attempt > earlier.last) {
+            return Some((self.trigger_version, &self.request));
+        }
+        let sent = self.earlier.iter().find(|sent| (sent.first..=sent.last).contains(&attempt));
+        sent.map(|sent| (sent.trigger_version, &sent.request))
     }
 
     /// Whether the partner cannot have got it by `now`: it is not due, or a pause of its trigger that is in force still

@@ -217,6 +217,16 @@ fn deliver(trigger: &Trigger, conversion: &Conversion<'_>) -> Result<Delivery, S
     {
         return Err(Suppression::EventInactive);
     }
+    compose(trigger, conversion)
+}
+
+/// What a trigger, be it on or off, sends of a conversion that it matches: so a postback that was decided on
+/// is made again. What the conversion says of the moment (repetitions, caps, who was told before) is
+/// up to the caller.
+///
+/// # Errors
+/// Why it sends nothing.
+pub fn compose(trigger: &Trigger, conversion: &Conversion<'_>) -> Result<Delivery, Suppression> {
     let template = conversion.catalogue.template(trigger.template).map(AsRef::as_ref);
     let settings = Settings::of(trigger, template).map_err(|_| Suppression::Incomplete)?;
     if !settings.missing.is_empty() {
@@ -250,6 +260,7 @@ fn deliver(trigger: &Trigger, conversion: &Conversion<'_>) -> Result<Delivery, S
         sent_as: None,
         attempts_before: 0,
         planned_paused: trigger.sending.paused,
+        earlier: Vec::new(),
     })
 }
 

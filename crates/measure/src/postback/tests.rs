@@ -125,8 +125,12 @@ impl World {
     }
 
     pub fn plan(&self, kind: TriggerKind) -> Plan {
+        plan(&self.conversion(kind))
+    }
+
+    pub fn conversion(&self, kind: TriggerKind) -> Conversion<'_> {
         let is_click = kind == TriggerKind::Click;
-        plan(&Conversion {
+        Conversion {
             kind,
             input: InputId(Uuid::from_u128(11)),
             decided: DECIDED,
@@ -145,7 +149,7 @@ impl World {
             duplicate: self.duplicate,
             unsent: &self.unsent,
             past: Past { repeated: self.repeated, last_session: self.last_session, spent: &self.spent },
-        })
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     install::{ClickReference, ClickReferenceKind},
     platform::Os,
     policy::Level,
-    postback::{Attempt, DeliveryState, Method, Suppression},
+    postback::{Attempt, DeliveryState, Earlier, Method, Suppression},
 };
 
 const APP: AppId = AppId(1);
@@ -376,6 +376,7 @@ fn links_found_are_told_from_those_of_others() {
 fn an_erased_delivery_says_where_it_went_and_how_that_ended() {
     let check = |url: &str, expected: &str| {
         let mut delivery = delivery(url);
+        delivery.earlier = vec![earlier(url)];
         erase_delivery(&mut delivery);
         assert_eq!(delivery.request.url, expected, "{url}");
         assert_eq!((delivery.request.body.as_str(), delivery.request.method), ("", Method::Post));
@@ -384,6 +385,7 @@ fn an_erased_delivery_says_where_it_went_and_how_that_ended() {
             (Some(200), "[erased]")
         );
         assert!(is_erased(&delivery));
+        assert_eq!(delivery.earlier[0].request, delivery.request, "what was sent before as well");
         let before = delivery.clone();
         erase_delivery(&mut delivery);
         assert_eq!(delivery, before, "twice is once");
@@ -393,6 +395,10 @@ fn an_erased_delivery_says_where_it_went_and_how_that_ended() {
     check("http://me:secret@partner.example.com:8080/x/1?y", "http://partner.example.com:8080/[erased]");
     check("https://partner.example.com?d=1", "https://partner.example.com/[erased]");
     check("nonsense", "nonsense/[erased]");
+}
+
+fn earlier(url: &str) -> Earlier {
+    Earlier { first: 1, last: 1, trigger_version: 1, request: delivery(url).request }
 }
 
 fn delivery(url: &str) -> Delivery {
@@ -429,6 +435,7 @@ fn delivery(url: &str) -> Delivery {
         sent_as: None,
         attempts_before: 0,
         planned_paused: false,
+        earlier: vec![],
     }
 }
 
@@ -451,6 +458,9 @@ fn whose_a_delivery_is() {
     let mut encoded = plain();
     encoded.request.url.push_str("?user=sam%40example.com");
     check(encoded, &[], true);
+    let mut remade = plain();
+    remade.earlier = vec![earlier("https://partner.example.com/pb?user=sam%40example.com")];
+    check(remade, &[], true);
     check(plain(), &[1], true);
     check(Delivery { install: Some(install_id(7)), ..plain() }, &[], true);
     check(delivery(&format!("https://partner.example.com/{}", ADID.replace('-', ""))), &[], true);

@@ -1,11 +1,14 @@
 //! Every delivery is leased to one worker at a time and ends in one state.
 
-use std::{collections::BTreeSet, thread};
+use std::{
+    collections::{BTreeSet, HashMap},
+    thread,
+};
 
 use measure::{
     DeliveryId, Timestamp, TriggerId,
     ledger::{Counter, Share, Tally, count_pairs},
-    postback::{Delivery, DeliveryState},
+    postback::{Delivery, DeliveryState, Remade, Request},
 };
 
 use super::sample::{
@@ -310,7 +313,7 @@ pub fn final_deliveries_are_sent_again<S: Store, R: FnMut(S) -> S>(open: impl Fn
         due: day(5),
         attempts: 4,
         sent_as: sent_as.map(delivery_id),
-        request: None,
+        remade: None,
     };
     let resends = [again(1, Some(77)), again(2, None), again(3, None), again(99, None)];
     assert_eq!(store.resend(&resends).unwrap(), [true, true, false, false]);
@@ -328,6 +331,35 @@ pub fn final_deliveries_are_sent_again<S: Store, R: FnMut(S) -> S>(open: impl Fn
     assert_eq!(store.settle(&[done]).unwrap(), [true]);
     assert_eq!(state(&store, 2), (DeliveryState::Delivered, None, 2));
     assert_eq!(counted(&store, Counter::Delivered), 1);
+}
+
+/// A delivery that is made again waits with what is of the same version, and its attempts keep what they sent.
+pub fn deliveries_are_sent_again_as_another_version<S: Store, R: FnMut(S) -> S>(
+    open: impl FnOnce() -> (R, S),
+) {
+    let (mut reopen, store) = open();
+    create(&store, (1..=2).map(|n| delivery(n, day(1))).collect());
+    let mut settlements = [1, 2].map(|n| settlement(n, 1, DeliveryState::Dead, Some("refused")));
+    settlements[0].attempt = Some(attempt(1, 404));
+    assert_eq!(lease(&store, day(1), day(2), 2).len(), 2);
+    assert_eq!(store.settle(&settlements).unwrap(), [true, true]);
+    let old = delivery(1, day(1));
+    let request = Request { url: "https://partner.example.com/mended".to_owned(), ..Request::default() };
+    let version = old.trigger_version + 1;
+    let remade = Remade { request: request.clone(), trigger_version: version, network: None };
+    let again =
+        |n, remade| Resend { delivery: delivery_id(n), due: day(3), attempts: 4, sent_as: None, remade };
+    assert_eq!(store.resend(&[again(1, Some(remade)), again(2, None)]).unwrap(), [true, true]);
+    let store = reopen(store);
+    let room = HashMap::from([((old.trigger, old.trigger_version), 0)]);
+    let ask = LeaseAsk { room, ..LeaseAsk::any(day(3), day(4), 9) };
+    let leased = store.take_on(&ask).unwrap().leases;
+    assert_eq!(leased.len(), 1, "there is no room for the older version");
+    let seen = &leased[0].delivery;
+    assert_eq!((seen.id, seen.trigger_version, seen.network), (delivery_id(1), version, None));
+    assert_eq!(seen.request, request);
+    assert_eq!(seen.sent_by(1), Some((old.trigger_version, &old.request)));
+    assert_eq!(lease(&store, day(3), day(4), 9).len(), 1);
 }
 
 /// The oldest by its identifier, whenever it is due.
@@ -528,7 +560,7 @@ pub fn deliveries_are_found_by_trigger_in_every_state<S: Store, R: FnMut(S) -> S
     let store = reopen(store);
     assert_eq!(found(&store), [vec![3], vec![4, 1], vec![2], vec![7, 6, 5]]);
     let again =
-        |n| Resend { delivery: delivery_id(n), due: day(5), attempts: 4, sent_as: None, request: None };
+        |n| Resend { delivery: delivery_id(n), due: day(5), attempts: 4, sent_as: None, remade: None };
     assert_eq!(store.resend(&[again(1), again(2), again(5)]).unwrap(), [true; 3]);
     assert_eq!(found(&store), [vec![5, 3, 2, 1], vec![4], vec![], vec![7, 6]]);
     assert_eq!(store.withdraw(TriggerId(8)).unwrap(), 4);

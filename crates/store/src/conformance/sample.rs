@@ -398,6 +398,7 @@ pub fn delivery(n: u128, due: Timestamp) -> Delivery {
         sent_as: None,
         attempts_before: 0,
         planned_paused: false,
+        earlier: vec![],
     }
 }
 

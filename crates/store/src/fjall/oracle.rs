@@ -274,7 +274,7 @@ fn take(step: &Step, store: Fjall, memory: &Memory, path: &Path) -> Fjall {
                 due: day(*due),
                 attempts: 2,
                 sent_as: None,
-                request: None,
+                remade: None,
             }];
             assert_same(step, store.resend(&resend), memory.resend(&resend));
         }

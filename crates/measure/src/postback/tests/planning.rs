@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::{
-    super::{DeliveryState, Method, Suppression},
+    super::{DeliveryState, Method, Suppression, compose},
     *,
 };
 use crate::place::Country;
@@ -132,6 +132,29 @@ fn duplicates_and_corrections() {
     check(REVISED, "sx_network_id=7", "sent");
     check(REVISED, "sx_network_id=8", "influencer_only");
     check(REVISED, "sx_network_id=7\nsx_delivery=all", "duplicate");
+}
+
+/// What was decided on is made again whether or not its trigger would still begin it; what may be told to whom is
+/// as the trigger says now.
+#[test]
+fn a_postback_is_made_again_as_its_trigger_is_now() {
+    let check = |change: fn(&mut World), active: bool, lines: &str, expected: &str| {
+        let mut world = World::new();
+        change(&mut world);
+        let trigger =
+            Trigger { active, version: 3, ..trigger(1, TriggerKind::Install, &format!("{URL}{lines}")) };
+        let made = compose(&trigger, &world.conversion(TriggerKind::Install));
+        match made {
+            Ok(made) => assert_eq!((made.trigger_version, "sent"), (3, expected), "{lines}"),
+            Err(reason) => assert_eq!(reason.name(), expected, "{lines}"),
+        }
+    };
+    check(UNCHANGED, true, "", "sent");
+    check(UNCHANGED, false, "", "sent");
+    check(UNCHANGED, false, "sx_countries=!DE,!US", "country_blocked");
+    check(UNCHANGED, true, "sx_network_id=8", "influencer_only");
+    check(ORGANIC, true, "sx_required=click_id", "missing_macro");
+    check(ORGANIC, true, "sx_network_id=7", "not_attributed");
 }
 
 #[test]

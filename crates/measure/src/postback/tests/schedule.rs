@@ -2,12 +2,12 @@ use proptest::prelude::*;
 
 use super::{
     super::{
-        Attempt,
+        Attempt, Delivery, EARLIER_MAX, Remade, Request,
         schedule::{DeathReason, Failure, Next, Outcome, RETRY_AFTER_MAX_MS, next},
     },
     TriggerKind, World, trigger,
 };
-use crate::Timestamp;
+use crate::{NetworkId, Timestamp};
 
 const NOW: Timestamp = Timestamp(1_000_000);
 /// The middle of the range: no jitter.
@@ -114,6 +114,43 @@ fn which_attempts_may_have_arrived() {
         check(Some(error), true);
     }
     check(None, true);
+}
+
+#[test]
+fn what_attempts_sent_stays_with_them_when_a_delivery_is_made_again() {
+    let mut world = World::new();
+    world.add(trigger(1, TriggerKind::Install, "cpi_mostback_url=https://partner.example/1"));
+    let mut delivery = world.plan(TriggerKind::Install).deliveries.remove(0);
+    delivery.trigger_version = 1;
+    let url = |version: u32| format!("https://partner.example/{version}");
+    let remade = |version: u32| Remade {
+        request: Request { url: url(version), ..Request::default() },
+        trigger_version: version,
+        network: Some(NetworkId(u64::from(version))),
+    };
+    let sent =
+        |delivery: &Delivery, n: u32| delivery.sent_by(n).map(|(version, to)| (version, to.url.clone()));
+    delivery.attempts = vec![attempt(1), attempt(2)];
+    delivery.remake(remade(2));
+    assert_eq!((delivery.trigger_version, delivery.network), (2, Some(NetworkId(2))));
+    delivery.attempts.push(attempt(3));
+    // Nothing was sent in between, so nothing is to be remembered.
+    delivery.remake(remade(3));
+    delivery.remake(remade(4));
+    delivery.remake(remade(4));
+    assert_eq!(delivery.earlier.len(), 2);
+    for (n, version) in [(1, 1), (2, 1), (3, 2), (4, 4), (9, 4)] {
+        assert_eq!(sent(&delivery, n), Some((version, url(version))), "attempt {n}");
+    }
+    for version in 5..=30 {
+        delivery.attempts.push(attempt(version - 1));
+        delivery.remake(remade(version));
+    }
+    assert_eq!(delivery.earlier.len(), EARLIER_MAX);
+    assert_eq!(sent(&delivery, 1), None, "the oldest are forgotten");
+    for (n, version) in [(28, 28), (29, 29), (30, 30)] {
+        assert_eq!(sent(&delivery, n), Some((version, url(version))), "attempt {n}");
+    }
 }
 
 fn attempt(number: u32) -> Attempt {

@@ -6,8 +6,9 @@
 //! what they have written.
 
 use measure::{
+    TriggerId,
     catalogue::Catalogue,
-    postback::{Delivery, Request, Template, Trigger, is_destination},
+    postback::{Request, Template, Trigger, is_destination},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value as Json};
@@ -128,10 +129,10 @@ pub struct Hidden {
 }
 
 impl Hidden {
-    /// Those of the trigger that a delivery was made with, in the version it had then.
-    pub fn of(catalogue: &Catalogue, delivery: &Delivery) -> Self {
-        let versions = catalogue.trigger_versions(delivery.trigger);
-        let then = versions.iter().rev().find(|then| then.trigger.version == delivery.trigger_version);
+    /// Those of a trigger in the version that a request was made with.
+    pub fn of(catalogue: &Catalogue, trigger: TriggerId, version: u32) -> Self {
+        let versions = catalogue.trigger_versions(trigger);
+        let then = versions.iter().rev().find(|then| then.trigger.version == version);
         match then.or(versions.last()) {
             Some(then) => {
                 let template = catalogue.template(then.trigger.template).map(AsRef::as_ref);

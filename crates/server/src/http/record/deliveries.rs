@@ -5,7 +5,7 @@ use measure::{
     AppId, DeliveryId, InstallId, TriggerId,
     catalogue::Catalogue,
     input::{Fact, Outcome},
-    postback::{Attempt, Delivery, DeliveryState, Method},
+    postback::{Attempt, Delivery, DeliveryState, Method, Request},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -96,14 +96,22 @@ fn page(store: &dyn Store, catalogue: &Catalogue, query: &DeliveryQuery) -> Resu
 
 /// Everything of one delivery (postbacks.md section 8).
 pub(in crate::http) fn delivery(catalogue: &Catalogue, delivery: &Delivery) -> Value {
-    let method = match delivery.request.method {
-        Method::Get => "GET",
-        Method::Post => "POST",
-    };
-    let hidden = Hidden::of(catalogue, delivery);
-    let (url, body) = (hidden.url(&delivery.request), hidden.body(&delivery.request));
-    let attempts: Vec<Value> =
-        delivery.attempts.iter().map(|made| attempt(&hidden, made, method, &url, &body)).collect();
+    let hidden = Hidden::of(catalogue, delivery.trigger, delivery.trigger_version);
+    let now = Sent::new(&hidden, delivery.trigger_version, &delivery.request);
+    let attempts: Vec<Value> = delivery
+        .attempts
+        .iter()
+        .map(|made| match delivery.sent_by(made.number) {
+            Some((_, request)) if std::ptr::eq(request, &delivery.request) => {
+                attempt(&hidden, made, Some(&now))
+            }
+            Some((version, request)) => {
+                let hidden = Hidden::of(catalogue, delivery.trigger, version);
+                attempt(&hidden, made, Some(&Sent::new(&hidden, version, request)))
+            }
+            None => attempt(&hidden, made, None),
+        })
+        .collect();
     json!({
         "delivery_id": delivery.id.to_string(),
         "sent_as": delivery.sent_as.map(|id| id.to_string()),
@@ -116,10 +124,10 @@ pub(in crate::http) fn delivery(catalogue: &Catalogue, delivery: &Delivery) -> V
         "network_id": delivery.network,
         "state": delivery.state.name(),
         "reason": delivery.reason,
-        "method": method,
-        "url": url,
+        "method": now.method,
+        "url": now.url,
         "content_type": delivery.request.content_type,
-        "body": body,
+        "body": now.body,
         "success_match": delivery.request.success_match,
         "created": iso(delivery.created),
         "due": (delivery.state == DeliveryState::Pending).then(|| iso(delivery.due)),
@@ -129,14 +137,27 @@ pub(in crate::http) fn delivery(catalogue: &Catalogue, delivery: &Delivery) -> V
     })
 }
 
-/// An attempt; every one of a delivery sends the same bytes.
-pub(in crate::http) fn attempt(
-    hidden: &Hidden,
-    attempt: &Attempt,
-    method: &str,
-    url: &str,
-    body: &str,
-) -> Value {
+/// What an attempt sent, as it is shown.
+pub(in crate::http) struct Sent {
+    version: u32,
+    pub method: &'static str,
+    pub url: String,
+    pub body: String,
+}
+
+impl Sent {
+    /// A request that was made with a version of its trigger, without the secrets of that.
+    pub fn new(hidden: &Hidden, version: u32, request: &Request) -> Self {
+        let method = match request.method {
+            Method::Get => "GET",
+            Method::Post => "POST",
+        };
+        Self { version, method, url: hidden.url(request), body: hidden.body(request) }
+    }
+}
+
+/// An attempt; what it sent is null when that is forgotten.
+pub(in crate::http) fn attempt(hidden: &Hidden, attempt: &Attempt, sent: Option<&Sent>) -> Value {
     let headers: Map<String, Value> = attempt
         .headers
         .iter()
@@ -146,7 +167,9 @@ pub(in crate::http) fn attempt(
         })
         .collect();
     json!({
-        "number": attempt.number, "started": iso(attempt.started), "method": method, "url": url, "body": body,
+        "number": attempt.number, "started": iso(attempt.started),
+        "trigger_version": sent.map(|sent| sent.version), "method": sent.map(|sent| sent.method),
+        "url": sent.map(|sent| &sent.url), "body": sent.map(|sent| &sent.body),
         "status": attempt.status, "error": attempt.error, "connect_ms": attempt.connect_ms,
         "ms": attempt.elapsed_ms, "headers": headers, "response": hidden.text(&attempt.response),
     })

@@ -1,5 +1,9 @@
 //! Sending again: one delivery, or those that a filter finds, counted first (docs/delivery.md). A replay makes
-//! new attempts at the same delivery, under the same identifier unless it is forced.
+//! new attempts at the same delivery, under the same identifier unless it is forced, and with the same bytes
+//! unless it is to be rendered anew.
+
+mod again;
+mod refusal;
 
 use std::{
     collections::BTreeMap,
@@ -7,17 +11,20 @@ use std::{
 };
 
 use axum::{Json, extract::State, http::StatusCode};
-use courier::Handle;
+use courier::{Handle, Sender};
 use measure::{
     AppId, DeliveryId, Timestamp, TriggerId,
     catalogue::Catalogue,
-    postback::{Delivery, DeliveryState, attempts_allowed},
-    privacy::is_erased,
+    postback::{Delivery, DeliveryState},
 };
-use serde_json::{Value, json};
-use store::{DeliveryQuery, Resend, Store, StoreError};
+use serde_json::{Map, Value, json};
+use store::{DeliveryQuery, Store, StoreError};
 use uuid::Uuid;
 
+use self::{
+    again::{Again, How},
+    refusal::Refusal,
+};
 use super::{super::asked::Path, deliveries, iso};
 use crate::http::{
     fields::{Fields, MaybeFields},
@@ -25,12 +32,14 @@ use crate::http::{
 };
 use crate::{auth::Caller, clock, error::Error, site::Site};
 
-/// Attempts that a replay may take when its trigger is not there to be asked.
-const ATTEMPTS: u32 = 4;
 /// Deliveries put back in one commit.
 const STEP: usize = 500;
 /// Replays that are remembered; the oldest are forgotten.
 const REPLAYS_MAX: usize = 100;
+/// Deliveries rendered to say how many of those that are found can be.
+const RENDERED_MAX: usize = 20_000;
+/// Deliveries that are named among those that cannot be rendered, the first of them.
+const NAMED_MAX: usize = 100;
 
 /// Replays under way and done, of this process.
 #[derive(Debug, Default)]
@@ -43,7 +52,36 @@ struct Progress {
     began: Timestamp,
     matching: usize,
     replayed: usize,
+    /// Only of a replay that renders.
+    not_rendered: Option<NotRendered>,
     state: &'static str,
+}
+
+/// What a replay that renders does not send.
+#[derive(Clone, Debug, Default)]
+struct NotRendered {
+    /// How many there are for each reason.
+    reasons: BTreeMap<&'static str, usize>,
+    first: Vec<(DeliveryId, &'static str)>,
+}
+
+impl NotRendered {
+    fn add(&mut self, delivery: DeliveryId, refusal: Refusal) {
+        let reason = refusal.name();
+        *self.reasons.entry(reason).or_default() += 1;
+        if self.first.len() < NAMED_MAX {
+            self.first.push((delivery, reason));
+        }
+    }
+
+    fn show(&self, into: &mut Map<String, Value>) {
+        let first = self
+            .first
+            .iter()
+            .map(|(delivery, reason)| json!({ "delivery_id": delivery.to_string(), "reason": reason }));
+        into.insert("not_rendered".to_owned(), json!(self.reasons));
+        into.insert("first_not_rendered".to_owned(), first.collect());
+    }
 }
 
 impl Replays {
@@ -69,55 +107,22 @@ impl Replays {
 }
 
 fn shown(id: u64, progress: &Progress) -> Value {
-    json!({
-        "replay_id": id, "state": progress.state, "began": iso(progress.began),
-        "matching": progress.matching, "replayed": progress.replayed,
-    })
-}
-
-/// Why a delivery is not sent again.
-fn refusal(catalogue: &Catalogue, delivery: &Delivery) -> Option<&'static str> {
-    let lives = catalogue.trigger(delivery.trigger).is_some_and(|trigger| !trigger.deleted);
-    why_not(delivery, lives)
-}
-
-/// As [`refusal`], when it is known whether its trigger is still there.
-fn why_not(delivery: &Delivery, lives: bool) -> Option<&'static str> {
-    if is_erased(delivery) {
-        return Some("it was erased on request, and nothing is left to send");
-    }
-    match delivery.state {
-        DeliveryState::Pending => Some("it is pending already"),
-        _ if !lives => Some("its trigger was deleted"),
-        // It may have arrived all the same: it was being sent when the decision was changed.
-        DeliveryState::Suppressed | DeliveryState::Delivered | DeliveryState::Dead => {
-            let superseded = delivery.reason.as_deref() == Some("superseded");
-            superseded.then_some("a later decision took its place")
-        }
-    }
-}
-
-fn again(catalogue: &Catalogue, delivery: &Delivery, force: bool, now: Timestamp) -> Resend {
-    let made = u32::try_from(delivery.attempts.len()).unwrap_or(u32::MAX);
-    let allowed = catalogue.trigger(delivery.trigger).and_then(|trigger| {
-        attempts_allowed(trigger, catalogue.template(trigger.template).map(AsRef::as_ref))
-    });
-    // The partner is to take it for another one: the hash is changed, the time stays.
-    let another = Uuid::from_u128(delivery.id.0.as_u128() ^ u128::from(made.saturating_add(1)));
-    Resend {
-        delivery: delivery.id,
-        due: now,
-        attempts: allowed.unwrap_or(ATTEMPTS),
-        sent_as: force.then_some(DeliveryId(another)),
-        request: force.then(|| delivery.request.renamed(delivery.public_id(), DeliveryId(another))),
-    }
+    let mut shown = Map::from_iter([
+        ("replay_id".to_owned(), json!(id)),
+        ("state".to_owned(), json!(progress.state)),
+        ("began".to_owned(), iso(progress.began)),
+        ("matching".to_owned(), json!(progress.matching)),
+        ("replayed".to_owned(), json!(progress.replayed)),
+    ]);
+    progress.not_rendered.iter().for_each(|not_rendered| not_rendered.show(&mut shown));
+    Value::Object(shown)
 }
 
 #[utoipa::path(
     post, path = "/api/deliveries/{delivery}/replay", tag = "record",
     params(("delivery" = String, Path, description = "the identifier of the delivery")),
     request_body = Value,
-    responses((status = 202, description = "it is pending again; `{\"force\": true}` makes partners take it for another one", body = Value), Refusals),
+    responses((status = 202, description = "it is pending again; `{\"force\": true}` makes partners take it for another one, `{\"render\": true}` renders it anew, as its trigger is now", body = Value), Refusals),
     operation_id = "deliveries_replay",
 )]
 pub(in crate::http) async fn one(
@@ -128,24 +133,35 @@ pub(in crate::http) async fn one(
 ) -> Result<(StatusCode, Json<Value>), Error> {
     let delivery = deliveries::find(&site, &caller, &id).await?;
     caller.may_write(delivery.app)?;
-    let force = fields.flag("force")?.unwrap_or(false);
+    let how = how(&mut fields)?;
     no_others(fields)?;
-    let catalogue = site.catalogue.current();
-    if let Some(reason) = refusal(&catalogue, &delivery) {
-        return Err(Error::Conflict(format!("the delivery is not sent again: {reason}")));
-    }
-    let resend = again(&catalogue, &delivery, force, clock::now());
-    let sent_as = resend.sent_as.unwrap_or_else(|| delivery.public_id());
-    let was_final = site.ask(move |store| store.resend(&[resend])).await?;
+    let (catalogue, sender) = (site.catalogue.current(), site.delivery.sender.clone());
+    let (id, now) = (delivery.id, clock::now());
+    let (mut sent_as, mut version) = (delivery.public_id(), delivery.trigger_version);
+    let ask = move |store: &dyn Store| {
+        let order = Again { store, catalogue: &catalogue, sender: &sender, how }.order(&delivery, now)?;
+        Ok(match order {
+            Ok(resend) => Ok((store.resend(std::slice::from_ref(&resend))?, resend)),
+            Err(refusal) => Err(refusal),
+        })
+    };
+    let refused = |reason: &str| Error::Conflict(format!("the delivery is not sent again: {reason}"));
+    let (was_final, resend) = site.ask(ask).await?.map_err(|refusal| refused(&refusal.to_string()))?;
     if was_final != [true] {
-        let text = "the delivery is not sent again: it was put back or erased at this moment";
-        return Err(Error::Conflict(text.to_owned()));
+        return Err(refused("it was put back or erased at this moment"));
     }
     site.delivery.wake.wake();
+    sent_as = resend.sent_as.unwrap_or(sent_as);
+    version = resend.remade.map_or(version, |remade| remade.trigger_version);
     let answer = json!({
-        "delivery_id": delivery.id.to_string(), "state": "pending", "sent_as": sent_as.to_string(),
+        "delivery_id": id.to_string(), "state": "pending", "sent_as": sent_as.to_string(),
+        "trigger_version": version,
     });
     Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+fn how(fields: &mut Fields) -> Result<How, Error> {
+    Ok(How { force: fields.flag("force")?.unwrap_or(false), render: fields.flag("render")?.unwrap_or(false) })
 }
 
 /// A filter that is misspelt would find more than was meant, so what is not known is refused.
@@ -171,7 +187,10 @@ impl Filter {
         let state = match fields.text("state")?.as_deref() {
             None | Some("dead") => DeliveryState::Dead,
             Some("delivered") => DeliveryState::Delivered,
-            Some(_) => return Err(Error::BadRequest("state: must be dead or delivered".to_owned())),
+            Some("suppressed") => DeliveryState::Suppressed,
+            Some(_) => {
+                return Err(Error::BadRequest("state: must be dead, delivered or suppressed".to_owned()));
+            }
         };
         Ok(Self {
             app: fields.id("app")?,
@@ -232,7 +251,7 @@ fn time(fields: &mut Fields, key: &str) -> Result<Option<Timestamp>, Error> {
     post, path = "/api/replays", tag = "record",
     request_body = Value,
     responses(
-        (status = 200, description = "how many deliveries would be sent again (`dry_run`, which is on unless it is false)", body = Value),
+        (status = 200, description = "how many deliveries would be sent again (`dry_run`, which is on unless it is false); with `render`, how many can be rendered anew as their triggers are now, and why the others cannot", body = Value),
         (status = 202, description = "they are being sent again", body = Value), Refusals,
     ),
     operation_id = "replays_create",
@@ -244,7 +263,7 @@ pub(in crate::http) async fn many(
 ) -> Result<(StatusCode, Json<Value>), Error> {
     let mut filter = Filter::of(&mut fields)?;
     let dry_run = fields.flag("dry_run")?.unwrap_or(true);
-    let force = fields.flag("force")?.unwrap_or(false);
+    let how = how(&mut fields)?;
     no_others(fields)?;
     let catalogue = site.catalogue.current();
     if let Some(trigger) = filter.trigger {
@@ -259,66 +278,141 @@ pub(in crate::http) async fn many(
         Some(app) => caller.may_write(app)?,
         None => caller.may_write_account()?,
     }
-    let counted = filter.clone();
-    let of = catalogue.clone();
-    let matching = site.ask(move |store| count(store, &counted, &of)).await?;
+    let job = Job {
+        store: site.store.clone(),
+        sender: site.delivery.sender.clone(),
+        wake: site.delivery.wake.clone(),
+        replays: site.delivery.replays.clone(),
+        catalogue,
+        filter,
+        how,
+    };
+    let (job, count) = site.ask(move |_| job.count(dry_run).map(|count| (job, count))).await?;
     if dry_run {
-        return Ok((StatusCode::OK, Json(json!({ "matching": matching, "dry_run": true }))));
+        return Ok((StatusCode::OK, Json(count.shown())));
     }
-    let replays = site.delivery.replays.clone();
-    let progress = Progress { app: filter.app, began: clock::now(), matching, replayed: 0, state: "running" };
+    let progress = Progress {
+        app: job.filter.app,
+        began: clock::now(),
+        matching: count.matching,
+        replayed: 0,
+        not_rendered: how.render.then(NotRendered::default),
+        state: "running",
+    };
     let answer = progress.clone();
-    let id = replays.begin(progress);
-    let job = Job { store: site.store.clone(), wake: site.delivery.wake.clone(), replays, id };
-    tokio::task::spawn_blocking(move || job.run(&filter, &catalogue, force));
+    let id = job.replays.begin(progress);
+    tokio::task::spawn_blocking(move || job.run(id));
     Ok((StatusCode::ACCEPTED, Json(shown(id, &answer))))
 }
 
-fn count(store: &dyn Store, filter: &Filter, catalogue: &Catalogue) -> Result<usize, StoreError> {
-    let (mut matching, mut after) = (0, None);
-    loop {
-        let (found, next) = filter.page(store, after)?;
-        matching += found.iter().filter(|delivery| refusal(catalogue, delivery).is_none()).count();
-        if next.is_none() {
-            return Ok(matching);
+/// What a replay would send.
+#[derive(Default)]
+struct Count {
+    matching: usize,
+    /// Of a replay that renders, how many can be rendered, as far as that was tried.
+    rendered: Option<(usize, NotRendered)>,
+}
+
+impl Count {
+    fn shown(&self) -> Value {
+        let mut shown = Map::from_iter([
+            ("matching".to_owned(), json!(self.matching)),
+            ("dry_run".to_owned(), json!(true)),
+        ]);
+        if let Some((rendered, not_rendered)) = &self.rendered {
+            shown.insert("rendered".to_owned(), json!(rendered));
+            not_rendered.show(&mut shown);
         }
-        after = next;
+        Value::Object(shown)
     }
 }
 
-/// A replay under way.
+/// A replay.
 struct Job {
     store: Arc<dyn Store>,
+    sender: Sender,
     wake: Handle,
     replays: Arc<Replays>,
-    id: u64,
+    catalogue: Arc<Catalogue>,
+    filter: Filter,
+    how: How,
 }
 
 impl Job {
-    fn run(self, filter: &Filter, catalogue: &Catalogue, force: bool) {
-        let outcome = self.put_back(filter, catalogue, force);
-        if let Err(error) = &outcome {
-            tracing::error!(%error, "a replay broke off");
-        }
-        let state = if outcome.is_ok() { "done" } else { "failed" };
-        self.replays.update(self.id, |progress| progress.state = state);
+    fn again(&self) -> Again<'_> {
+        Again { store: self.store.as_ref(), catalogue: &self.catalogue, sender: &self.sender, how: self.how }
     }
 
-    fn put_back(&self, filter: &Filter, catalogue: &Catalogue, force: bool) -> Result<(), StoreError> {
+    /// Goes through everything that the filter finds, a page at a time.
+    fn pages(&self, mut each: impl FnMut(Vec<Delivery>) -> Result<(), StoreError>) -> Result<(), StoreError> {
         let mut after = None;
         loop {
-            let (found, next) = filter.page(self.store.as_ref(), after)?;
-            let sendable = found.iter().filter(|delivery| refusal(catalogue, delivery).is_none());
-            let now = clock::now();
-            let resends: Vec<_> = sendable.map(|delivery| again(catalogue, delivery, force, now)).collect();
-            let put_back = self.store.resend(&resends)?.into_iter().filter(|was_final| *was_final).count();
-            self.replays.update(self.id, |progress| progress.replayed += put_back);
-            self.wake.wake();
+            let (found, next) = self.filter.page(self.store.as_ref(), after)?;
+            each(found)?;
             if next.is_none() {
                 return Ok(());
             }
             after = next;
         }
+    }
+
+    /// How many there are. Whoever wants them rendered is told of all that are found, and of as many as are `tried`
+    /// whether they can be.
+    fn count(&self, tried: bool) -> Result<Count, StoreError> {
+        if !self.how.render {
+            let mut matching = 0;
+            self.pages(|found| {
+                let sendable = found.iter().filter(|one| Refusal::of(&self.catalogue, one).is_none());
+                matching += sendable.count();
+                Ok(())
+            })?;
+            return Ok(Count { matching, rendered: None });
+        }
+        let (mut matching, mut rendered, mut not_rendered) = (0, 0, NotRendered::default());
+        let (again, now) = (self.again(), clock::now());
+        self.pages(|found| {
+            let left = if tried { RENDERED_MAX.saturating_sub(matching) } else { 0 };
+            for delivery in found.iter().take(left) {
+                match again.order(delivery, now)? {
+                    Ok(_) => rendered += 1,
+                    Err(refusal) => not_rendered.add(delivery.id, refusal),
+                }
+            }
+            matching += found.len();
+            Ok(())
+        })?;
+        Ok(Count { matching, rendered: Some((rendered, not_rendered)) })
+    }
+
+    fn run(self, id: u64) {
+        let outcome = self.put_back(id);
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "a replay broke off");
+        }
+        let state = if outcome.is_ok() { "done" } else { "failed" };
+        self.replays.update(id, |progress| progress.state = state);
+    }
+
+    fn put_back(&self, id: u64) -> Result<(), StoreError> {
+        let again = self.again();
+        self.pages(|found| {
+            let (now, mut resends, mut refused) = (clock::now(), Vec::new(), Vec::new());
+            for delivery in &found {
+                match again.order(delivery, now)? {
+                    Ok(resend) => resends.push(resend),
+                    Err(refusal) => refused.push((delivery.id, refusal)),
+                }
+            }
+            let put_back = self.store.resend(&resends)?.into_iter().filter(|was_final| *was_final).count();
+            self.replays.update(id, |progress| {
+                progress.replayed += put_back;
+                if let Some(not_rendered) = &mut progress.not_rendered {
+                    refused.into_iter().for_each(|(delivery, refusal)| not_rendered.add(delivery, refusal));
+                }
+            });
+            self.wake.wake();
+            Ok(())
+        })
     }
 }
 
@@ -340,58 +434,4 @@ pub(in crate::http) async fn progress(
         None => caller.may_read_account()?,
     }
     Ok(Json(shown(id, &found)))
-}
-
-#[cfg(test)]
-mod tests {
-    use measure::{
-        AppId, DeliveryId, InputId, Timestamp, TriggerId,
-        postback::{Delivery, DeliveryState, Request},
-    };
-    use uuid::Uuid;
-
-    use super::why_not;
-
-    #[test]
-    fn what_is_not_sent_again() {
-        let check = |state, reason: Option<&str>, lives, url: &str, refusal: Option<&str>| {
-            let delivery = Delivery {
-                id: DeliveryId(Uuid::from_u128(1)),
-                app: AppId(1),
-                trigger: TriggerId(1),
-                trigger_version: 1,
-                conversion: InputId(Uuid::from_u128(1)),
-                install: None,
-                revision: 0,
-                network: None,
-                request: Request { url: url.to_owned(), ..Request::default() },
-                state,
-                reason: reason.map(str::to_owned),
-                created: Timestamp(0),
-                due: Timestamp(0),
-                attempts_allowed: 3,
-                attempts: vec![],
-                sent_as: None,
-                attempts_before: 0,
-                planned_paused: false,
-            };
-            let why = why_not(&delivery, lives);
-            match refusal {
-                None => assert_eq!(why, None, "{delivery:?}"),
-                Some(part) => assert!(why.is_some_and(|why| why.contains(part)), "{why:?}: {delivery:?}"),
-            }
-        };
-        use DeliveryState::{Dead, Delivered, Pending, Suppressed};
-        let (url, erased) = ("https://partner.example.com/pb", "https://partner.example.com/[erased]");
-        check(Delivered, None, true, url, None);
-        check(Dead, Some("status 403"), true, url, None);
-        check(Suppressed, Some("rate_cap"), true, url, None);
-        check(Pending, None, true, url, Some("pending"));
-        check(Suppressed, Some("superseded"), true, url, Some("later decision"));
-        check(Delivered, Some("superseded"), true, url, Some("later decision"));
-        check(Delivered, None, false, url, Some("trigger was deleted"));
-        for state in [Delivered, Dead, Suppressed] {
-            check(state, None, true, erased, Some("erased"));
-        }
-    }
 }

@@ -7,7 +7,7 @@ use measure::{
     device::{Device, Origin},
     engagement::{Engagement, EngagementKind},
     event::Event,
-    flag::Flags,
+    flag::{Flag, Flags},
     input::{Fact, Outcome, Payload},
     postback::{Conversion, Past, TriggerKind},
 };
@@ -44,6 +44,11 @@ impl Case {
             source: None,
             influencers: Vec::new(),
         }
+    }
+
+    /// Whether what tells of whom it was about was erased on request.
+    pub fn is_erased(&self) -> bool {
+        self.flags.contains(&Flag::Erased)
     }
 
     /// The conversion as a trigger of this kind is told of it, decided on at `decided`. Nothing is said of

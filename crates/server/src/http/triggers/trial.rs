@@ -15,9 +15,7 @@ use measure::{
     identifier::{IdKind, Identifier},
     place::Place,
     platform::Traits,
-    postback::{
-        Cap, Conversion, Delivery, Method, Past, Suppression, Template, Trigger, TriggerKind, cap, plan,
-    },
+    postback::{Cap, Conversion, Delivery, Past, Suppression, Template, Trigger, TriggerKind, cap, plan},
     time::HOUR_MS,
 };
 use serde_json::{Map, Value, json};
@@ -29,7 +27,10 @@ use super::{
         fields::{Fields, MaybeFields},
         openapi::Refusals,
         postbacks::{self, secrets::Hidden},
-        record::{deliveries, masking},
+        record::{
+            deliveries::{self, Sent},
+            masking,
+        },
     },
     case::{Case, of_input, of_install},
 };
@@ -79,9 +80,9 @@ pub async fn test(
     if let Some(delivery) = delivery {
         match site.delivery.sender.try_out(&delivery).await {
             Ok(attempt) => {
-                let hidden = Hidden::of(&catalogue, &delivery);
-                let (url, body) = (hidden.url(&delivery.request), hidden.body(&delivery.request));
-                answer["attempt"] = deliveries::attempt(&hidden, &attempt, method(&delivery), &url, &body);
+                let hidden = Hidden::of(&catalogue, trigger.id, trigger.version);
+                let sent = Sent::new(&hidden, trigger.version, &delivery.request);
+                answer["attempt"] = deliveries::attempt(&hidden, &attempt, Some(&sent));
                 answer["delivered"] = attempt.error.is_none().into();
             }
             Err(reason) => {
@@ -93,13 +94,6 @@ pub async fn test(
     Ok(Json(answer))
 }
 
-fn method(delivery: &Delivery) -> &'static str {
-    match delivery.request.method {
-        Method::Get => "GET",
-        Method::Post => "POST",
-    }
-}
-
 fn shown(
     catalogue: &Catalogue,
     trigger: &Trigger,
@@ -108,17 +102,18 @@ fn shown(
 ) -> Value {
     let names: Vec<&str> = reasons.iter().map(|reason| reason.name()).collect();
     let request = delivery.map(|delivery| {
-        let hidden = Hidden::of(catalogue, delivery);
+        let hidden = Hidden::of(catalogue, trigger.id, trigger.version);
+        let sent = Sent::new(&hidden, trigger.version, &delivery.request);
         let header = |(name, value): &(String, String)| {
             (name.clone(), hidden.text(masking::header(name, value)).into())
         };
         let mut headers: Map<String, Value> = delivery.request.headers.iter().map(header).collect();
         headers.insert("x-sextant-delivery".to_owned(), delivery.id.to_string().into());
         json!({
-            "method": method(delivery),
-            "url": hidden.url(&delivery.request),
+            "method": sent.method,
+            "url": sent.url,
             "content_type": delivery.request.content_type,
-            "body": hidden.body(&delivery.request),
+            "body": sent.body,
             "success_match": delivery.request.success_match,
             "headers": headers,
             "signed": !trigger.sending.secrets.is_empty(),
