@@ -200,6 +200,60 @@ async fn the_ratio_of_the_closed_hour_outlives_a_kill() {
     assert_eq!(decided(5).await, json!(["device_id", "too_little", 0, 1]));
 }
 
+/// A partner's server tells of the clicks of its users. Its own address is not theirs: nobody is counted, found or
+/// taken for a repetition by it. An `ip_address` is the user's, whoever sends it.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_address_of_a_partners_server_is_nobodys() {
+    let mut clock = crate::harness::clock::Clock::new();
+    let [library, file] = clock.settings();
+    let server = Server::with(&[(library.0, library.1.as_str()), (file.0, file.1.as_str())]).await;
+    let settings = json!({
+        "fraud.high_volume_ip.mode": "reject", "fraud.high_volume_ip.threshold": 10,
+        "fraud.frequency_cap.mode": "reject", "fraud.frequency_cap.threshold": 3,
+        "fraud.ad_stacking.mode": "reject", "fraud.ad_stacking.threshold": 3,
+    });
+    let app = server.app_with(json!({ "name": "Shop", "platform": "Android", "settings": settings })).await;
+    let (silent, telling) = (app.link("Silent Network").await, app.link("Telling Network").await);
+    for n in 1..=12 {
+        silent.click(&format!("adid={}", device::advertising_id(n))).await;
+        let told = format!("adid={}&ip_address=203.0.113.9", device::advertising_id(100 + n));
+        telling.click(&told).await;
+    }
+    // Users of whom the server tells no more than the phone.
+    let phone = device::encoded(device::PIXEL);
+    for n in 0..5 {
+        let click = silent.click(&format!("device_ua={phone}&n={n}")).await;
+        let input = server.input(&click.replace("clk_", "in_")).await;
+        assert!(input["flags"].to_string().contains("ip_of_caller"), "{input}");
+        let outcome = &input["outcomes"][0];
+        assert_eq!(outcome["duplicate"], false, "{input}");
+        for finding in outcome["fraud"].as_array().unwrap() {
+            assert_eq!(finding["verdict"], "too_little", "{input}");
+            let why = finding["figures"]["address"].to_string();
+            assert!(why.contains("without ip_address"), "{input}");
+        }
+    }
+    // An install from there, such as one of the partner's own staff, is none of theirs.
+    app.install("SX-0", json!({ "device_ua": device::PIXEL })).await;
+    assert_eq!(app.class("SX-0").await, "organic");
+    clock.goes_on(3_600);
+    server.kill9();
+    server.start_again().await;
+    for (n, lost, verdict) in
+        [(1, Value::Null, "too_little"), (101, json!("rejected:high_volume_ip"), "caught")]
+    {
+        let device = format!("SX-{n}");
+        app.install(&device, android(n, "192.0.2.1")).await;
+        let decision = app.attribution(&device).await["decision"].clone();
+        let candidate = &decision["candidates"][0];
+        assert_eq!(candidate["lost"], lost, "{decision}");
+        let findings = candidate["fraud"].as_array().unwrap();
+        let of_ip = findings.iter().find(|finding| finding["rule"] == "high_volume_ip").unwrap();
+        assert_eq!(of_ip["verdict"], verdict, "{decision}");
+    }
+}
+
 #[tokio::test]
 async fn fraud_rules_of_a_network_within_one_app_leave_its_other_apps_alone() {
     let server = Server::start().await;

@@ -161,6 +161,7 @@ fn engagement(happening: Happening) -> Engagement {
         params: vec![("cp_0".to_owned(), "spring".to_owned())],
         query: format!("campaign_id=kotown-t{network}&network_id={network}&click_id={of:016x}&site_id=s"),
         place: measure::place::Place::default(),
+        ip_of_caller: false,
     }
 }
 

@@ -23,7 +23,8 @@ const LATE_INSTALLS_MAX: usize = 256;
 
 /// What tells that the same device had the same kind of engagement with a tracker before: its identifiers.
 /// Without any it takes the same address, user agent and partner's click id, since behind one address there
-/// are several phones of one model; `None` when too little is known to tell.
+/// are several phones of one model; `None` when too little is known to tell, as of a server that tells neither
+/// address nor click id.
 pub(crate) fn sighting(engagement: &Engagement) -> Option<IdempotencyKey> {
     let mut hasher = Sha256::new();
     hasher.update(engagement.kind.name());
@@ -38,6 +39,9 @@ pub(crate) fn sighting(engagement: &Engagement) -> Option<IdempotencyKey> {
         .collect();
     identifiers.sort_unstable();
     if identifiers.is_empty() {
+        if engagement.user_ip().is_none() && engagement.click_id.is_none() {
+            return None;
+        }
         let ip = engagement.ip?.to_string();
         let user_agent = engagement.user_agent.as_deref()?;
         let click_id = engagement.click_id.as_deref().unwrap_or_default();

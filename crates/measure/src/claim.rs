@@ -86,6 +86,7 @@ impl Claim {
                 time_future: self.time_future,
             }),
             place: Place::default(),
+            ip_of_caller: false,
         }
     }
 

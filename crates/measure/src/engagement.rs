@@ -85,7 +85,7 @@ pub struct Engagement {
     pub segment: SegmentId,
     /// The usable identifiers.
     pub identifiers: Vec<LinkIdentifier>,
-    /// The address: parameter first, else the connection.
+    /// The address: parameter first, else the connection. What tells of the user is [`Self::user_ip`].
     pub ip: Option<IpAddr>,
     /// The user agent: parameter first, else the connection.
     pub user_agent: Option<String>,
@@ -108,6 +108,9 @@ pub struct Engagement {
     /// What databases say of the address.
     #[serde(default)]
     pub place: Place,
+    /// Whether the address is only that of a server that called without telling the user's.
+    #[serde(default)]
+    pub ip_of_caller: bool,
 }
 
 /// The address as modeled matching sees it: IPv4 whole, IPv6 by its /64.
@@ -188,7 +191,7 @@ pub struct Touch {
     pub segment: Option<SegmentId>,
     /// The usable identifiers.
     pub identifiers: Vec<LinkIdentifier>,
-    /// The address.
+    /// The user's address, as far as it is known.
     pub ip: Option<IpKey>,
     /// The make.
     pub traits: Traits,
@@ -209,9 +212,19 @@ pub struct Touch {
     /// What databases say of the address.
     #[serde(default)]
     pub place: Place,
+    /// Whether there is no address because a server called and did not tell the user's.
+    #[serde(default)]
+    pub ip_of_caller: bool,
 }
 
 impl Engagement {
+    /// The address of whoever engaged, as far as it is known: a server that tells of an engagement and not of
+    /// an address is not where the user is.
+    #[must_use]
+    pub fn user_ip(&self) -> Option<IpAddr> {
+        self.ip.filter(|_| !self.ip_of_caller)
+    }
+
     /// The compact form.
     #[must_use]
     pub fn touch(&self, id: TouchId, received: Timestamp) -> Touch {
@@ -225,7 +238,7 @@ impl Engagement {
             campaign: Some(self.campaign),
             segment: Some(self.segment),
             identifiers: self.identifiers.clone(),
-            ip: self.ip.map(IpKey::from),
+            ip: self.user_ip().map(IpKey::from),
             traits: self.traits.clone(),
             content_key: self.content_key(),
             completed_view: self.is_completed_view(),
@@ -233,6 +246,7 @@ impl Engagement {
             findings: Vec::new(),
             claim: None,
             place: self.place,
+            ip_of_caller: self.ip_of_caller,
         }
     }
 
@@ -252,10 +266,11 @@ impl Engagement {
                 LinkIdentifier::Hashed(_, digest) => MatchKey::Digest(digest.clone()),
             });
         }
-        if let (Some(ip), Some(os)) = (self.ip, &self.traits.os) {
+        let ip = self.user_ip();
+        if let (Some(ip), Some(os)) = (ip, &self.traits.os) {
             keys.push(MatchKey::Modeled(ip.into(), os.clone()));
         }
-        keys.extend(self.ip.into_iter().flat_map(|ip| IpKey::from(ip).keys(used)));
+        keys.extend(ip.into_iter().flat_map(|ip| IpKey::from(ip).keys(used)));
         keys.sort_unstable();
         keys.dedup();
         keys

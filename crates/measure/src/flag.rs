@@ -111,6 +111,9 @@ flags! {
     CountryFromDatabase => "country_from_database",
     /// What stands for Apple's word on Search Ads is no object, nor the text of one.
     SearchAdsInvalid => "search_ads_invalid",
+    /// A server told of an engagement and not of the user's address: its own stands there, and counts for
+    /// nothing.
+    IpOfCaller => "ip_of_caller",
 }
 
 impl fmt::Display for Flag {

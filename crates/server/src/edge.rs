@@ -71,7 +71,9 @@ impl Edge {
     /// the sender names none.
     pub fn locate(&self, input: &mut Input) {
         match &mut input.payload {
-            Payload::Engagement(engagement) => engagement.place = self.databases.place_of(engagement.ip),
+            Payload::Engagement(engagement) => {
+                engagement.place = self.databases.place_of(engagement.user_ip());
+            }
             Payload::Install(install) => {
                 self.settle(&mut install.origin, &mut input.flags);
                 install.origin.locality = self.databases.locality_of(install.origin.ip).map(Box::new);

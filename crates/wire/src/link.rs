@@ -111,6 +111,7 @@ impl Link {
         if !forbidden.is_empty() {
             flags.insert(Flag::IdfaDroppedAttFalse);
         }
+        let (ip, ip_of_caller) = link.ip(edge, &mut flags);
         let engagement = Engagement {
             kind,
             time: link.time(edge, &mut flags),
@@ -119,7 +120,7 @@ impl Link {
             campaign: tracker.campaign,
             segment: tracker.segment,
             identifiers: link.identifiers(os.as_ref(), &mut flags),
-            ip: link.ip(edge, &mut flags),
+            ip,
             user_agent,
             traits,
             att: link.att(),
@@ -130,6 +131,7 @@ impl Link {
             params: link.params(),
             query: link.raw.clone(),
             place: Place::default(),
+            ip_of_caller,
         };
         (engagement, flags)
     }
@@ -155,25 +157,26 @@ impl Link {
         parameter.or_else(|| edge.user_agent.and_then(decoded))
     }
 
-    /// Parameter first, else the connection. One that is no address is not replaced by the connection's,
-    /// which then is that of somebody's server.
-    fn ip(&self, edge: &LinkEdge<'_>, flags: &mut Flags) -> Option<IpAddr> {
-        let ip = match self.text("ip_address").filter(|text| !is_absent(text)) {
-            Some(text) => {
-                let ip = s2s::ip(text);
-                if ip.is_none() {
-                    flags.insert(Flag::IpInvalid);
-                }
-                ip
+    /// Parameter first, else the connection, and whether that is only the address of a server which does not
+    /// tell the user's. One that is no address is not replaced by the connection's, which then is that of
+    /// somebody's server.
+    fn ip(&self, edge: &LinkEdge<'_>, flags: &mut Flags) -> (Option<IpAddr>, bool) {
+        if let Some(text) = self.text("ip_address").filter(|text| !is_absent(text)) {
+            let ip = s2s::ip(text);
+            if ip.is_none() {
+                flags.insert(Flag::IpInvalid);
             }
-            None => {
-                if edge.ip.is_none() {
-                    flags.insert(Flag::IpMissing);
-                }
-                edge.ip
-            }
+            return (ip.map(|ip| ip.to_canonical()), false);
+        }
+        let Some(ip) = edge.ip else {
+            flags.insert(Flag::IpMissing);
+            return (None, false);
         };
-        ip.map(|ip| ip.to_canonical())
+        let of_caller = self.is_server_call();
+        if of_caller {
+            flags.insert(Flag::IpOfCaller);
+        }
+        (Some(ip.to_canonical()), of_caller)
     }
 
     /// Receipt, or `click_time` where that is accepted and given (DECISIONS 1).

@@ -274,6 +274,7 @@ pub fn click(network: u64, seconds: i64, identifiers: Vec<LinkIdentifier>, ip: u
         params: Vec::new(),
         query: format!("campaign_id=kodemo-t{network}"),
         place: measure::place::Place::default(),
+        ip_of_caller: false,
     })
 }
 

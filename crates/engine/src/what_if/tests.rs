@@ -301,6 +301,8 @@ fn live(world: &mut World, steps: &Steps, set: impl Fn(&Setting) -> Entry) -> Ve
                     }
                     if far {
                         engagement.ip = Some(std::net::IpAddr::from([198, 51, 100, 1]));
+                        // One network's server tells of no address but its own.
+                        engagement.ip_of_caller = network == 3;
                     }
                 }
                 payload

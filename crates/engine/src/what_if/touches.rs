@@ -69,6 +69,7 @@ fn shape(touch: &Touch) -> Touch {
         findings: touch.findings.clone(),
         claim: touch.claim,
         place: Place::default(),
+        ip_of_caller: touch.ip_of_caller,
     }
 }
 

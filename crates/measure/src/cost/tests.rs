@@ -48,6 +48,7 @@ fn engagement(kind: EngagementKind, campaign: u64, query: &str, duplicate: bool)
         params: params(query),
         query: String::new(),
         place: crate::place::Place::default(),
+        ip_of_caller: false,
     });
     fact(payload, vec![Outcome::Touched { duplicate, suppressed: vec![], findings: vec![] }])
 }

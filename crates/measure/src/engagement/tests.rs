@@ -29,6 +29,7 @@ fn click() -> Engagement {
         params: Vec::new(),
         query: String::new(),
         place: Place::default(),
+        ip_of_caller: false,
     }
 }
 
@@ -147,6 +148,23 @@ fn without_address_or_system_it_is_not_found_as_modeled() {
     assert!(modeled(&click()));
     assert!(!modeled(&Engagement { ip: None, ..click() }));
     assert!(!modeled(&Engagement { traits: Traits::default(), ..click() }));
+}
+
+#[test]
+fn the_address_of_a_server_is_nobodys() {
+    let id = TouchId(Uuid::from_u128(9));
+    let all = Addresses { whole: true, partial: true };
+    let by_address = |click: &Engagement| {
+        let keys = click.match_keys(id, all);
+        keys.iter()
+            .filter(|key| matches!(key, MatchKey::Modeled(..) | MatchKey::Address(_) | MatchKey::Range(_)))
+            .count()
+    };
+    let of_server = Engagement { ip_of_caller: true, ..click() };
+    assert_eq!((by_address(&click()), by_address(&of_server)), (3, 0));
+    let touch = of_server.touch(id, Timestamp(7));
+    assert_eq!((touch.ip, touch.ip_of_caller), (None, true));
+    assert_eq!(of_server.content_key(), click().content_key(), "ties are broken as ever");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Rules that look at an engagement alone, when it comes in.
 
 use super::{
-    Blocklist, Finding, Listing, Mode, Rule, Rules, Threshold, Verdict, figure, verification::Checked,
+    Blocklist, Finding, Listing, Mode, Rule, Rules, Threshold, Verdict, figure, figures::run_key,
+    verification::Checked,
 };
 use crate::{
     Timestamp,
@@ -10,8 +11,8 @@ use crate::{
     flag::{Flag, Flags},
 };
 
-/// How often a device was seen, this time included; `None` where nobody counts, or where there was no room
-/// to count.
+/// How often a device was seen, this time included; `None` where nobody counts, where there was no room
+/// to count, or where nothing tells the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Engagements of its kind on its network and site within the minutes of the cap.
@@ -57,12 +58,16 @@ pub fn judge_engagement(
     look(Rule::FrequencyCap, &|| {
         let cap = if is_click { Threshold::CappedClicks } else { Threshold::CappedImpressions };
         let unit = if is_click { "clicks" } else { "impressions" };
-        above(seen.capped, unit, rules.threshold(cap), ("minutes", rules.threshold(Threshold::CappedMinutes)))
+        let minutes = ("minutes", rules.threshold(Threshold::CappedMinutes));
+        uncounted(seen.capped, engagement)
+            .unwrap_or_else(|count| above(count, unit, rules.threshold(cap), minutes))
     });
     if is_click {
         look(Rule::AdStacking, &|| {
             let seconds = ("seconds", rules.threshold(Threshold::StackedSeconds));
-            above(seen.stacked, "clicks", rules.threshold(Threshold::StackedClicks), seconds)
+            uncounted(seen.stacked, engagement).unwrap_or_else(|count| {
+                above(count, "clicks", rules.threshold(Threshold::StackedClicks), seconds)
+            })
         });
     }
     findings
@@ -126,11 +131,22 @@ fn signature(flags: &Flags) -> Checked {
     }
 }
 
-fn above(count: Option<u32>, unit: &str, most: u64, (per, span): (&str, u64)) -> Checked {
-    let figures = |count: u32| vec![figure(unit, count), figure("threshold", most), figure(per, span)];
+/// Why nobody knows how often a device was seen; else how often.
+fn uncounted(count: Option<u32>, engagement: &Engagement) -> Result<Checked, u32> {
     match count {
-        None => (Verdict::TooLittle, vec![figure("table", "full")]),
-        Some(count) if u64::from(count) > most => (Verdict::Caught, figures(count)),
-        Some(count) => (Verdict::Passed, figures(count)),
+        Some(count) => Err(count),
+        None if run_key(engagement).is_none() => Ok(without_address(engagement.ip_of_caller)),
+        None => Ok((Verdict::TooLittle, vec![figure("table", "full")])),
     }
+}
+
+/// What a rule about addresses says where the user's is not known.
+pub(super) fn without_address(ip_of_caller: bool) -> Checked {
+    let why = if ip_of_caller { "of a server that called without ip_address" } else { "unknown" };
+    (Verdict::TooLittle, vec![figure("address", why)])
+}
+
+fn above(count: u32, unit: &str, most: u64, (per, span): (&str, u64)) -> Checked {
+    let verdict = if u64::from(count) > most { Verdict::Caught } else { Verdict::Passed };
+    (verdict, vec![figure(unit, count), figure("threshold", most), figure(per, span)])
 }

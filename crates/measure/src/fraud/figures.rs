@@ -105,11 +105,12 @@ fn device_key(identifiers: &[LinkIdentifier]) -> Option<u64> {
     identifiers.iter().map(key).min().map(|(_, key)| key)
 }
 
-/// What tells the devices of runs apart: the identifier, else address and user agent.
-fn run_key(engagement: &Engagement) -> u64 {
-    device_key(&engagement.identifiers).unwrap_or_else(|| {
-        let ip = engagement.ip.map(|ip| ip.to_string()).unwrap_or_default();
-        hash(&[ip.as_bytes(), engagement.user_agent.as_deref().unwrap_or_default().as_bytes()])
+/// What tells the devices of runs apart: the identifier, else address and user agent. `None` without either:
+/// half of a network's users would be one device.
+pub(super) fn run_key(engagement: &Engagement) -> Option<u64> {
+    device_key(&engagement.identifiers).or_else(|| {
+        let ip = engagement.user_ip()?.to_string();
+        Some(hash(&[ip.as_bytes(), engagement.user_agent.as_deref().unwrap_or_default().as_bytes()]))
     })
 }
 
@@ -242,7 +243,7 @@ impl Figures {
         if !on(Rule::FrequencyCap) && !on(Rule::AdStacking) {
             return seen;
         }
-        let device = run_key(engagement);
+        let Some(device) = run_key(engagement) else { return seen };
         let span =
             |threshold, unit| i64::try_from(rules.threshold(threshold)).unwrap_or(1).saturating_mul(unit);
         if on(Rule::FrequencyCap) {
@@ -260,17 +261,20 @@ impl Figures {
     /// an identifier still tells of somebody to whoever can guess it.
     pub fn forget(&mut self, engagement: &Engagement) {
         let identifiers = engagement.identifiers.chunks(1).filter_map(device_key);
-        let keys: Vec<u64> = identifiers.chain([run_key(engagement)]).collect();
+        let device = run_key(engagement);
+        let keys: Vec<u64> = identifiers.chain(device).collect();
         for hour in [&mut self.open, &mut self.closed] {
             keys.iter().for_each(|key| {
                 hour.devices.remove(key);
             });
-            if let Some(ip) = engagement.ip {
+            if let Some(ip) = engagement.user_ip() {
                 hour.ips.remove(&ip_key(ip.into()));
             }
         }
-        self.runs.remove(&capped_key(engagement, run_key(engagement)));
-        self.runs.remove(&stacked_key(run_key(engagement)));
+        if let Some(device) = device {
+            self.runs.remove(&capped_key(engagement, device));
+            self.runs.remove(&stacked_key(device));
+        }
     }
 
     /// The place of an engagement in its run, which begins with its first and lasts `span_ms`; `None` when

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use super::{
-    Finding, HourFigures, Mode, Rule, Rules, Threshold, Verdict, engagement::listed, figure,
+    Finding, HourFigures, Mode, Rule, Rules, Threshold, Verdict,
+    engagement::{listed, without_address},
+    figure,
     verification::Checked,
 };
 use crate::{
@@ -103,7 +105,10 @@ impl Case<'_> {
             Rule::AnonymousNetwork => self.anonymous(),
             Rule::ClickFlooding => self.flooding()?,
             Rule::TtiDistribution => self.distribution()?,
-            Rule::HighVolumeIp => self.volume(|hour| hour.ip_clicks, Threshold::IpClicks)?,
+            Rule::HighVolumeIp => match self.touch? {
+                touch if touch.ip.is_none() => without_address(touch.ip_of_caller),
+                _ => self.volume(|hour| hour.ip_clicks, Threshold::IpClicks)?,
+            },
             Rule::HighVolumeDevice => self.volume(|hour| hour.device_clicks, Threshold::DeviceClicks)?,
             Rule::BlocklistSite | Rule::ClickValidation | Rule::FrequencyCap | Rule::AdStacking => {
                 return None;

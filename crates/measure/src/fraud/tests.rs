@@ -95,6 +95,7 @@ fn click() -> Engagement {
         params: Vec::new(),
         query: String::new(),
         place: Place::default(),
+        ip_of_caller: false,
     }
 }
 
@@ -349,6 +350,55 @@ fn runs_begin_with_their_first_and_end() {
     assert_eq!(at(2, &click()), (3, 1));
     assert_eq!(at(59, &click()), (4, 1));
     assert_eq!(at(60, &click()), (1, 2));
+}
+
+/// A server that tells neither device nor address tells nobody apart: its users would be one device.
+#[test]
+fn runs_need_a_device_or_an_address() {
+    let settings = || settings_of("app frequency_cap=reject; app ad_stacking=reject");
+    let catalogue = catalogue(settings(), Vec::new());
+    let rules = Rules::of(&catalogue, APP, NETWORK, Some(TRACKER));
+    let bare = Engagement { identifiers: Vec::new(), ..click() };
+    let (nobody, one) = ("frequency_cap reject too_little, ad_stacking reject too_little", Some(1));
+    for (what, click, runs, expected) in [
+        ("a device", Engagement { ip_of_caller: true, ..click() }, one, ""),
+        ("an address", bare.clone(), one, ""),
+        ("a server", Engagement { ip_of_caller: true, ..bare.clone() }, None, nobody),
+        ("nothing", Engagement { ip: None, ..bare.clone() }, None, nobody),
+    ] {
+        let seen = Figures::default().observe(&click, T0, &rules);
+        assert_eq!((seen.capped, seen.stacked), (runs, runs), "{what}");
+        let findings = judged(settings(), Vec::new(), &click, &Flags::new(), seen);
+        assert_eq!(words(&findings), expected, "{what}");
+        let told = |finding: &Finding| finding.figures.iter().any(|(name, _)| name == "address");
+        assert!(findings.iter().all(told), "{what}: {findings:?}");
+    }
+}
+
+/// Nobody is counted by the address of somebody's server, and nothing is taken from what is.
+#[test]
+fn clicks_of_a_server_do_not_count_for_its_address() {
+    let id = TouchId(Uuid::from_u128(5));
+    let of_server = Engagement { ip_of_caller: true, ..click() };
+    let mut figures = Figures::default();
+    figures.advance(T0);
+    (0..20).for_each(|_| figures.count_touch(&of_server.touch(id, T0)));
+    (0..10).for_each(|_| figures.count_touch(&click().touch(id, T0)));
+    let mut erased = figures.clone();
+    erased.forget(&of_server);
+    for figures in [&mut figures, &mut erased] {
+        figures.advance(T0.plus(HOUR_MS));
+        assert_eq!(figures.of(&of_server.touch(id, T0)).ip_clicks, 0);
+        assert_eq!(figures.of(&click().touch(id, T0)).ip_clicks, 10);
+        assert_eq!(figures.of(&click().touch(id, T0)).network.clicks, 30);
+    }
+    let hour = Some(HourFigures { ip_clicks: 1_000, ..HourFigures::default() });
+    let mut case = Case { hour, ..Case::new("app high_volume_ip=reject") };
+    case.check("rejected:high_volume_ip; high_volume_ip reject caught");
+    case.click.ip_of_caller = true;
+    case.check("device_id; high_volume_ip reject too_little");
+    (case.click.ip, case.click.ip_of_caller) = (None, false);
+    case.check("device_id; high_volume_ip reject too_little");
 }
 
 // ---- the verifier

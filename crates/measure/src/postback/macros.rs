@@ -359,7 +359,7 @@ fn identifier<'a>(subject: &Subject<'a>, kind: &IdKind) -> Option<Filling<'a>> {
 
 fn ip_address<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
     let ip = match subject.conversion.click {
-        Some((click, _)) => click.ip,
+        Some((click, _)) => click.user_ip(),
         None => subject.conversion.origin?.ip,
     };
     owned(ip.map(|ip| ip.to_string()))

@@ -272,6 +272,7 @@ fn click() -> Engagement {
         params: pairs(&[("cp_0", "zero"), ("cp_9", "nine")]),
         query: "click_id=clk%2F1".into(),
         place: crate::place::Place::default(),
+        ip_of_caller: false,
     }
 }
 

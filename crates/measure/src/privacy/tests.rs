@@ -80,6 +80,7 @@ fn click(identifiers: Vec<LinkIdentifier>, query: &str) -> Payload {
         params: vec![("cp_0".to_owned(), "x".to_owned())],
         query: query.to_owned(),
         place: crate::place::Place::default(),
+        ip_of_caller: false,
     })
 }
 

@@ -176,6 +176,7 @@ fn bare_touch(n: u128, time: Timestamp) -> Touch {
         findings: Vec::new(),
         claim: None,
         place: place(),
+        ip_of_caller: false,
     }
 }
 

@@ -128,6 +128,19 @@ fn address_and_user_agent() {
     check(&format!("device_ua={}", PIXEL.replace(' ', "%2520")), Some("192.0.2.1"), Some(Os::Android), &[]);
     check("device_ua=[FB_IAB/FB4A;Android+14;+Pixel+8]", Some("192.0.2.1"), Some(Os::Android), &[]);
     check("device_ua=[user_agent]", Some("192.0.2.1"), Some(Os::Ios), &[]);
+    // A server that tells no address is not where the user is.
+    for (query, of_caller, flags) in [
+        ("pbr=1", true, vec![Flag::IpOfCaller]),
+        ("pbr=true&ip_address={ip}", true, vec![Flag::IpOfCaller]),
+        ("pbr=1&ip_address=203.0.113.9", false, vec![]),
+        ("pbr=1&ip_address=1.2.3.999", false, vec![Flag::IpInvalid]),
+        ("pbr=0", false, vec![]),
+        ("", false, vec![]),
+    ] {
+        let (click, found) = click(query);
+        assert_eq!((click.ip_of_caller, found.into_iter().collect()), (of_caller, flags), "{query}");
+        assert_eq!(click.user_ip().is_none(), of_caller || click.ip.is_none(), "{query}");
+    }
     let bare = LinkEdge { ip: None, user_agent: None, ..link_edge() };
     let flags: Vec<Flag> = engage("iOS", "", &bare).1.into_iter().collect();
     assert_eq!(flags, [Flag::IpMissing, Flag::UaMissing]);

@@ -318,6 +318,7 @@ fn click(network: NetworkId) -> Engagement {
         params: Vec::new(),
         query: String::new(),
         place: measure::place::Place::default(),
+        ip_of_caller: false,
     }
 }
 

@@ -97,6 +97,7 @@ fn engagement() -> Engagement {
         params: vec![("cp_0".to_owned(), "x".to_owned())],
         query: "click_id=c-1&cp_0=x".to_owned(),
         place: crate::place::Place::default(),
+        ip_of_caller: false,
     }
 }
 

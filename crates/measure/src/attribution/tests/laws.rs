@@ -114,6 +114,7 @@ fn touch() -> impl Strategy<Value = Touch> {
                 findings: (content_key % 4 == 0).then(rejecting).into_iter().collect(),
                 claim,
                 place: Place::default(),
+                ip_of_caller: false,
             }
         },
     )
@@ -302,6 +303,7 @@ fn click_with(identifier: LinkIdentifier) -> Engagement {
         params: Vec::new(),
         query: String::new(),
         place: Place::default(),
+        ip_of_caller: false,
     }
 }
 

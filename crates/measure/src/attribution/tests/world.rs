@@ -204,6 +204,7 @@ impl World {
             findings: Vec::new(),
             claim: None,
             place: Place::default(),
+            ip_of_caller: false,
         };
         match kind {
             "device" | "view" | "claim" | "claimview" => {

@@ -391,5 +391,6 @@ fn sample_click(catalogue: &Catalogue, trigger: &Trigger, origin: &Origin, now: 
         params: Vec::new(),
         query: String::new(),
         place: Place::default(),
+        ip_of_caller: false,
     }
 }
