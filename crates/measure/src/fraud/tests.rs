@@ -969,8 +969,9 @@ fn the_verifier_looks_at_the_install_too() {
     check(verifier(&[("country_in", "DE")]), &|_| {}, caught);
     check(verifier(&[("country_in", "DE")]), &|case| case.install.origin.country = None, unknown);
     check(verifier(&[("city_in", "Auckland")]), &|_| {}, unknown);
-    check(verifier(&[("receipt_status_in", "valid")]), &|_| {}, unknown);
     let little = "device_id; verification reject too_little";
+    check(verifier(&[("receipt_status_in", "valid")]), &|_| {}, little);
+    check(verifier(&[("receipt_status_in", "valid"), ("city_in", "Auckland")]), &|_| {}, unknown);
     check(verifier(&[("device_language_in", "en")]), &|_| {}, little);
     let somewhere = |case: &mut Case| {
         case.install.origin.locality = Some(Box::new(Locality {

@@ -230,8 +230,8 @@ fn told<'a>(origin: &'a Origin, language: Option<&'a str>) -> [Told<'a>; 7] {
         known("postal", place.and_then(|place| place.postal.as_deref()), place.is_some()),
         known("dma", place.and_then(|place| place.dma.as_deref()), place.is_some()),
         Told { name: "state", values: regions, asked: place.is_some() },
-        // Nobody validates receipts here.
-        known("receipt_status", None, false),
+        // Nobody validates receipts here, and no database of addresses could.
+        known("receipt_status", None, true),
     ]
 }
 
