@@ -14,6 +14,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod verification;
+mod words;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,7 @@ pub use figures::{Counts, Figures, HourFigures, site_key};
 pub use install::{judge, judge_reengagement, wants_figures};
 pub use settings::{FraudSettings, Rules, Scope, SigningHash, THRESHOLDS, Threshold, ThresholdSetting};
 pub use verification::{FailAction, Verification};
+pub use words::sentences;
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
@@ -189,23 +191,6 @@ impl Finding {
     #[must_use]
     pub fn rejects(&self) -> bool {
         self.is_caught() && self.mode == Mode::Reject
-    }
-
-    /// What it says of `subject`, in a sentence.
-    #[must_use]
-    pub fn sentence(&self, subject: &str) -> String {
-        let rule =
-            format!("Fraud rule {} ({}, set {})", self.rule.name(), self.mode.name(), self.level.in_words());
-        let verdict = match self.verdict {
-            Verdict::Passed => "saw nothing wrong with",
-            Verdict::Caught => "caught",
-            Verdict::NoDatabase => "has no database to look up",
-            Verdict::TooLittle => "knows too little to judge",
-        };
-        let figures: Vec<String> =
-            self.figures.iter().map(|(name, value)| format!("{name} {value}")).collect();
-        let figures = if figures.is_empty() { String::new() } else { format!(": {}", figures.join(", ")) };
-        format!("{rule} {verdict} {subject}{figures}.")
     }
 }
 

@@ -38,10 +38,7 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
     sentences.extend(losers.map(|(loser, reason)| {
         format!("Not credited: {}.", loss(loser, reason, decision.winner(), catalogue))
     }));
-    for candidate in &decision.candidates {
-        let subject = engagement(candidate, catalogue, "install");
-        sentences.extend(candidate.fraud.iter().map(|finding| finding.sentence(&subject)));
-    }
+    sentences.extend(fraud(&decision.candidates, catalogue, "install"));
     if decision.ambiguous {
         sentences.push(
             "Another network had an equally likely claim: the latest engagement was taken, and the decision is \
@@ -54,6 +51,13 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
         sentences.push("There were more engagements than are listed here.".to_owned());
     }
     sentences
+}
+
+/// What fraud rules saw in the candidates of a decision on `of`, an install or event.
+pub(super) fn fraud(candidates: &[Candidate], catalogue: &Catalogue, of: &str) -> Vec<String> {
+    let named: Vec<_> =
+        candidates.iter().map(|candidate| (engagement(candidate, catalogue, of), candidate)).collect();
+    crate::fraud::sentences(&named)
 }
 
 /// Why an install whose referrer names a source is credited to nobody.

@@ -3,7 +3,7 @@
 use crate::{
     attribution::{
         Attributed, Candidate, EventAction, EventDecision, LosingReason, Source, Unattributed,
-        explain::{because, engagement, oddity, span, standing, why_lost, window},
+        explain::{because, engagement, fraud, oddity, span, standing, why_lost, window},
     },
     catalogue::{APPLE_SEARCH_ADS, Catalogue},
     policy::Window,
@@ -24,10 +24,7 @@ pub fn explain_event(attributed: &Attributed<'_>, catalogue: &Catalogue) -> Vec<
     let losers = decision.candidates.iter().filter_map(|candidate| Some((candidate, candidate.lost?)));
     let winner = decision.winner();
     sentences.extend(losers.map(|(loser, reason)| lost(loser, reason, winner, catalogue)));
-    for candidate in &decision.candidates {
-        let subject = engagement(candidate, catalogue, EVENT);
-        sentences.extend(candidate.fraud.iter().map(|finding| finding.sentence(&subject)));
-    }
+    sentences.extend(fraud(&decision.candidates, catalogue, EVENT));
     if decision.ambiguous {
         sentences.push(
             "Another network had an equally likely claim: the latest engagement was taken, and the decision is \

@@ -140,9 +140,12 @@ fn uncounted(count: Option<u32>, engagement: &Engagement) -> Result<Checked, u32
     }
 }
 
+/// The figure of an address that is only that of a partner's server.
+pub(super) const OF_CALLER: &str = "of a server that called without ip_address";
+
 /// What a rule about addresses says where the user's is not known.
 pub(super) fn without_address(ip_of_caller: bool) -> Checked {
-    let why = if ip_of_caller { "of a server that called without ip_address" } else { "unknown" };
+    let why = if ip_of_caller { OF_CALLER } else { "unknown" };
     (Verdict::TooLittle, vec![figure("address", why)])
 }
 

@@ -23,7 +23,7 @@ const SOURCES_MAX: usize = 10_000;
 /// Addresses, and devices, of an app counted in one hour. Further ones are not told apart.
 const KEYS_MAX: usize = 50_000;
 /// What has fewer clicks than this in an hour is forgotten when the hour closes: no threshold is lower.
-const CLICKS_KEPT: u32 = 10;
+pub(super) const CLICKS_KEPT: u32 = 10;
 /// Runs of engagements of an app followed at once.
 const RUNS_MAX: usize = 50_000;
 /// How far an hour must lie before the open one to show that the clock had been ahead.

@@ -13,6 +13,7 @@ use crate::{
     attribution::{Candidate, LosingReason, Question},
     engagement::{EngagementKind, Touch},
     flag::Flag,
+    platform::Os,
     time::{DAY_MS, SECOND_MS},
 };
 
@@ -109,7 +110,12 @@ impl Case<'_> {
                 touch if touch.ip.is_none() => without_address(touch.ip_of_caller),
                 _ => self.volume(|hour| hour.ip_clicks, Threshold::IpClicks)?,
             },
-            Rule::HighVolumeDevice => self.volume(|hour| hour.device_clicks, Threshold::DeviceClicks)?,
+            Rule::HighVolumeDevice => match self.touch? {
+                touch if touch.identifiers.is_empty() => {
+                    (Verdict::TooLittle, vec![figure("device", "unknown")])
+                }
+                _ => self.volume(|hour| hour.device_clicks, Threshold::DeviceClicks)?,
+            },
             Rule::BlocklistSite | Rule::ClickValidation | Rule::FrequencyCap | Rule::AdStacking => {
                 return None;
             }
@@ -134,7 +140,9 @@ impl Case<'_> {
     fn platform(&self, touch: &Touch) -> Checked {
         let (click, install) = (&touch.traits.os, &self.question.record.install.origin.traits.os);
         let (Some(click), Some(install)) = (click, install) else {
-            return (Verdict::TooLittle, Vec::new());
+            let told = |name, os: &Option<Os>| Some(figure(name, os.as_ref()?.name()));
+            let told = [told("click", click), told("install", install)];
+            return (Verdict::TooLittle, told.into_iter().flatten().collect());
         };
         // What cannot be told from Android is taken for it: a browser other than Amazon's own on Fire OS.
         let is_same = click.is_same(install) || click.runs_android_apps() && install.runs_android_apps();
@@ -150,7 +158,12 @@ impl Case<'_> {
             (Some(click), Some(install)) => {
                 (verdict(click != install), vec![figure("click", click), figure("install", install)])
             }
-            _ => (Verdict::TooLittle, Vec::new()),
+            (None, Some(_)) if touch.ip.is_none() => without_address(touch.ip_of_caller),
+            (click, install) => {
+                let told = [("click", click), ("install", install)];
+                let told = told.into_iter().filter_map(|(name, side)| Some(figure(name, side?)));
+                (Verdict::TooLittle, told.collect())
+            }
         }
     }
 

@@ -1013,6 +1013,158 @@ fn the_verifier_looks_at_the_install_too() {
     check(timed(), &|case| named(case, Some(T0)), passed);
 }
 
+// ---- what they saw, in words
+
+/// What the rules saw in `a click` of a case, by its only finding.
+#[track_caller]
+fn check_words(case: &Case, expected: &str) {
+    let decision = case.decide();
+    let said = sentences(&[("a click".to_owned(), &decision.candidates[0])]);
+    assert_eq!(said.len(), 1, "{said:?}");
+    let (_, what) = said[0].split_once(") ").unwrap();
+    assert_eq!(what, expected);
+}
+
+/// One case that each rule catches: figures with what they mean, no bare numbers of thresholds.
+#[test]
+fn what_every_rule_catches_is_told_in_words() {
+    const HOUR: &str = "the last closed hour, from 1970-01-01T00:00:00Z";
+    for rule in Rule::ALL.iter().copied() {
+        let (mut case, flags, seen) = caught_by(rule);
+        case.settings.entry(Scope::App(APP)).or_default().blocklist = true;
+        case.settings.entry(Scope::App(APP)).or_default().modes.insert(rule, Mode::Reject);
+        case.findings = judged(case.settings.clone(), case.blocked.clone(), &case.click, &flags, seen);
+        let expected = match rule {
+            Rule::BlocklistDevice => "its device is on the blocklist (seen before)",
+            Rule::BlocklistSite => "its site, s1, is on the blocklist (seen before)",
+            Rule::BlocklistIp => "its address, in 203.0.113.0/24, is on the blocklist (seen before)",
+            Rule::ClickValidation => "its signature is wrong",
+            Rule::Verification => "platform Android is not on the list platform_in",
+            Rule::FrequencyCap => {
+                "it was number 21 of the clicks of the device within 60 minutes, and 20 pass"
+            }
+            Rule::AdStacking => "it was number 4 of the clicks of the device within 2 seconds, and 3 pass",
+            Rule::MinimumTimeToInstall => "the install came 9 seconds after it, and 10 are the least",
+            Rule::PlatformMismatch => "by the user agent click Android, install iOS",
+            Rule::GeoMismatch => "by the address click DE, install FR",
+            Rule::AnonymousNetwork => "the address of the click is anonymous",
+            Rule::ClickFlooding => &format!(
+                "the network had 0 installs from 1000 clicks in {HOUR}, and 100 from 100,000 are the least"
+            ),
+            Rule::TtiDistribution => &format!(
+                "of 50 installs of the network in {HOUR} 26 came a day or more after the click, and 50 of 100 pass"
+            ),
+            Rule::HighVolumeIp => &format!("201 clicks from its address in {HOUR}, and 200 pass"),
+            Rule::HighVolumeDevice => &format!("51 clicks of its device in {HOUR}, and 50 pass"),
+        };
+        check_words(&case, &format!("caught a click: {expected}."));
+    }
+}
+
+/// Why a rule knows too little, or what it has no database for.
+#[test]
+fn what_is_not_known_is_told_in_words() {
+    let hour_of = |network| Some(HourFigures { hour: T0, network, ..HourFigures::default() });
+    let at = "the last closed hour, from 2027-01-15T08:00:00Z";
+    let check = |settings: &str, change: &dyn Fn(&mut Case), expected: &str| {
+        let mut case = Case::new(settings);
+        change(&mut case);
+        check_words(&case, &format!("knows too little to judge a click: {expected}."));
+    };
+    check(
+        "app click_flooding=flag; app click_flooding.threshold_clicks=10",
+        &|case| case.hour = hour_of(counts(3, 1, 0)),
+        &format!("fewer than 10 clicks (3) of the network in {at}, so the ratio says nothing"),
+    );
+    check(
+        "app tti_distribution=flag",
+        &|case| case.hour = hour_of(counts(3, 1, 0)),
+        &format!("fewer than 50 installs (1) of the network in {at}, so the share says nothing"),
+    );
+    check(
+        "app high_volume_ip=flag",
+        &|case| (case.hour, case.click.ip_of_caller) = (hour_of(counts(3, 1, 0)), true),
+        "the user's address is unknown, because the click came from a server without ip_address",
+    );
+    check(
+        "app minimum_time_to_install=flag",
+        &|case| case.age_ms = -5_000,
+        "the clocks of click and install disagree",
+    );
+    check(
+        "app platform_mismatch=flag",
+        &|case| case.install.origin.traits.os = None,
+        "by the user agent click Android, install unknown",
+    );
+    check(
+        "app geo_mismatch=flag",
+        &|case| (case.click.place, case.install.origin.place) = (place("DE"), place("?")),
+        "by the address click DE, install unknown",
+    );
+    let receipts = Case { settings: verified(verifier(&[("receipt_status_in", "valid")])), ..Case::new("") };
+    check_words(
+        &receipts,
+        "knows too little to judge a click: unknown of the install: receipt_status, since nobody validates \
+         receipts here.",
+    );
+    let cities = Case { settings: verified(verifier(&[("city_in", "Auckland")])), ..Case::new("") };
+    check_words(&cities, "has no database to look up a click: unknown of the install: city.");
+    check_words(&Case::new("app geo_mismatch=flag"), "has no database to look up a click.");
+    let dated = Verification { valid_from: Some(T0.seconds() + 1), ..verifier(&[]) };
+    let mut early = Case { settings: verified(dated), ..Case::new("") };
+    early.findings = judged(early.settings.clone(), Vec::new(), &early.click, &Flags::new(), Seen::default());
+    check_words(
+        &early,
+        "caught a click: by valid_traffic_date_start its traffic begins at 2027-01-15T08:00:01Z.",
+    );
+}
+
+/// What says the same is said once: of what passed whatever its figures, else of one network.
+#[test]
+fn findings_that_say_the_same_are_told_once() {
+    let candidate = |network: u64, verdict: Verdict, clicks: u64, kind: EngagementKind| {
+        let figures = vec![figure("clicks", clicks), figure("threshold", 20), figure("hour", T0.seconds())];
+        let (rule, mode, level) = (Rule::HighVolumeIp, Mode::Reject, Level::App);
+        let mut candidate = Case::new("").decide().candidates.remove(0);
+        candidate.network = NetworkId(network);
+        candidate.kind = kind;
+        candidate.fraud = vec![Finding { rule, mode, level, verdict, figures }];
+        candidate
+    };
+    let (click, view) = (EngagementKind::Click, EngagementKind::Impression);
+    let (passed, caught) = (Verdict::Passed, Verdict::Caught);
+    let candidates = [
+        candidate(1, caught, 30, click),
+        candidate(1, passed, 12, click),
+        candidate(2, caught, 30, click),
+        candidate(1, caught, 30, click),
+        candidate(1, caught, 31, click),
+        candidate(2, passed, 2, view),
+        candidate(1, caught, 30, click),
+        candidate(2, caught, 30, view),
+    ];
+    let named: Vec<_> =
+        ('a'..).zip(&candidates).map(|(name, candidate)| (format!("click {name}"), candidate)).collect();
+    let rule = "Fraud rule high_volume_ip (reject, set by the app)";
+    let hour = "in the last closed hour, from 2027-01-15T08:00:00Z, and 20 pass";
+    assert_eq!(
+        sentences(&named),
+        [
+            format!(
+                "{rule} caught click a, and 2 other clicks of that network: 30 clicks from its address {hour}."
+            ),
+            format!(
+                "{rule} saw nothing wrong with click b: 12 clicks from its address {hour}, nor with 1 other \
+                 impression."
+            ),
+            format!(
+                "{rule} caught click c, and 1 other impression of that network: 30 clicks from its address {hour}."
+            ),
+            format!("{rule} caught click e: 31 clicks from its address {hour}."),
+        ]
+    );
+}
+
 // ---- rules about the last closed hour
 
 const fn counts(clicks: u32, installs: u32, late: u32) -> Counts {
