@@ -109,6 +109,32 @@ async fn a_click_after_the_install_and_what_consent_removed_are_told_of() {
     assert!(text.contains("the install's IDFA was dropped before anything was stored"), "{text}");
 }
 
+/// Apple's word is no candidate when its click is later than the install, and that is told of any install.
+#[tokio::test]
+async fn a_click_that_apple_names_too_late_is_told_of() {
+    let server = Server::start().await;
+    let app = server.app("iOS").await;
+    let idfv = device::advertising_id(2);
+    app.link("Network X").await.click(&format!("idfv={idfv}&click_time={}", now() - 9_000)).await;
+    let later = jiff::Timestamp::from_second(now() - 3_600).unwrap().to_string();
+    let apple = json!({ "attribution": true, "orgId": 1, "campaignId": 2, "adGroupId": 3, "keywordId": 4,
+                        "clickDate": later });
+    for (device, ids, class) in [
+        ("SX-1", json!({ "idfv": device::advertising_id(1) }), "organic"),
+        ("SX-2", json!({ "idfv": idfv }), "device_id"),
+    ] {
+        let data = json!({ "usertime": now() - 7_200, "device_ids": ids, "device_ua": device::IPHONE,
+                           "origination_ip": "203.0.113.9", "adservices_attribution_details": apple });
+        app.install(device, data).await;
+        let answer = explained(&app, device).await;
+        assert_eq!(answer["decision"]["class"], class, "{answer}");
+        let miss = &answer["nearest_misses"][0];
+        assert_eq!((&miss["missed"], &miss["class"]), (&json!("after_install"), &json!("asa")), "{answer}");
+        let text = sentences(&answer);
+        assert!(text.contains("but the click that Apple names is later than the install"), "{text}");
+    }
+}
+
 /// A rule that let a click pass when it came in looked all the same, and one that was off did not.
 #[tokio::test]
 async fn rules_that_saw_nothing_wrong_are_told_of() {

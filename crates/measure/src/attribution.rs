@@ -32,7 +32,7 @@ pub use event::{
 pub use explain::{explain, gain, loss};
 pub use explain_event::explain_event;
 pub use keys::{arrival_keys, horizon, match_keys};
-pub use misses::{Miss, Missed, nearest, unseen};
+pub use misses::{Miss, Missed, named_too_late, nearest, unseen};
 pub use source::{claimed_source, source};
 
 /// On what an engagement and an install were found to belong together. A later class of the ladder is one

@@ -19,7 +19,7 @@ use crate::{
     engagement::{EngagementKind, Touch},
     flag::{Flag, Flags},
     fraud::{self, HourFigures},
-    install::{ClickReferenceKind, InstallRecord},
+    install::{ClickReferenceKind, InstallRecord, SearchAds},
     platform::Versions,
     policy::{
         CANDIDATES_MAX, DEFAULT_WINDOWS, FingerprintLevel, LATE_GRACE_MS, Level, Policy, Window,
@@ -229,11 +229,28 @@ impl<'a> Judge<'a> {
         let ads = record.install.search_ads.as_ref()?;
         let time = ads.click_time.unwrap_or(record.install.time);
         let (age_ms, skewed) = self.age(time, record.received)?;
+        let named = self.named_by_apple(ads, time, age_ms);
+        let lost =
+            self.purpose.bar_without_tracker().or_else(|| outside(named.window, named.window_from, age_ms));
+        let flags = flags(&[(skewed, Flag::ClockSkew), (ads.click_time.is_none(), Flag::DateManufactured)]);
+        Some(Candidate { flags, lost, ..named })
+    }
+
+    /// What Apple names when that is later than the install, and so no candidate.
+    pub(super) fn late_search_ads(&self) -> Option<Candidate> {
+        let record = self.question.record;
+        let ads = record.install.search_ads.as_ref()?;
+        let time = ads.click_time?;
+        let is_late = self.age(time, record.received).is_none();
+        is_late.then(|| self.named_by_apple(ads, time, record.install.time.since(time)))
+    }
+
+    fn named_by_apple(&self, ads: &SearchAds, time: Timestamp, age_ms: i64) -> Candidate {
         let basis = Basis::AppleSearchAds;
         let kind = if ads.viewed { EngagementKind::Impression } else { EngagementKind::Click };
-        let (window, window_from) =
-            self.window(Origin { kind, network: APPLE_SEARCH_ADS, tracker: None, claim: None }, &basis);
-        Some(Candidate {
+        let origin = Origin { kind, network: APPLE_SEARCH_ADS, tracker: None, claim: None };
+        let (window, window_from) = self.window(origin, &basis);
+        Candidate {
             touch: None,
             kind,
             rank: rank(kind, &basis, age_ms, &self.policy.ladder),
@@ -245,13 +262,13 @@ impl<'a> Judge<'a> {
             age_ms,
             window,
             window_from,
-            flags: flags(&[(skewed, Flag::ClockSkew), (ads.click_time.is_none(), Flag::DateManufactured)]),
+            flags: Flags::new(),
             content_key: 0,
             basis,
-            lost: self.purpose.bar_without_tracker().or_else(|| outside(window, window_from, age_ms)),
+            lost: None,
             fraud: Vec::new(),
             site: None,
-        })
+        }
     }
 
     /// How long before the install an engagement happened, and whether that is 0 for the sake of clocks

@@ -111,6 +111,9 @@ impl Miss {
         let why = match self.how {
             Missed::Beyond(ms) => format!(": it came {} too early for it", span(ms)),
             Missed::SwitchedOff => String::new(),
+            Missed::After(_) if *basis == Basis::AppleSearchAds => {
+                ", but the click that Apple names is later than the install".to_owned()
+            }
             Missed::After(_) => ", and only what happens before an install can lead to it".to_owned(),
             Missed::Barred(reason) | Missed::OtherDevice(reason) => {
                 format!(", but {} ({reason})", why_lost(&self.candidate, reason, None))
@@ -164,7 +167,8 @@ pub fn nearest(decision: &Decision) -> Vec<Miss> {
 }
 
 /// Engagements that match the install of a question and never became candidates of its `decision`, the
-/// nearest first: those after the install, and those that only a class that is switched off would find.
+/// nearest first: those after the install, what Apple names included, and those that only a class that is switched
+/// off would find.
 #[must_use]
 pub fn unseen(question: &Question<'_>, decision: &Decision) -> Vec<Miss> {
     let judge = Judge::new(question);
@@ -183,9 +187,21 @@ pub fn unseen(question: &Question<'_>, decision: &Decision) -> Vec<Miss> {
         };
         Some(Miss { candidate, how })
     });
-    let mut misses: Vec<Miss> = misses.collect();
+    let mut misses: Vec<Miss> = misses.chain(late_word(&judge)).collect();
     misses.sort_by_cached_key(Miss::distance);
     misses
+}
+
+/// What Apple names as the source of an install, be it organic or not, when that is later than the install.
+#[must_use]
+pub fn named_too_late(question: &Question<'_>) -> Option<Miss> {
+    late_word(&Judge::new(question))
+}
+
+fn late_word(judge: &Judge<'_>) -> Option<Miss> {
+    let candidate = judge.late_search_ads()?;
+    let how = Missed::After(-candidate.age_ms);
+    Some(Miss { candidate, how })
 }
 
 /// The candidate that a touch would be, whenever it happened and whether or not its class is on: by the best

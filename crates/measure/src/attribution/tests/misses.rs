@@ -1,7 +1,7 @@
 //! What an organic install was close to, and how that reads.
 
 use super::world::World;
-use crate::attribution::{nearest, unseen};
+use crate::attribution::{named_too_late, nearest, unseen};
 
 /// The misses of a case, the nearest first, as `how` with the time when it is one, and the age in hours.
 fn check(case: &str, expected: &[&str]) {
@@ -60,6 +60,26 @@ fn what_happens_after_the_install_and_what_no_class_looks_for_is_seen_too() {
     check("-1m device a", &[]);
     // Unless the install counts from the beginning of its download.
     check("install begin received=100s\n-5s device a", &["0 after_install 0"]);
+}
+
+#[test]
+fn what_apple_names_too_late_is_a_miss() {
+    check("asa -2", &["-2 after_install 2"]);
+    check("asaview -2\n200 modeled a", &["200 outside_window 32", "-2 after_install 2"]);
+    check("asa -1m", &[]);
+    check("asa undated", &[]);
+    reads(
+        "asa -2",
+        &[
+            "Missed: a click of Apple Search Ads, 2 hours after the install, matched by Apple's word; the asa window \
+           is 30 days, set by default, but the click that Apple names is later than the install.",
+        ],
+    );
+    for (case, late) in [("asa -2\n3 device a", true), ("asa 2\n3 device a", false), ("3 device a", false)] {
+        let world = World::parse(case);
+        assert!(world.decide().winner().is_some(), "{case}");
+        assert_eq!(world.ask(|question| named_too_late(question).is_some()), late, "{case}");
+    }
 }
 
 #[test]

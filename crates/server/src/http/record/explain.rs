@@ -8,7 +8,7 @@ use measure::{
     AppId, InputId, InstallId, Timestamp, TouchId,
     attribution::{
         Attributed, Candidate, Decision, EventAction, EventDecision, Miss, Question, Source, Unattributed,
-        explain, explain_event, horizon, match_keys, nearest, unseen,
+        explain, explain_event, horizon, match_keys, named_too_late, nearest, unseen,
     },
     catalogue::Catalogue,
     device::Origin,
@@ -144,22 +144,22 @@ fn gather(store: &dyn Store, app: AppId, install: InstallId) -> Result<Option<Ma
     let Some(mut decided) = Decided::find(store, app, install)? else { return Ok(None) };
     let Decided { record, decision, .. } = &decided;
     let (then, settings_since) = catalogue_at(store, decision.catalogue)?;
-    let unseen = match decision.winner() {
-        Some(_) => Vec::new(),
-        None => {
-            let touches = around(store, record, &then)?;
-            let question = Question {
-                record,
-                touches: &touches,
-                more: false,
-                credited: &BTreeSet::new(),
-                figures: &decision.figures,
-                catalogue: &then,
-                revision: decision.revision,
-                decided: decision.decided,
-            };
-            unseen(&question, decision)
-        }
+    let is_organic = decision.winner().is_none();
+    let touches = if is_organic { around(store, record, &then)? } else { Vec::new() };
+    let question = Question {
+        record,
+        touches: &touches,
+        more: false,
+        credited: &BTreeSet::new(),
+        figures: &decision.figures,
+        catalogue: &then,
+        revision: decision.revision,
+        decided: decision.decided,
+    };
+    let unseen = if is_organic {
+        unseen(&question, decision)
+    } else {
+        named_too_late(&question).into_iter().collect()
     };
     let removed = recall(store, &mut decided.decision.candidates)?;
     Ok(Some(Material { decided, settings_since, unseen, removed }))
