@@ -21,7 +21,7 @@ use self::{
 };
 use crate::device::Platform;
 
-pub use self::places::is_rented;
+pub use self::places::{ABROAD, HOME, country, is_rented};
 
 pub(crate) const SECOND: i64 = 1_000;
 pub(crate) const MINUTE: i64 = 60 * SECOND;
@@ -203,6 +203,8 @@ pub struct City {
     pub installs: Vec<Install>,
     /// Whose each mark is.
     pub marks: Vec<Mark>,
+    /// When the week of installs begins, epoch milliseconds.
+    pub installs_from: i64,
 }
 
 /// Draws a town.
@@ -210,7 +212,9 @@ pub struct City {
 pub fn city(plan: &Plan, names: &Names<'_>) -> City {
     let mut rng = StdRng::seed_from_u64(plan.seed);
     let places = Places::draw(plan.people, &mut rng);
-    let mut town = Town { plan, names, rng, calls: Vec::new(), installs: Vec::new(), marks: Vec::new() };
+    let aside = StdRng::seed_from_u64(!plan.seed);
+    let mut town =
+        Town { plan, names, rng, aside, calls: Vec::new(), installs: Vec::new(), marks: Vec::new() };
     for home in places.phones(&mut town.rng) {
         let phone = Phone::draw(home, town.installs_from(), town.until(), &mut town.rng);
         town.live(&phone, &places);
@@ -219,7 +223,8 @@ pub fn city(plan: &Plan, names: &Names<'_>) -> City {
         town.farm(&places);
     }
     town.calls.sort_by_key(|call| (call.received, call.mark));
-    City { calls: town.calls, installs: town.installs, marks: town.marks }
+    let installs_from = town.installs_from();
+    City { calls: town.calls, installs: town.installs, marks: town.marks, installs_from }
 }
 
 /// What links and bodies call things.
@@ -237,6 +242,8 @@ struct Town<'p> {
     plan: &'p Plan,
     names: &'p Names<'p>,
     rng: StdRng,
+    /// Draws what changes nothing else about a town, so that it stays the one that it was without that.
+    aside: StdRng,
     calls: Vec<Call>,
     installs: Vec<Install>,
     marks: Vec<Mark>,
@@ -352,8 +359,8 @@ impl Town<'_> {
         let kind = NETWORKS[network];
         let with_id = phone.publisher_has_id() && self.one_in(kind.ids);
         let hashed = with_id && self.one_in(kind.hashed);
-        let query =
-            link(phone, network, mark, time, places.address(phone, time), with_id, hashed, self.names);
+        let (address, agent) = (places.address(phone, time), phone.browser(time));
+        let query = link(phone, network, mark, time, address, agent, with_id, hashed, self.names);
         let what = if view { What::View(query) } else { What::Click(query) };
         let received = self.delay_of_click(time);
         self.send(phone.platform, mark, received, what);

@@ -1,16 +1,17 @@
-use measure::{fraud::FraudSettings, policy::AppPolicy};
-use simulate::city::{INJECTOR, Trace};
+use measure::{
+    Timestamp,
+    fraud::{Blocked, Rule},
+};
+use simulate::city::{FLOODER, INJECTOR, Trace};
 
 use super::{
-    MODES, RULES, Variation,
+    KNOWING, MODES, RULES, Settings, Variation,
     score::{Row, Score},
     town::Town,
 };
 
 fn scored(town: &Town, variation: &Variation) -> Score {
-    let (mut policy, mut rules) = (AppPolicy::default(), FraudSettings::default());
-    (variation.set)(&mut policy, &mut rules);
-    town.decide(policy, rules, |_| {}).unwrap()
+    town.decide(&Settings::of(variation), |_| {}).unwrap()
 }
 
 fn variation<'v>(all: &'v [Variation], name: &str) -> &'v Variation {
@@ -59,6 +60,59 @@ fn a_database_of_data_centres_takes_what_the_farm_made_up() {
     let fake = |variation: &Variation| scored(&town, variation).all_spoils().fake;
     assert!(fake(&RULES[0]) > 0);
     assert_eq!(fake(variation(&RULES, "anonymous_network, data centres known")), 0);
+}
+
+/// What the name of a row begins with is the rule.
+#[test]
+fn every_rule_has_its_row() {
+    let names: Vec<&str> = RULES.iter().chain(&KNOWING).map(|row| row.name).collect();
+    for rule in Rule::ALL {
+        let is_it = |name: &&str| name.split(',').next() == Some(rule.name());
+        assert!(names.iter().any(is_it), "{}", rule.name());
+    }
+}
+
+#[test]
+fn rules_take_from_fraud_what_gives_it_away() {
+    let town = Town::draw(3, 600, 4).unwrap();
+    let none = scored(&town, &RULES[0]);
+    let gained = |score: &Score, network| score.spoils.get(&network).map_or(0, super::score::Spoils::all);
+    let (flooded, fake) = (gained(&none, FLOODER), none.all_spoils().fake);
+    let with = |all, name| scored(&town, variation(all, name));
+
+    let platform = with(&RULES, "platform_mismatch");
+    assert!(gained(&platform, FLOODER) < flooded && platform.earned >= none.earned);
+    assert!(gained(&with(&KNOWING, KNOWING[0].name), FLOODER) < flooded, "clicks through another country");
+    assert!(gained(&with(&KNOWING, KNOWING[1].name), FLOODER) < flooded, "the same, by a list");
+    let signed = with(&KNOWING, "click_validation, no key for made up clicks");
+    assert_eq!(signed.all_spoils().all(), 0);
+    assert!(signed.earned > none.earned);
+
+    let by_site = with(&KNOWING, "blocklist_site, Floodgate's sites after two days");
+    assert!((1..flooded).contains(&gained(&by_site, FLOODER)), "older clicks stay");
+    for list in [
+        "blocklist_ip, the farm's addresses after two days",
+        "blocklist_device, the farm's phones after two days",
+    ] {
+        let score = with(&KNOWING, list);
+        assert!(score.all_spoils().fake <= fake);
+        assert_eq!(gained(&score, INJECTOR), gained(&none, INJECTOR));
+    }
+}
+
+/// The account lists what it has seen, and nothing of what is still to come.
+#[test]
+fn lists_are_made_of_what_came_before() {
+    let town = Town::draw(3, 600, 4).unwrap();
+    let kinds = |time: i64| {
+        let mut kinds: Vec<_> = town.found_out(Timestamp(time)).unwrap().iter().map(Blocked::kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    };
+    assert!(kinds(0).is_empty());
+    assert_eq!(kinds(town.installs_from()), ["siteId"], "the farm has not begun");
+    assert_eq!(kinds(i64::MAX), ["device", "ip", "siteId"]);
 }
 
 #[test]

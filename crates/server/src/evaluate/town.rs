@@ -1,7 +1,7 @@
 //! A town as inputs of the engine, and what the engine makes of them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     sync::Arc,
 };
@@ -14,13 +14,14 @@ use measure::{
     catalogue::{App, Catalogue, Change, DestinationKind, Entry, InstallAuth, Network, Tracker},
     engagement::EngagementKind,
     flag::Flag,
-    fraud::{FraudSettings, Scope},
+    fraud::{Blocked, FraudSettings, Listing, Scope},
     input::{Input, Payload},
-    place::Place,
+    place::{Country, Place},
     policy::{AppPolicy, Windows},
+    time::DAY_MS,
 };
 use simulate::{
-    city::{self, Call, City, NETWORKS, Names, Plan, What},
+    city::{self, Call, Cause, City, FLOODER, NETWORKS, Names, Plan, What},
     device::Platform,
 };
 use store::{Memory, Store};
@@ -29,7 +30,10 @@ use wire::{
     s2s::{Edge, Endpoint, elements, parse},
 };
 
-use super::score::{Found, Score};
+use super::{
+    Settings,
+    score::{Found, Score},
+};
 use crate::edge::UserAgents;
 
 /// When every town begins: times are the town's, not the clock's.
@@ -38,6 +42,9 @@ const FROM: Timestamp = Timestamp(1_760_000_400_000);
 const STEP: usize = 500;
 /// The first network's number; lower ones are kept for built-in ones.
 const FIRST_NETWORK: u64 = 1_001;
+
+/// How long after the first installs the account lists what it has found out by then.
+const LISTED_AFTER: i64 = 2 * DAY_MS;
 
 /// A town, parsed once.
 pub struct Town {
@@ -56,7 +63,7 @@ impl Town {
             click: &|received, mark| TouchId::from(input_id(received, mark, false)).to_string(),
         };
         let city = city::city(&Plan { seed, people, from: FROM.millis(), flood }, &names);
-        let catalogue = catalogue(AppPolicy::default(), &FraudSettings::default());
+        let catalogue = catalogue(&Settings::default(), Vec::new());
         let user_agents = UserAgents::default();
         let read = |call| read(&catalogue, &user_agents, call);
         let inputs: Vec<Input> = city.calls.iter().map(read).collect::<anyhow::Result<_>>()?;
@@ -75,18 +82,24 @@ impl Town {
         self.city.installs.len()
     }
 
+    /// When the week of installs begins.
+    pub const fn installs_from(&self) -> i64 {
+        self.city.installs_from
+    }
+
     /// Decides everything under settings and holds it against the truth. `progress` is told of each step.
-    pub fn decide(
-        &self,
-        policy: AppPolicy,
-        rules: FraudSettings,
-        progress: impl Fn(usize),
-    ) -> anyhow::Result<Score> {
-        let catalogue = Arc::new(catalogue(policy, &rules));
+    pub fn decide(&self, settings: &Settings, progress: impl Fn(usize)) -> anyhow::Result<Score> {
+        let listed = self.installs_from() + LISTED_AFTER;
+        let before = Arc::new(catalogue(settings, Vec::new()));
+        let after = Arc::new(catalogue(settings, self.found_out(Timestamp(listed))?));
         let store: Arc<dyn Store> = Arc::new(Memory::default());
-        let mut machine = Machine::open(store.clone(), catalogue.clone())?;
+        let mut machine = Machine::open(store.clone(), before.clone())?;
         for step in self.inputs.chunks(STEP) {
-            let taken = |input: &Input| vec![Submission::Input(Box::new(input.clone()), catalogue.clone())];
+            let taken = |input: &Input| {
+                let then = if input.received.millis() < listed { &before } else { &after };
+                let input = Input { catalogue: then.version, ..input.clone() };
+                vec![Submission::Input(Box::new(input), then.clone())]
+            };
             machine.process(step.iter().map(taken).collect());
             progress(step.len());
         }
@@ -107,6 +120,36 @@ impl Town {
             score.count(install, self.found(&decision), &self.city.marks);
         }
         Ok(score)
+    }
+
+    /// What an account has found out until `time`: the phones and addresses of the farm as its installs tell them,
+    /// and the sites that the flooder names.
+    pub fn found_out(&self, time: Timestamp) -> anyhow::Result<Vec<Blocked>> {
+        let fakes = self.city.installs.iter().filter(|install| install.cause == Cause::Fake);
+        let fakes: BTreeSet<u64> = fakes.map(|install| install.mark).collect();
+        let (mut blocked, mut addresses, mut sites) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        let inputs = self.city.calls.iter().zip(&self.inputs);
+        for (call, input) in inputs.take_while(|(_, input)| input.received < time) {
+            match &input.payload {
+                Payload::Install(install) if fakes.contains(&call.mark) => {
+                    addresses.extend(install.origin.ip);
+                    let identifiers = &install.origin.identifiers;
+                    blocked.extend(
+                        identifiers.iter().filter_map(|one| Blocked::device(one.kind.name(), &one.value)),
+                    );
+                }
+                Payload::Engagement(engagement) if engagement.network == network_id(FLOODER) => {
+                    sites.extend(engagement.site_id.as_deref());
+                }
+                _ => {}
+            }
+        }
+        for address in addresses {
+            blocked.push(Blocked::Ip(address.to_string().parse().map_err(|_| anyhow!("{address} is none"))?));
+        }
+        blocked
+            .extend(sites.into_iter().map(|site| Blocked::Site(Some(network_id(FLOODER)), site.to_owned())));
+        Ok(blocked)
     }
 
     fn found(&self, decision: &Decision) -> Found {
@@ -156,12 +199,19 @@ fn read(catalogue: &Catalogue, user_agents: &UserAgents, call: &Call) -> anyhow:
     })
 }
 
-/// What databases of addresses would say: everybody lives in one country, and nobody in a data centre.
+/// What databases of addresses would say, as the edge writes it down ([`crate::edge::Edge::locate`]).
 fn locate(payload: &mut Payload) {
-    let place_of = |ip: Option<IpAddr>| Place { anonymous: ip.map(city::is_rented), ..Place::default() };
+    let place_of = |ip: Option<IpAddr>| Place {
+        has_countries: true,
+        country: ip.map(city::country).and_then(Country::named),
+        anonymous: ip.map(city::is_rented),
+    };
     match payload {
-        Payload::Engagement(engagement) => engagement.place = place_of(engagement.ip),
-        Payload::Install(install) => install.origin.place = place_of(install.origin.ip),
+        Payload::Engagement(engagement) => engagement.place = place_of(engagement.user_ip()),
+        Payload::Install(install) => {
+            install.origin.place = place_of(install.origin.ip);
+            install.origin.country = install.origin.place.country.map(|country| country.to_string());
+        }
         _ => {}
     }
 }
@@ -176,9 +226,17 @@ fn engagement(
 ) -> anyhow::Result<(Payload, measure::flag::Flags)> {
     let link = wire::link::read(query);
     let tracker = link.tracker_guid().and_then(|guid| catalogue.tracker_by_guid(guid));
+    let tracker = tracker.context("the tracker is unknown")?;
     let edge = LinkEdge { received, ip: None, user_agent: None, accept_click_time: true, traits_of };
-    let (engagement, mut flags) =
-        link.engagement(kind, tracker.context("the tracker is unknown")?, app, &edge);
+    let (engagement, mut flags) = link.engagement(kind, tracker, app, &edge);
+    if kind == EngagementKind::Click {
+        // Every network signs the clicks on its own ads. Who makes clicks up, be it in its name, has no key.
+        let signed = NETWORKS
+            .iter()
+            .enumerate()
+            .any(|(index, network)| network.honest && network_id(index) == tracker.network);
+        flags.insert(if signed { Flag::SignatureOk } else { Flag::SignatureMissing });
+    }
     if engagement.identifiers.is_empty() {
         flags.insert(Flag::NoIdentifier);
     }
@@ -203,10 +261,11 @@ fn tracker_guid(platform: Platform, network: usize) -> String {
     format!("{}-t{network}", app_guid(platform))
 }
 
-/// Two apps with the same settings, the networks, and a tracker for each pair of them.
-fn catalogue(policy: AppPolicy, rules: &FraudSettings) -> Catalogue {
+/// Two apps with the same settings, the networks, a tracker for each pair of them, and what is blocked.
+fn catalogue(settings: &Settings, blocked: Vec<Blocked>) -> Catalogue {
+    let Settings { policy, rules, verification } = settings;
     let mut entries = Vec::new();
-    let policy = AppPolicy { accept_click_time: Some(true), ..policy };
+    let policy = AppPolicy { accept_click_time: Some(true), ..*policy };
     for (network, kind) in NETWORKS.iter().enumerate() {
         entries.push(Entry::Network(Network {
             id: network_id(network),
@@ -237,8 +296,14 @@ fn catalogue(policy: AppPolicy, rules: &FraudSettings) -> Catalogue {
         }));
         entries.push(Entry::Fraud(Scope::App(app), rules.clone()));
         for (network, kind) in NETWORKS.iter().enumerate() {
+            let id = TrackerId(number * 100 + network as u64);
+            if let Some(verification) = verification {
+                let verification = Some(verification.clone());
+                let own = FraudSettings { verification, ..FraudSettings::default() };
+                entries.push(Entry::Fraud(Scope::Tracker(id), own));
+            }
             entries.push(Entry::Tracker(Tracker {
-                id: TrackerId(number * 100 + network as u64),
+                id,
                 guid: tracker_guid(platform, network),
                 app,
                 campaign: CampaignId(number),
@@ -257,6 +322,14 @@ fn catalogue(policy: AppPolicy, rules: &FraudSettings) -> Catalogue {
             }));
         }
     }
+    let listing = |what| Listing {
+        what,
+        reason: "found out".to_owned(),
+        score: String::new(),
+        at: FROM,
+        removed: false,
+    };
+    entries.push(Entry::Blocklist(blocked.into_iter().map(listing).collect()));
     let mut catalogue = Catalogue::default();
     for (version, entry) in (1..).zip(entries) {
         catalogue.apply(Change { version, at: FROM, by: None, entry });

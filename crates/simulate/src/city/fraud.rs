@@ -14,6 +14,13 @@ use super::{
 const INJECTED: u32 = 8;
 /// From the injected click to the first start.
 const INJECTION: std::ops::Range<i64> = 2 * SECOND..40 * SECOND;
+/// Of a hundred made up clicks of the flooder that carry an identifier, those that name the browser of the machine
+/// that makes them up, and those that are sent through somebody in another country. An identifier matches all the same.
+const OF_MACHINE: u32 = 30;
+const THROUGH_ABROAD: u32 = 30;
+/// What that machine says.
+const MACHINE: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                       Chrome/137.0.0.0 Safari/537.36";
 /// Rented addresses that the farm works from.
 const FARM_ADDRESSES: u32 = 3;
 /// Fake installs, of a thousand people of the town.
@@ -58,7 +65,8 @@ impl Town<'_> {
                 let time = opened - self.rng.random_range(before);
                 let mark = self.mark(&phone, Some(FLOODER));
                 let id = phone.publisher_has_id();
-                let query = link(&phone, FLOODER, mark, time, address, id, false, self.names);
+                let agent = phone.browser(time);
+                let query = link(&phone, FLOODER, mark, time, address, agent, id, false, self.names);
                 self.send(phone.platform, mark, time + 100, What::Click(query));
             }
             let mark = self.mark(&phone, None);
@@ -71,8 +79,16 @@ impl Town<'_> {
     fn made_up(&mut self, phone: &Phone, places: &Places, network: usize, time: i64) {
         let mark = self.mark(phone, Some(network));
         let with_id = phone.publisher_has_id() && self.one_in(super::NETWORKS[network].ids);
-        let address = places.address(phone, time);
-        let query = link(phone, network, mark, time, address, with_id, false, self.names);
+        let (mut address, mut agent) = (places.address(phone, time), phone.browser(time));
+        if network == FLOODER && with_id {
+            if self.aside.random_range(0..100) < OF_MACHINE {
+                MACHINE.clone_into(&mut agent);
+            }
+            if self.aside.random_range(0..100) < THROUGH_ABROAD {
+                address = places.abroad(self.aside.random());
+            }
+        }
+        let query = link(phone, network, mark, time, address, agent, with_id, false, self.names);
         self.send(phone.platform, mark, time + 100, What::Click(query));
     }
 }

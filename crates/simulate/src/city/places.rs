@@ -28,6 +28,14 @@ const CARRIED_PEOPLE: usize = 2_000;
 const POOL_MIN: usize = 2;
 /// The first address of the data centres, behind all others.
 const RENTED: u32 = 0x1_f000;
+/// The first address of another country, behind the carriers and before the data centres.
+const FOREIGN: u32 = 0x1_8000;
+/// The country of the town.
+pub const HOME: &str = "NZ";
+/// The other one.
+pub const ABROAD: &str = "DE";
+/// Of a hundred addresses of the town, those that a database places in the other country.
+const MISPLACED: u64 = 2;
 /// Hours after which a carrier hands out another address.
 const LEASE_HOURS: i64 = 3;
 
@@ -131,17 +139,40 @@ impl Places {
         v4(RENTED + number)
     }
 
+    /// An address in another country.
+    pub const fn abroad(&self, number: u32) -> IpAddr {
+        v4(FOREIGN + number % (RENTED - FOREIGN))
+    }
+
     /// A number that looks drawn and is always the same for the same person and slot.
     fn dice(&self, person: u32, slot: i64, kind: u64) -> u64 {
-        let mut x = self.salt ^ (u64::from(person) << 32) ^ slot.cast_unsigned() ^ (kind << 60);
-        for _ in 0..2 {
-            // The finaliser of SplitMix64.
-            x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            x ^= x >> 31;
-        }
-        x
+        mixed(self.salt ^ (u64::from(person) << 32) ^ slot.cast_unsigned() ^ (kind << 60))
     }
+}
+
+/// Twice the finaliser of SplitMix64.
+const fn mixed(mut x: u64) -> u64 {
+    let mut round = 0;
+    while round < 2 {
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^= x >> 31;
+        round += 1;
+    }
+    x
+}
+
+/// The country that a database of addresses tells: that of the address, now and then the wrong one, and of all
+/// addresses of a /64 the same.
+#[must_use]
+pub fn country(address: IpAddr) -> &'static str {
+    let (network, is_foreign) = match address {
+        IpAddr::V4(v4_address) => {
+            (u64::from(u32::from(v4_address)), (v4(FOREIGN)..v4(RENTED)).contains(&address))
+        }
+        IpAddr::V6(v6_address) => (v6_address.to_bits().wrapping_shr(64) as u64, false),
+    };
+    if is_foreign || mixed(network) % 100 < MISPLACED { ABROAD } else { HOME }
 }
 
 /// Whether an address is one of a data centre: what a database of anonymous networks would tell.

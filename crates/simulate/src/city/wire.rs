@@ -20,6 +20,7 @@ pub fn link(
     mark: u64,
     time: i64,
     address: IpAddr,
+    user_agent: String,
     with_id: bool,
     hashed: bool,
     names: &Names<'_>,
@@ -29,7 +30,7 @@ pub fn link(
         ("click_id", click_id(mark)),
         ("site_id", format!("site-{}", phone.home.person % 7)),
         ("ip_address", address.to_string()),
-        ("device_ua", phone.browser(time)),
+        ("device_ua", user_agent),
         ("click_time", time.to_string()),
     ];
     let key = phone.platform.advertising_key();
