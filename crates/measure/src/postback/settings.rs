@@ -9,7 +9,7 @@ use super::{
     Method, Template, Trigger, TriggerKind, destination,
     macros::Macro,
     plan::Conversion,
-    text::{Filling, Token, is_json_number, tokens, wrong_header},
+    text::{Filling, Token, is_json_number, no_tokens, tokens, wrong_header},
 };
 use crate::{NetworkId, event::Value};
 
@@ -256,6 +256,12 @@ impl<'t> Settings<'t> {
                 let format = token.format.map(|format| format!(":{format}")).unwrap_or_default();
                 warn(format!("unknown macro {{{}{format}}}: it renders as a missing value", token.name));
             }
+        }
+        let outside_json = self.headers.iter().map(|(_, value)| value.as_str()).chain([self.destination]);
+        for braces in outside_json.flat_map(no_tokens) {
+            warn(format!(
+                "{braces} is no macro: letters, digits, _ and . make a name; it is sent as it stands"
+            ));
         }
         for (key, value) in &self.context.trigger.context {
             if let Some(name) = key.strip_prefix(DEFAULT_OF) {

@@ -61,6 +61,14 @@ pub fn tokens(template: &str) -> impl Iterator<Item = Token<'_>> {
     })
 }
 
+/// What stands in braces without being a token.
+pub fn no_tokens(template: &str) -> impl Iterator<Item = &str> {
+    pieces(template).filter_map(|piece| match piece {
+        Piece::Text(text) if text.starts_with('{') => text.get(..=text.find('}')?),
+        Piece::Text(_) | Piece::Token(_) => None,
+    })
+}
+
 /// `\{[A-Za-z0-9_.]{1,64}(:[a-z]{1,8})?\}` at the start of `text`, and what follows it.
 fn token_at(text: &str) -> Option<(Token<'_>, &str)> {
     let text = text.strip_prefix('{')?;

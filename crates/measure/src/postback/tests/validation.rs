@@ -149,6 +149,13 @@ fn what_is_odd_is_said_but_allowed() {
     warn("sx_filtre=x", "sx_filtre");
     warn("sx_default.clickid=0", "{clickid}");
     accept("sx_default.click_id=0\nsx_default.event_data.plan=free");
+    for no_macro in ["{event_data.item-id}", "{click id}", "{CLICK:ID}", "{}", "{{click_id}"] {
+        let warnings = validated(&format!("{}{no_macro}{{click_id}}", URL.trim_end())).unwrap();
+        let stands = no_macro == "{{click_id}";
+        assert_eq!(warnings.is_empty(), stands, "{no_macro}: {warnings:?}");
+        assert!(stands || warnings[0].starts_with(no_macro), "{no_macro}: {warnings:?}");
+    }
+    warn("sx_headers={\"X-A\":\"{click-id}\"}", "{click-id}");
     let twice = "cpi_mostback_url=https://partner.example/{foo}?{foo}={event_time:isoo}";
     assert_eq!(validated(twice).unwrap().len(), 2);
 }
