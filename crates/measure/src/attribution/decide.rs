@@ -398,7 +398,8 @@ impl<'a> Judge<'a> {
     }
 
     /// The source that the install referrer names, unless that is the click that won, or that a fraud rule
-    /// rejects, or one that this app has never seen, which tells nobody's name (section 10).
+    /// rejects, or one that this app has never seen, which tells nobody's name (section 10). A reinstall names no
+    /// acquisition: it is credited to reengagement or is organic, and nothing is carried over (section 8).
     fn reported(&self, candidates: &[Candidate]) -> Option<Reported> {
         let referrer = self.question.record.install.referrer.as_ref()?;
         let name = referrer.name.clone()?;
@@ -409,6 +410,14 @@ impl<'a> Judge<'a> {
         let told = candidates.iter().find(|candidate| named.is_some() && candidate.touch == named);
         if told.is_some_and(|told| matches!(told.lost, None | Some(LosingReason::Rejected(_)))) {
             return None;
+        }
+        if matches!(self.purpose, Purpose::Reinstall(_)) {
+            use LosingReason::{AcquisitionTracker, BeforeInstall};
+            let is_old = |told: &Candidate| matches!(told.lost, Some(AcquisitionTracker | BeforeInstall));
+            let is_acquisition = tracker.is_some_and(|tracker| tracker.reengagement.is_none());
+            if told.map_or(is_acquisition, is_old) {
+                return None;
+            }
         }
         let (tracker, network) = match told {
             Some(told) => (told.tracker, Some(told.network)),

@@ -39,6 +39,24 @@ fn a_click_on_record_that_cannot_be_credited_is_reported_all_the_same() {
 }
 
 #[test]
+fn a_reinstall_carries_no_acquisition_over() {
+    check(
+        "reprocessed\ninstall referrer=x campaign=kotracker-a\n1 referrer a",
+        "organic; a acquisition_tracker",
+    );
+    check("reprocessed\ninstall referrer=x campaign=kotracker-a", "organic; ");
+    check(
+        "reprocessed 5d\nreengage b\ninstall referrer=x campaign=kotracker-b\n6d referrer b",
+        "organic; b before_install",
+    );
+    check(
+        "reprocessed 40d\nreengage b\ninstall referrer=x campaign=kotracker-b\n31d referrer b",
+        "unclaimed; b outside_window",
+    );
+    check("reprocessed\ninstall referrer=Google_Ads", "unclaimed; ");
+}
+
+#[test]
 fn a_click_that_won_speaks_for_itself() {
     let decision = World::parse("install referrer=x\n1 referrer a").decide();
     assert!(decision.reported.is_none() && decision.winner().is_some());
