@@ -2,7 +2,7 @@
 
 use fjall::{
     Database, Keyspace, KeyspaceCreateOptions,
-    config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry},
+    config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, PartitioningPolicy},
 };
 
 use crate::StoreError;
@@ -54,6 +54,11 @@ enum Reads {
     /// Ranges, which ask no filter.
     Ranges,
 }
+
+/// By level, whether the index and the filter of a table are cut into blocks as its data is. Those that a memtable
+/// is written to are small and stay in memory. fjall would keep the larger ones of the two levels below whole as
+/// well: a megabyte each, which every read takes in anew once the cache does not hold them all.
+const CUT: [bool; 2] = [false, true];
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -127,7 +132,10 @@ impl Spaces {
 
 fn open(database: &Database, name: &str, memtable: u64, reads: Reads) -> Result<Keyspace, StoreError> {
     let options = || {
-        let options = KeyspaceCreateOptions::default().max_memtable_size(memtable);
+        let options = KeyspaceCreateOptions::default()
+            .max_memtable_size(memtable)
+            .index_block_partitioning_policy(PartitioningPolicy::new(CUT))
+            .filter_block_partitioning_policy(PartitioningPolicy::new(CUT));
         match reads {
             Reads::Hits => options.expect_point_read_hits(true),
             Reads::Misses => options.filter_policy(FilterPolicy::all(FilterPolicyEntry::Bloom(
