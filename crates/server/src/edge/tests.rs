@@ -105,7 +105,6 @@ fn user_agents_tell_the_make() {
     }
 }
 
-/// Real user agents of what is no phone, as `OS/version/model`.
 #[test]
 fn user_agents_of_computers_televisions_and_consoles_tell_their_family() {
     let rows = [
@@ -238,12 +237,42 @@ fn user_agents_of_computers_televisions_and_consoles_tell_their_family() {
             "Android/12/Quest 2",
         ),
     ];
+    check_makes(&rows);
+}
+
+#[test]
+fn user_agents_of_apps_tell_the_system_in_brackets() {
+    check_makes(&[
+        ("Shop/3.4 (com.example.shop; build:7; iOS 17.5.1) Alamofire/5.9", "iOS/17.5.1/"),
+        ("Shop/3.4 (com.example.shop; build:7; macOS 14.4.1) Alamofire/5.9", "macos/14.4.1/"),
+        ("Shop/3.4 (Tizen/6.0; en)", "tizen/6.0/"),
+        ("Shop/3.4 (Macintosh)", "macos//"),
+        ("Shop/12 CFNetwork/1494.0.7 Darwin/23.4.0 (x86_64)", "macos//"),
+        ("Shop/12 CFNetwork/1494.0.7 Darwin/23.4.0", "iOS//"),
+        // As we write it ourselves where none came.
+        ("Mozilla/5.0 (iPhone; iOS 13.6.0)", "iOS/13.6.0/iPhone"),
+        ("Mozilla/5.0 (MacBookPro18,3; macos 14.4.1)", "macos/14.4.1/"),
+        ("Mozilla/5.0 (43UN7100; webos 5.2)", "webos/5.2/"),
+        ("Mozilla/5.0 (KFTRWI; Fire OS 7.3)", "Fire OS/7.3/KFTRWI"),
+        ("Mozilla/5.0 (iPhone)", "iOS//iPhone"),
+        // Those of servers.
+        ("test-ua", "//"),
+        ("Go-http-client/1.1", "//"),
+        ("RudderLabs", "//"),
+        ("Segment (Actions)", "//"),
+        ("python-requests/2.31 (", "//"),
+        ("Shop/3.4 (Toaster 4.0)", "//"),
+    ]);
+}
+
+/// Compares what user agents tell, as `OS/version/model`.
+fn check_makes(rows: &[(&str, &str)]) {
     let user_agents = UserAgents::default();
     for (text, expected) in rows {
         let Traits { os, os_version, model } = user_agents.traits_of(text);
         let os = os.as_ref().map(Os::name).unwrap_or_default();
         let found =
             [os, os_version.as_deref().unwrap_or_default(), model.as_deref().unwrap_or_default()].join("/");
-        assert_eq!(found, expected, "{text}");
+        assert_eq!(&found, expected, "{text}");
     }
 }

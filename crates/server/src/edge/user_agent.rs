@@ -76,8 +76,18 @@ impl Rules {
         let unlisted = unlisted(user_agent);
         let is_listed = unlisted.is_none();
         let os = unlisted.or_else(|| Os::named(&found.as_ref()?.os));
+        let comment = commented(user_agent);
         if is_listed && let Some(model) = amazon(user_agent, os.as_ref()) {
-            return Traits { os: Some(Os::FireOs), os_version: None, model };
+            // The version of Android is none of Fire OS.
+            let told = comment.filter(|(os, _)| *os == Os::FireOs);
+            let os_version = told.and_then(|(_, version)| version).map(str::to_owned);
+            return Traits { os: Some(Os::FireOs), os_version, model };
+        }
+        if os.is_none()
+            && let Some((os, version)) = comment
+        {
+            let os_version = version.map(str::to_owned);
+            return Traits { os: Some(os), os_version, model: self.model(user_agent) };
         }
         if is_reduced(user_agent) {
             return Traits { os, os_version: None, model: None };
@@ -87,11 +97,13 @@ impl Rules {
             let parts: Vec<_> = parts.into_iter().map_while(|part| part).collect();
             (!parts.is_empty()).then(|| parts.join("."))
         });
-        let model = self.device.extract(user_agent).and_then(|found| found.model).and_then(|model| {
-            let model = model.trim();
-            (!says_nothing(model)).then(|| model.to_owned())
-        });
-        Traits { os, os_version, model }
+        Traits { os, os_version, model: self.model(user_agent) }
+    }
+
+    fn model(&self, user_agent: &str) -> Option<String> {
+        let found = self.device.extract(user_agent)?.model?;
+        let model = found.trim();
+        (!says_nothing(model)).then(|| model.to_owned())
     }
 }
 
@@ -99,7 +111,24 @@ impl Rules {
 fn unlisted(user_agent: &str) -> Option<Os> {
     const WORDS: [&str; 4] = ["nintendo switch", "openharmony", "playstation", "vizio smartcast"];
     let user_agent = user_agent.to_ascii_lowercase();
+    if user_agent.contains("cfnetwork/") && user_agent.ends_with("(x86_64)") {
+        // An app on a Mac with a processor that no iPhone has; the rules stop at one version.
+        return Os::named("macos");
+    }
     WORDS.into_iter().find(|word| user_agent.contains(word)).and_then(Os::named)
+}
+
+/// What an app says in brackets, where the rules know nothing: `Shop/3.4 (com.example.shop; macOS 14.4.1)`.
+fn commented(user_agent: &str) -> Option<(Os, Option<&str>)> {
+    let (comment, _) = user_agent.split_once('(')?.1.split_once(')')?;
+    comment.split(';').map(str::trim).find_map(|part| {
+        let versioned = part.rsplit_once([' ', '/']).filter(|(_, version)| {
+            version.starts_with(|c: char| c.is_ascii_digit())
+                && version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        });
+        let (name, version) = versioned.map_or((part, None), |(name, version)| (name, Some(version)));
+        Some((Os::named(name).filter(Os::is_known)?, version))
+    })
 }
 
 /// The model, where it is told, of a device of Amazon's: the rules know its name but not its system. The words
