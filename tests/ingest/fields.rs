@@ -80,6 +80,18 @@ async fn fields_are_found_wherever_senders_put_them() {
         (with(json!({ "device_ver": "Android SDK built for x86-Android-8.1.0" })), "/device/model", json!("Android SDK built for x86")),
         (with(json!({ "device_ver": "17.1" })), "/device/os", json!("iOS 17.1")),
         (with(json!({ "device_ver": "14", "device_ua": device::PIXEL })), "/device/os", json!("Android 14")),
+        (with(json!({ "device_ver": 17.1 })), "/device/os", json!("iOS 17.1")),
+        (root(json!({ "device_ver": "17.1" })), "/device/os", json!("iOS 17.1")),
+        (with(json!({ "device_ver": "Pixel-8-Pro-Android-14" })), "/device/model", json!("Pixel-8-Pro")),
+        (with(json!({ "device_ver": "Pixel-8-Pro-Android-14" })), "/device/os", json!("Android 14")),
+        (with(json!({ "device_ver": "KFTRWI-Android-9" })), "/device/os", json!("Fire OS")),
+        (with(json!({ "device_ver": "43UN7100-LGWebOS-5.2" })), "/device/os", json!("webos 5.2")),
+        (with(json!({ "device_ver": "Unknown", "device_ua": device::IPHONE })), "/device/os", json!("iOS 17.5")),
+        (with(json!({ "device_ver": "iPhone-iOS-17.5", "device_ua": "Unknown" })), "/device/os", json!("iOS 17.5")),
+        (with(json!({ "device_ua": "Mozilla/5.0 (iPhone)" })), "/device/os", json!("iOS")),
+        (with(json!({ "device_ua": device::IPHONE.replace(' ', "%20") })), "/device/os", json!("iOS 17.5")),
+        (with(json!({ "device_ua": device::IPHONE.replace(' ', "+").replace(';', "%3B") })), "/device/os", json!("iOS 17.5")),
+        (with(json!({ "device_ua": "test-ua" })), "/device/os", json!("")),
     ];
     for (body, pointer, expected) in cases {
         let row = understood(&app, body.clone()).await;
