@@ -198,7 +198,8 @@ impl Turn<'_, '_> {
         resolved
     }
 
-    /// Withholds the postbacks about traffic that a rule caught, where its tracker wants that.
+    /// Withholds the postbacks about traffic that a rule caught, where its tracker wants that, and always about a
+    /// click that one rejects (postbacks.md section 12).
     pub(crate) fn withhold_failed(
         &self,
         app: AppId,
@@ -208,7 +209,7 @@ impl Turn<'_, '_> {
         plan: &mut Plan,
     ) {
         let delivers = Rules::of(self.catalogue, app, network, tracker).delivers_failed();
-        if !delivers && findings.iter().any(Finding::is_caught) {
+        if findings.iter().any(|finding| finding.rejects() || finding.is_caught() && !delivers) {
             plan.withhold(Suppression::TrafficFailed);
         }
     }

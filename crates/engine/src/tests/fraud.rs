@@ -201,6 +201,25 @@ fn postbacks_about_failed_traffic_are_withheld_where_the_tracker_says_so() {
 }
 
 #[test]
+fn a_rejected_click_is_told_to_nobody() {
+    for (mode, sent) in [(Mode::Reject, 0), (Mode::Flag, 1)] {
+        let mut world = World::with(AppPolicy::default(), vec![trigger(1, TriggerKind::Click, Some(1))]);
+        let mut verification = Verification { enabled: true, ..Verification::default() };
+        verification.lists.insert("platform_in".to_owned(), vec!["iOS".to_owned()]);
+        let settings =
+            FraudSettings { verification: Some(verification), ..on(&[(Rule::Verification, mode)], &[]) };
+        world.set(vec![Entry::Fraud(Scope::Tracker(TrackerId(1)), settings)]);
+        let click = world.input(0, click(1, 0, plain(adid(1)), 1));
+        world.take(&[click]);
+        let query = DeliveryQuery { limit: 10, ..DeliveryQuery::default() };
+        assert_eq!(world.store.deliveries(&query).unwrap().len(), sent, "{mode:?}");
+        let tally = world.tally();
+        let withheld = tally.get("Suppressed(\"traffic_failed\")").copied().unwrap_or_default();
+        assert_eq!((tally["Due"], withheld), (1, i64::from(sent == 0)), "{mode:?}");
+    }
+}
+
+#[test]
 fn a_replay_sees_the_same_fraud() {
     let thresholds = [
         (Threshold::FloodingClicks, 12),

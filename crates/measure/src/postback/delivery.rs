@@ -44,7 +44,7 @@ pub enum Suppression {
     Superseded,
     /// The trigger was deleted while it was pending.
     TriggerDeleted,
-    /// A fraud rule caught the traffic, and its tracker's `fail_action.deliver_postback` is false.
+    /// A fraud rule rejects the click, or caught the traffic of a tracker whose `fail_action.deliver_postback` is false.
     TrafficFailed,
     /// The event says that its data are controlled, and the trigger respects that.
     DataControlled,
