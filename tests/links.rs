@@ -64,6 +64,23 @@ async fn the_play_store_gets_an_install_referrer() {
     assert!(query_of(answer.header("location"), "referrer").is_some());
 }
 
+/// The user agent tells that it is an IDFA, whatever the platform of the app.
+#[tokio::test]
+async fn a_redirect_keeps_back_the_idfa_that_refused_tracking_forbids() {
+    let server = Server::start().await;
+    let idfa = "7C9E6679-7425-40DE-944B-E07FC1F90AE7";
+    for platform in ["Web", "Android", "iOS"] {
+        let app = server.app(platform).await;
+        let link = link_to(&app, "https://example.com/?d={device_id}").await;
+        for (att, handed_on) in [("0", ""), ("1", idfa)] {
+            let query = format!("device_id={idfa}&att={att}");
+            let answer = link.browse(&query, device::IPHONE).await.is(302);
+            let location = answer.header("location");
+            assert_eq!(query_of(location, "d").as_deref(), Some(handed_on), "{platform}: {location}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn deep_link_placeholders_are_filled_and_encoded() {
     let server = Server::start().await;

@@ -98,9 +98,7 @@ impl Link {
         edge: &LinkEdge<'_>,
     ) -> (Engagement, Flags) {
         let mut flags = Flags::new();
-        let written = self.user_agent(edge);
-        let traits = written.as_deref().map(edge.traits_of).unwrap_or_default();
-        let forbidden = self.forbidden(traits.os.as_ref().or(app.os().as_ref()));
+        let forbidden = self.forbidden(self.os(app, edge).as_ref());
         let link = self.without(&forbidden);
         let user_agent = link.user_agent(edge).filter(|text| !forbidden.hit(text));
         let traits = user_agent.as_deref().map(edge.traits_of).unwrap_or_default();
@@ -134,6 +132,13 @@ impl Link {
             ip_of_caller,
         };
         (engagement, flags)
+    }
+
+    /// The operating system that the link was followed on: the one of the user agent, else of the app's platform.
+    #[must_use]
+    pub fn os(&self, app: &App, edge: &LinkEdge<'_>) -> Option<Os> {
+        let traits = self.user_agent(edge).as_deref().map(edge.traits_of).unwrap_or_default();
+        traits.os.or_else(|| app.os())
     }
 
     /// The last value of a parameter, exactly as decoded.

@@ -7,6 +7,7 @@
 use measure::{
     TouchId,
     catalogue::{App, DestinationKind, Tracker},
+    platform::Os,
     referrer::ReferrerKeys,
 };
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -47,10 +48,18 @@ impl Link {
     /// Where the click leads: the tracker's URL with `{key}` placeholders filled from the query, with the
     /// install referrer for the Play store, with `ko_click_id` for pages on the web.
     ///
+    /// `os` is that of [`Link::os`]: it tells whether `device_id` is an IDFA, which `att=0` forbids to hand on.
+    ///
     /// `None` when the URL cannot be used ([`check_destination`]), as it may be once the app has given up a scheme.
     #[must_use]
-    pub fn destination(&self, tracker: &Tracker, app: &App, click: TouchId) -> Option<String> {
-        let forbidden = self.forbidden(app.os().as_ref());
+    pub fn destination(
+        &self,
+        tracker: &Tracker,
+        app: &App,
+        os: Option<&Os>,
+        click: TouchId,
+    ) -> Option<String> {
+        let forbidden = self.forbidden(os);
         let link = self.without(&forbidden);
         let template = template(&tracker.destination_url, &app.schemes).ok()?;
         let is_web = matches!(template.scheme.as_str(), "http" | "https");

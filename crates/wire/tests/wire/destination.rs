@@ -1,16 +1,16 @@
 //! Where clicks lead (tracking-and-attribution.md section 4).
 
-use measure::{TouchId, catalogue::DestinationKind};
-use wire::link::read;
+use measure::{TouchId, catalogue::DestinationKind, engagement::EngagementKind, flag::Flag};
+use wire::link::{LinkEdge, read};
 
-use crate::world::{app, tracker};
+use crate::world::{IDFA, IPHONE, PIXEL, app, link_edge, occurs, tracker};
 
 const CLICK: &str = "clk_0199d3a0c0f97d3ea1b2c3d4e5f60718";
 
 fn leads(kind: DestinationKind, url: &str, query: &str) -> Option<String> {
     let click: TouchId = CLICK.parse().unwrap();
     read(query)
-        .destination(&tracker(kind, url), &app("Android"), click)
+        .destination(&tracker(kind, url), &app("Android"), None, click)
         .map(|url| url.replace(CLICK, "CLICK"))
 }
 
@@ -71,6 +71,38 @@ fn placeholders_are_filled_from_the_query() {
         "https://apps.apple.com/app/..%2F..%2Fevil",
     );
     check("sextantdemo://open/{idfa}", "idfa=abc&att=0", "sextantdemo://open/");
+}
+
+#[test]
+fn an_idfa_that_refused_tracking_forbids_is_not_handed_on() {
+    let click: TouchId = CLICK.parse().unwrap();
+    let check = |platform: &str, user_agent: Option<&str>, query: &str, is_handed_on: bool| {
+        let edge = LinkEdge { user_agent, ..link_edge() };
+        let (tracker, app, link) = (
+            tracker(DestinationKind::Custom, "https://example.com/?d={device_id}&i={idfa}&s={site_id}"),
+            app(platform),
+            read(&format!("{query}&site_id=site-1")),
+        );
+        let url = link.destination(&tracker, &app, link.os(&app, &edge).as_ref(), click).unwrap();
+        assert_eq!(occurs(IDFA, &url), is_handed_on, "{platform} {user_agent:?} {query}: {url}");
+        assert!(url.contains("s=site-1"), "{url}: the rest stays");
+        let (_, flags) = link.engagement(EngagementKind::Click, &tracker, &app, &edge);
+        assert_eq!(flags.contains(&Flag::IdfaDroppedAttFalse), !is_handed_on, "{platform} {query}");
+    };
+    let (device_id, idfa) = (format!("device_id={IDFA}"), format!("idfa={IDFA}"));
+    for platform in ["iOS", "Web", "Android", "Windows"] {
+        check(platform, Some(IPHONE), &format!("{device_id}&att=0"), false);
+        check(platform, Some(IPHONE), &format!("{device_id}&idfa=other&att=false"), false);
+        check(platform, Some(PIXEL), &format!("{device_id}&user_agent={IPHONE}&att=0"), false);
+        check(platform, Some(PIXEL), &format!("{device_id}&device_id_type=idfa&att=0"), false);
+        check(platform, None, &format!("{idfa}&att=0"), false);
+        check(platform, Some(IPHONE), &format!("{device_id}&att=1"), true);
+        check(platform, Some(IPHONE), &device_id, true);
+        check(platform, Some(PIXEL), &format!("{device_id}&att=0"), true);
+    }
+    check("iOS", None, &format!("{device_id}&att=0"), false);
+    check("Web", None, &format!("{device_id}&att=0"), true);
+    check("Android", None, &format!("{device_id}&att=0"), true);
 }
 
 #[test]

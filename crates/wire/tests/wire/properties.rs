@@ -313,7 +313,7 @@ proptest! {
     ) {
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(values).finish();
         let click = "clk_0199d3a0c0f97d3ea1b2c3d4e5f60718".parse().unwrap();
-        if let Some(url) = read(&query).destination(&tracker(kind, url), &app("iOS"), click) {
+        if let Some(url) = read(&query).destination(&tracker(kind, url), &app("iOS"), None, click) {
             let is_fixed = ["https://shop.example.com/", "market://details?"].iter().any(|start| url.starts_with(start));
             // Under the app's own scheme a value may stand in the place of the host, and no more than there.
             let own = url.strip_prefix("sextantdemo://").and_then(|rest| rest.split_once('/'));

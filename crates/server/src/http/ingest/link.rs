@@ -16,6 +16,7 @@ use measure::{
     flag::Flag,
     fraud::Scope,
     input::{IdempotencyKey, Input, Payload},
+    platform::Os,
 };
 use sha2::{Digest, Sha256};
 use wire::link::{Link, LinkEdge};
@@ -51,7 +52,7 @@ pub(in crate::http) async fn click(State(site): State<Site>, peer: Peer, request
         return unknown_tracker(&site);
     };
     let id = read.input.id;
-    let (tracker, app) = (read.tracker.clone(), read.app.clone());
+    let (tracker, app, os) = (read.tracker.clone(), read.app.clone(), read.os.clone());
     let is_server = link.is_server_call();
     let mut commit = commit(&site, read, !is_server);
     if is_server {
@@ -60,7 +61,7 @@ pub(in crate::http) async fn click(State(site): State<Site>, peer: Peer, request
             answer => not_kept(&answer),
         };
     }
-    let onward = |id: InputId| redirect(link.destination(&tracker, &app, id.into()));
+    let onward = |id: InputId| redirect(link.destination(&tracker, &app, os.as_ref(), id.into()));
     match tokio::time::timeout(site.config.commit_wait(), &mut commit).await {
         // A repeated click leads on as the first one, which is the one that an install can name.
         Ok(Some(Answer::Accepted(id) | Answer::Repeated(id) | Answer::Conflict(id))) => {
@@ -107,6 +108,7 @@ struct Read {
     catalogue: Arc<Catalogue>,
     tracker: Arc<Tracker>,
     app: Arc<App>,
+    os: Option<Os>,
 }
 
 /// Puts an engagement on record. The work goes on when nobody waits for it any more. A `browser` is never
@@ -144,6 +146,7 @@ fn read(site: &Site, peer: &Peer, headers: &HeaderMap, link: &Link, kind: Engage
         accept_click_time: catalogue.policy_of(&app).accept_click_time,
         traits_of: &|user_agent| site.edge.traits_of(user_agent),
     };
+    let os = link.os(&app, &edge);
     let (engagement, mut flags) = link.engagement(kind, &tracker, &app, &edge);
     if engagement.identifiers.is_empty() {
         flags.insert(Flag::NoIdentifier);
@@ -169,7 +172,7 @@ fn read(site: &Site, peer: &Peer, headers: &HeaderMap, link: &Link, kind: Engage
         payload: Payload::Engagement(engagement),
     };
     site.edge.locate(&mut input);
-    Some(Read { input, catalogue, tracker, app })
+    Some(Read { input, catalogue, tracker, app, os })
 }
 
 /// What the signature of a click is worth; `None` when its network signs nothing.
