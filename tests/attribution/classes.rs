@@ -294,6 +294,9 @@ async fn a_click_in_a_browser_meets_the_install_of_an_app_whatever_each_calls_it
         ("Android", silk, "AFTMM-Android-7.1.2", "organic"),
         ("Android", silk, "Pixel 8-Android-9", "organic"),
         ("Windows", chrome, "HP-Windows 11-11.0", "modeled"),
+        ("Daydream", device::PIXEL, "Pixel 8 Pro-Daydream-14", "modeled"),
+        ("Oculus GO", device::PIXEL, "14", "modeled"),
+        ("Samsung Gear VR", device::PIXEL, "SM-G950F-Android-9", "organic"),
     ]
     .into_iter()
     .enumerate()

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// An operating system family. Two families never match as modeled.
@@ -12,7 +14,7 @@ pub enum Os {
     Ios,
     /// tvOS.
     TvOs,
-    /// Android, whatever the form of the device.
+    /// Android, whatever the form of the device: a telephone, a television or glasses.
     Android,
     /// Amazon's Fire OS.
     FireOs,
@@ -88,7 +90,10 @@ impl Os {
             | "android os"
             | "android tv"
             | "chromecast android"
-            | "google tv" => Self::Android,
+            | "daydream"
+            | "google tv"
+            | "oculus go"
+            | "samsung gear vr" => Self::Android,
             "amazon fire os" | "fire os" | "fireos" => Self::FireOs,
             _ => Self::Other(family(&plain).map_or(name.clone(), str::to_owned)),
         })
@@ -106,8 +111,15 @@ impl Os {
     /// Whether both are one family. Records keep the name that it went by when they were written.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        self == other
-            || matches!((self, other), (Self::Other(one), Self::Other(other)) if family(one).is_some_and(|one| Some(one) == family(other)))
+        self == other || self.of_today() == other.of_today()
+    }
+
+    /// What its name of former times means today.
+    fn of_today(&self) -> Cow<'_, Self> {
+        match self {
+            Self::Other(name) => Self::named(name).map_or(Cow::Borrowed(self), Cow::Owned),
+            _ => Cow::Borrowed(self),
+        }
     }
 
     /// Whether it runs the apps of Android, so that identifiers mean there what they mean on Android: Android

@@ -28,6 +28,7 @@ fn the_family_has_to_be_known_and_the_same() {
 fn a_family_has_one_name() {
     let rows = [
         ("Android", &["android", "Android TV", "Android Instant App", "ANDROID OS", "android-tv"][..]),
+        ("Android", &["Daydream", "Oculus GO", "Oculus_Go", "Samsung Gear VR"]),
         ("Fire OS", &["fireos", "Fire_OS", "fire-os", "Fire OS 8"]),
         ("chrome os", &["Chrome OS", "ChromeOS", "Chromium OS", "CrOS"]),
         ("chromecast", &["Chromecast", "Chromecast Linux"]),
@@ -57,15 +58,25 @@ fn a_family_has_one_name() {
 
 #[test]
 fn a_name_of_former_times_is_the_same_family() {
-    let stored = |name: &str| Traits { os: Some(Os::Other(name.to_owned())), ..Traits::default() };
+    let stored = |name: &str| {
+        let os = if name == "Android" { Os::Android } else { Os::Other(name.to_owned()) };
+        Traits { os: Some(os), ..Traits::default() }
+    };
     for (one, other, expected) in [
         ("mac os x", "macos", true),
         ("web0s", "webos", true),
         ("tizen os", "tizen", true),
+        ("daydream", "Android", true),
+        ("oculus go", "Android", true),
+        ("samsung gear vr", "daydream", true),
+        ("oculus rift", "Android", false),
         ("macos", "webos", false),
+        ("some os", "some os", true),
         ("some os", "another", false),
+        ("some os", "Android", false),
     ] {
         assert_eq!(stored(one).resembles(&stored(other), Versions::Whole), expected, "{one} and {other}");
+        assert_eq!(stored(other).resembles(&stored(one), Versions::Whole), expected, "{other} and {one}");
     }
 }
 

@@ -43,6 +43,11 @@ fn identifiers() {
     check("Android", "device_id=a-1", &["adid=a-1"]);
     check("Web", "device_id=a-1", &["custom=a-1"]);
     check("Android", "idfa=a-1", &["adid=a-1"]);
+    for android in ["Daydream", "Oculus GO", "Samsung Gear VR"] {
+        check(android, "device_id=a-1", &["adid=a-1"]);
+        check(android, "idfa=a-1", &["adid=a-1"]);
+    }
+    check("Oculus Rift", "device_id=a-1", &["custom=a-1"]);
     check("Fire OS", "device_id=a-1", &["adid=a-1"]);
     check("Fire OS", "idfa=a-1", &["adid=a-1"]);
     check("Fire OS", "fire_adid=a-1&idfa=b", &["fire_adid=a-1", "adid=b"]);

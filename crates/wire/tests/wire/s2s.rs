@@ -258,9 +258,15 @@ fn a_device_of_amazons_has_fire_os() {
 }
 
 #[test]
-fn identifiers_mean_on_fire_os_what_they_mean_on_android() {
+fn identifiers_mean_on_systems_made_of_android_what_they_mean_on_it() {
     let id = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed";
-    for (platform, version) in [("Android", "KFTRWI-Android-9"), ("Fire OS", "KFTRWI-Fire OS-7.3")] {
+    for (platform, version) in [
+        ("Android", "KFTRWI-Android-9"),
+        ("Fire OS", "KFTRWI-Fire OS-7.3"),
+        ("Daydream", "Pixel 2-Daydream-8.1"),
+        ("Oculus GO", "Pacific-Oculus-Go-7.1.2"),
+        ("Samsung Gear VR", ""),
+    ] {
         for (key, kind) in [
             ("idfa", IdKind::Adid),
             ("adid", IdKind::Adid),
