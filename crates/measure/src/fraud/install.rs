@@ -78,13 +78,18 @@ impl Case<'_> {
         rules.filter_map(|rule| self.look(*rule))
     }
 
+    /// What a rule says of the install beside what it said of the engagement when that came in: only what is
+    /// stricter.
     fn look(&self, rule: Rule) -> Option<Finding> {
         let (mode, level) = self.rules.mode(rule);
-        if mode == Mode::Off || self.candidate.fraud.iter().any(|finding| finding.rule == rule) {
+        let said: Vec<&Finding> = self.candidate.fraud.iter().filter(|said| said.rule == rule).collect();
+        if mode == Mode::Off || said.iter().any(|said| said.rejects()) {
             return None;
         }
         let (verdict, figures) = self.check(rule)?;
-        Some(Finding { rule, mode, level, verdict, figures })
+        let is_caught = verdict == Verdict::Caught;
+        let is_stricter = is_caught && said.iter().all(|said| !said.is_caught() || said.mode < mode);
+        (said.is_empty() || is_stricter).then_some(Finding { rule, mode, level, verdict, figures })
     }
 
     fn check(&self, rule: Rule) -> Option<Checked> {

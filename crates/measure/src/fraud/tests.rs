@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     AppId, CampaignId, DeviceId, InstallId, NetworkId, SegmentId, Timestamp, TouchId, TrackerId,
-    attribution::{Decision, LosingReason, Question, decide},
+    attribution::{Candidate, Decision, LosingReason, Question, decide},
     catalogue::{Catalogue, Change, Entry},
     claim::Claim,
     consent::Att,
@@ -561,6 +561,21 @@ impl Case {
     }
 
     fn decide(&self) -> Decision {
+        self.ask(decide)
+    }
+
+    /// The click of the case as a reengagement of an event that stands where the install does.
+    fn reengagement(&self) -> Candidate {
+        let blank = Candidate { fraud: Vec::new(), lost: None, ..self.decide().candidates.remove(0) };
+        self.ask(|question| {
+            let mut candidates = [blank];
+            judge_reengagement(question, &mut candidates);
+            let [candidate] = candidates;
+            candidate
+        })
+    }
+
+    fn ask<T>(&self, answer: impl FnOnce(&Question<'_>) -> T) -> T {
         let id = TouchId(Uuid::from_u128(5));
         let catalogue = catalogue(self.settings.clone(), self.blocked.clone());
         let time = T0.plus(self.age_ms);
@@ -575,7 +590,7 @@ impl Case {
             reprocess_for: None,
             last_installed: None,
         };
-        decide(&Question {
+        answer(&Question {
             record: &record,
             touches: &[Touch { findings: self.findings.clone(), ..self.click.touch(id, T0) }],
             more: false,
@@ -936,6 +951,78 @@ fn a_finding_of_the_click_decides_the_install() {
     assert_eq!(words(&decision.candidates[0].fraud), "blocklist_ip reject caught");
     let sentences = crate::attribution::explain(&decision, &Catalogue::default()).join(" ");
     assert!(sentences.contains("203.0.113.0/24") && sentences.contains("seen before"), "{sentences}");
+}
+
+/// Under the settings of `click` a click came in, under those of `install` its install, from `address`.
+#[track_caller]
+fn check_both(settings: [&str; 2], click: Blocked, install: Blocked, address: &str, expected: &str) {
+    let [then, now] = settings.map(|settings| format!("app blocklist; {settings}"));
+    let mut case = Case { blocked: vec![install], ..Case::new(&now) };
+    let (none, unseen) = (Flags::new(), Seen::default());
+    case.findings = judged(settings_of(&then), vec![click], &case.click, &none, unseen);
+    case.install.origin.ip = address.parse().ok();
+    case.check(expected);
+}
+
+/// A click that a rule flagged stays flagged for what it said itself, and its install is looked at as any other.
+#[test]
+fn a_flagged_click_does_not_excuse_its_install() {
+    let range = || Blocked::Ip("203.0.113.0/24".parse().unwrap());
+    let [flag, reject, off] =
+        ["app blocklist_ip=flag", "app blocklist_ip=reject", "app blocklist_ip=off"];
+    let (inside, outside) = ("203.0.113.1", "198.51.100.1");
+    let flagged = "device_id; blocklist_ip flag caught";
+    let both = "rejected:blocklist_ip; blocklist_ip flag caught, blocklist_ip reject caught";
+    let rejected = "rejected:blocklist_ip; blocklist_ip reject caught";
+    for (settings, address, expected) in [
+        ([flag, reject], inside, both),
+        ([flag, reject], outside, flagged),
+        ([flag, flag], inside, flagged),
+        ([flag, off], inside, flagged),
+        ([reject, flag], inside, rejected),
+        ([reject, reject], inside, rejected),
+        ([off, reject], inside, rejected),
+        ([off, reject], outside, "device_id; blocklist_ip reject passed"),
+    ] {
+        check_both(settings, range(), range(), address, expected);
+    }
+    let device = || Blocked::device("adid", ADID).unwrap();
+    check_both(
+        ["app blocklist_device=flag", "app blocklist_device=reject"],
+        device(),
+        device(),
+        outside,
+        "rejected:blocklist_device; blocklist_device flag caught, blocklist_device reject caught",
+    );
+}
+
+#[test]
+fn a_click_that_the_verifier_flagged_does_not_excuse_its_install() {
+    let settings = |mode| {
+        let mut settings = verified(verifier(&[("platform_in", "iOS")]));
+        settings.get_mut(&Scope::Tracker(TRACKER)).unwrap().modes.insert(Rule::Verification, mode);
+        settings
+    };
+    let mut case = Case { settings: settings(Mode::Reject), ..Case::new("") };
+    case.findings =
+        judged(settings(Mode::Flag), Vec::new(), &case.click, &Flags::new(), Seen::default());
+    case.check("rejected:verification; verification flag caught, verification reject caught");
+    case.install.origin.traits.os = Some(Os::Ios);
+    case.check("device_id; verification flag caught");
+}
+
+/// The same for the engagement of an event.
+#[test]
+fn a_flagged_click_does_not_excuse_its_event() {
+    let mut case = Case::new("app blocklist; app blocklist_ip=reject");
+    case.blocked = vec![Blocked::Ip("203.0.113.0/24".parse().unwrap())];
+    let flag = settings_of("app blocklist; app blocklist_ip=flag");
+    case.findings = judged(flag, case.blocked.clone(), &case.click, &Flags::new(), Seen::default());
+    case.install.origin.ip = "203.0.113.1".parse().ok();
+    assert_eq!(
+        words(&case.reengagement().fraud),
+        "blocklist_ip flag caught, blocklist_ip reject caught"
+    );
 }
 
 #[test]
