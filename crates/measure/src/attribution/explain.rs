@@ -57,7 +57,7 @@ pub fn explain(decision: &Decision, catalogue: &Catalogue) -> Vec<String> {
 pub(super) fn fraud(candidates: &[Candidate], catalogue: &Catalogue, of: &str) -> Vec<String> {
     let named: Vec<_> =
         candidates.iter().map(|candidate| (engagement(candidate, catalogue, of), candidate)).collect();
-    crate::fraud::sentences(&named)
+    crate::fraud::sentences(&named, of)
 }
 
 /// Why an install whose referrer names a source is credited to nobody.

@@ -43,17 +43,18 @@ pub fn judge_engagement(
         let (verdict, figures) = check();
         findings.push(Finding { rule, mode, level, verdict, figures });
     };
-    look(Rule::BlocklistDevice, &|| listed(blocked_device(&engagement.identifiers, blocklist)));
+    let side = engagement.kind.name();
+    look(Rule::BlocklistDevice, &|| of(side, listed(blocked_device(&engagement.identifiers, blocklist))));
     look(Rule::BlocklistSite, &|| {
         let site = engagement.site_id.as_deref();
         listed(site.and_then(|site| blocklist.site(engagement.network, site)))
     });
-    look(Rule::BlocklistIp, &|| listed(engagement.ip.and_then(|ip| blocklist.ip(ip))));
+    look(Rule::BlocklistIp, &|| of(side, listed(engagement.ip.and_then(|ip| blocklist.ip(ip)))));
     if is_click {
         look(Rule::ClickValidation, &|| signature(flags));
     }
     if let Some(verifier) = rules.verifier() {
-        look(Rule::Verification, &|| verifier.check_engagement(engagement, received));
+        look(Rule::Verification, &|| of(side, verifier.check_engagement(engagement, received)));
     }
     look(Rule::FrequencyCap, &|| {
         let cap = if is_click { Threshold::CappedClicks } else { Threshold::CappedImpressions };
@@ -82,17 +83,27 @@ pub fn judge_claim(
     rules: &Rules<'_>,
     blocklist: &Blocklist,
 ) -> Vec<Finding> {
-    let site = claim.site_id.as_deref();
+    let (side, site) = (claim.kind.name(), claim.site_id.as_deref());
     let mut checks = vec![
-        (Rule::BlocklistDevice, listed(blocked_device(&claim.identifiers, blocklist))),
+        (Rule::BlocklistDevice, of(side, listed(blocked_device(&claim.identifiers, blocklist)))),
         (Rule::BlocklistSite, listed(site.and_then(|site| blocklist.site(claim.network, site)))),
     ];
-    checks.extend(rules.verifier().map(|verifier| (Rule::Verification, verifier.check_date(received))));
+    let verifier = rules.verifier();
+    checks.extend(verifier.map(|verifier| (Rule::Verification, of(side, verifier.check_date(received)))));
     let findings = checks.into_iter().filter_map(|(rule, (verdict, figures))| {
         let (mode, level) = rules.mode(rule);
         (mode != Mode::Off).then_some(Finding { rule, mode, level, verdict, figures })
     });
     findings.collect()
+}
+
+/// What a rule that looks at the engagement and at the install saw in one of them, with the name of that side.
+/// What passed has nothing to tell of it.
+pub(super) fn of(side: &str, (verdict, mut figures): Checked) -> Checked {
+    if verdict != Verdict::Passed {
+        figures.push(figure("of", side));
+    }
+    (verdict, figures)
 }
 
 /// What an entry of the blocklist comes to.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     Finding, HourFigures, Mode, Rule, Rules, Threshold, Verdict,
-    engagement::{listed, without_address},
+    engagement::{listed, of, without_address},
     figure,
     verification::Checked,
 };
@@ -30,18 +30,24 @@ pub fn wants_figures(rules: &Rules<'_>) -> bool {
 /// Adds to each candidate what the rules in force see in it, and bars those that one of them rejects and
 /// that nothing else bars.
 pub fn judge(question: &Question<'_>, candidates: &mut [Candidate]) {
-    judge_by(question, candidates, |_| true);
+    judge_by(question, candidates, "install", |_| true);
 }
 
 /// The same for an event that an engagement may have brought about, which stands in for the install: rules
 /// about the way to an install do not look.
 pub fn judge_reengagement(question: &Question<'_>, candidates: &mut [Candidate]) {
-    judge_by(question, candidates, |rule| {
+    judge_by(question, candidates, "event", |rule| {
         matches!(rule, Rule::BlocklistDevice | Rule::BlocklistIp | Rule::PlatformMismatch)
     });
 }
 
-fn judge_by(question: &Question<'_>, candidates: &mut [Candidate], looks: fn(Rule) -> bool) {
+/// `what` is what the record of the question is, for those who read what rules saw.
+fn judge_by(
+    question: &Question<'_>,
+    candidates: &mut [Candidate],
+    what: &'static str,
+    looks: fn(Rule) -> bool,
+) {
     let catalogue = question.catalogue;
     let touches: HashMap<TouchId, &Touch> = question.touches.iter().map(|touch| (touch.id, touch)).collect();
     for candidate in candidates {
@@ -52,7 +58,7 @@ fn judge_by(question: &Question<'_>, candidates: &mut [Candidate], looks: fn(Rul
         }
         if catalogue.has_fraud_settings() {
             let rules = Rules::of(catalogue, question.record.app, candidate.network, candidate.tracker);
-            let case = Case { question, touch, candidate, rules };
+            let case = Case { question, what, touch, candidate, rules };
             let findings: Vec<Finding> = case.findings(looks).collect();
             candidate.fraud.extend(findings);
         }
@@ -66,6 +72,7 @@ fn judge_by(question: &Question<'_>, candidates: &mut [Candidate], looks: fn(Rul
 /// A candidate with everything that rules look at.
 struct Case<'a> {
     question: &'a Question<'a>,
+    what: &'static str,
     /// `None` for Apple's word, of which only the install is known.
     touch: Option<&'a Touch>,
     candidate: &'a Candidate,
@@ -97,13 +104,15 @@ impl Case<'_> {
         let blocklist = self.question.catalogue.blocklist();
         Some(match rule {
             Rule::BlocklistDevice => {
-                listed(origin.identifiers.iter().find_map(|id| blocklist.identifier(id)))
+                let listing = origin.identifiers.iter().find_map(|id| blocklist.identifier(id));
+                of(self.what, listed(listing))
             }
-            Rule::BlocklistIp => listed(origin.ip.and_then(|ip| blocklist.ip(ip))),
+            Rule::BlocklistIp => of(self.what, listed(origin.ip.and_then(|ip| blocklist.ip(ip)))),
             Rule::Verification => {
                 let is_named = self.question.record.install.click.as_ref().and_then(|click| click.touch)
                     == Some(self.touch?.id);
-                self.rules.verifier()?.check_install(&self.question.record.install, is_named)
+                let verifier = self.rules.verifier()?;
+                of(self.what, verifier.check_install(&self.question.record.install, is_named))
             }
             Rule::MinimumTimeToInstall => self.minimum_time()?,
             Rule::PlatformMismatch => self.platform(self.touch?),

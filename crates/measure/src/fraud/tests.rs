@@ -968,8 +968,7 @@ fn check_both(settings: [&str; 2], click: Blocked, install: Blocked, address: &s
 #[test]
 fn a_flagged_click_does_not_excuse_its_install() {
     let range = || Blocked::Ip("203.0.113.0/24".parse().unwrap());
-    let [flag, reject, off] =
-        ["app blocklist_ip=flag", "app blocklist_ip=reject", "app blocklist_ip=off"];
+    let [flag, reject, off] = ["app blocklist_ip=flag", "app blocklist_ip=reject", "app blocklist_ip=off"];
     let (inside, outside) = ("203.0.113.1", "198.51.100.1");
     let flagged = "device_id; blocklist_ip flag caught";
     let both = "rejected:blocklist_ip; blocklist_ip flag caught, blocklist_ip reject caught";
@@ -1004,8 +1003,7 @@ fn a_click_that_the_verifier_flagged_does_not_excuse_its_install() {
         settings
     };
     let mut case = Case { settings: settings(Mode::Reject), ..Case::new("") };
-    case.findings =
-        judged(settings(Mode::Flag), Vec::new(), &case.click, &Flags::new(), Seen::default());
+    case.findings = judged(settings(Mode::Flag), Vec::new(), &case.click, &Flags::new(), Seen::default());
     case.check("rejected:verification; verification flag caught, verification reject caught");
     case.install.origin.traits.os = Some(Os::Ios);
     case.check("device_id; verification flag caught");
@@ -1019,10 +1017,7 @@ fn a_flagged_click_does_not_excuse_its_event() {
     let flag = settings_of("app blocklist; app blocklist_ip=flag");
     case.findings = judged(flag, case.blocked.clone(), &case.click, &Flags::new(), Seen::default());
     case.install.origin.ip = "203.0.113.1".parse().ok();
-    assert_eq!(
-        words(&case.reengagement().fraud),
-        "blocklist_ip flag caught, blocklist_ip reject caught"
-    );
+    assert_eq!(words(&case.reengagement().fraud), "blocklist_ip flag caught, blocklist_ip reject caught");
 }
 
 #[test]
@@ -1106,10 +1101,119 @@ fn the_verifier_looks_at_the_install_too() {
 #[track_caller]
 fn check_words(case: &Case, expected: &str) {
     let decision = case.decide();
-    let said = sentences(&[("a click".to_owned(), &decision.candidates[0])]);
-    assert_eq!(said.len(), 1, "{said:?}");
-    let (_, what) = said[0].split_once(") ").unwrap();
-    assert_eq!(what, expected);
+    assert_eq!(told(&decision.candidates[0], "install"), [expected]);
+}
+
+/// What the rules saw in `a click` that may have led to `of`, without their names and modes.
+fn told(candidate: &Candidate, of: &str) -> Vec<String> {
+    let said = sentences(&[("a click".to_owned(), candidate)], of);
+    said.iter().map(|said| said.split_once(") ").unwrap().1.to_owned()).collect()
+}
+
+/// The blocklist and the verifier look at both sides, and say at which of them they saw what they saw.
+#[test]
+fn a_finding_tells_whose_it_is() {
+    let ip = || Blocked::Ip("203.0.113.0/24".parse().unwrap());
+    let device = || Blocked::device("adid", ADID).unwrap();
+    let lists = |lists| Case { settings: verified(verifier(lists)), ..Case::new("") };
+    let blocked = |settings: &str, what| Case { blocked: vec![what], ..Case::new(settings) };
+    let judged = |mut case: Case| {
+        case.findings =
+            judged(case.settings.clone(), case.blocked.clone(), &case.click, &Flags::new(), Seen::default());
+        case
+    };
+    let from = |mut case: Case, address: &str| {
+        case.install.origin.ip = address.parse().ok();
+        case
+    };
+    let silent = |mut case: Case| {
+        (case.click.traits, case.install.origin.traits) = Default::default();
+        case
+    };
+    let view = |mut case: Case| {
+        case.click.kind = EngagementKind::Impression;
+        case
+    };
+    let (by_ip, by_device) =
+        ("app blocklist; app blocklist_ip=flag", "app blocklist; app blocklist_device=flag");
+    let (ios, new) = ([("platform_in", "iOS")], [("os_version_greater_than", "15")]);
+    for (case, expected) in [
+        (
+            from(blocked(by_ip, ip()), "203.0.113.7"),
+            "the address of the install, in 203.0.113.0/24, is on the blocklist (seen before)",
+        ),
+        (
+            judged(blocked(by_ip, ip())),
+            "the address of the click, in 203.0.113.0/24, is on the blocklist (seen before)",
+        ),
+        (
+            judged(view(blocked(by_ip, ip()))),
+            "the address of the impression, in 203.0.113.0/24, is on the blocklist (seen before)",
+        ),
+        (blocked(by_device, device()), "the device of the install is on the blocklist (seen before)"),
+        (judged(blocked(by_device, device())), "the device of the click is on the blocklist (seen before)"),
+        (lists(&ios), "platform Android of the install is not on the list platform_in"),
+        (judged(lists(&ios)), "platform Android of the click is not on the list platform_in"),
+        (lists(&new), "os_version 14.1 of the install does not pass os_version_greater_than 15"),
+        (silent(lists(&ios)), "the install does not tell its platform"),
+        (judged(silent(lists(&ios))), "the click does not tell its platform"),
+    ] {
+        check_words(&case, &format!("caught a click: {expected}."));
+    }
+}
+
+/// Records of before did not tell the side: no side is named then.
+#[test]
+fn a_finding_that_tells_no_side_names_none() {
+    let figures = |told: &[(&str, &str)]| told.iter().map(|(name, value)| figure(name, value)).collect();
+    for (rule, told_figures, expected) in [
+        (Rule::BlocklistDevice, vec![("entry", "device")], "the device is on the blocklist"),
+        (
+            Rule::BlocklistIp,
+            vec![("entry", "ip"), ("ip", "203.0.113.0/24")],
+            "the address, in 203.0.113.0/24, is on the blocklist",
+        ),
+        (
+            Rule::Verification,
+            vec![("platform", "Android"), ("list", "platform_in")],
+            "platform Android is not on the list platform_in",
+        ),
+        (Rule::Verification, vec![("platform", "unknown")], "the platform is not told"),
+        (Rule::Verification, vec![("list", "city_in"), ("of", "install")], "list city_in, of install"),
+    ] {
+        let (mode, level, verdict) = (Mode::Flag, Level::App, Verdict::Caught);
+        let mut candidate = Case::new("").decide().candidates.remove(0);
+        candidate.fraud = vec![Finding { rule, mode, level, verdict, figures: figures(&told_figures) }];
+        assert_eq!(told(&candidate, "install"), [format!("caught a click: {expected}.")]);
+    }
+}
+
+/// The two sides are called what they are.
+#[test]
+fn an_impression_and_an_event_are_called_so() {
+    let mut case = Case::new("app platform_mismatch=flag; app blocklist; app blocklist_ip=flag");
+    case.click.kind = EngagementKind::Impression;
+    case.install.origin.traits.os = Some(Os::Ios);
+    case.install.origin.ip = "203.0.113.7".parse().ok();
+    case.blocked = vec![Blocked::Ip("203.0.113.0/24".parse().unwrap())];
+    for (candidate, of) in [(case.decide().candidates.remove(0), "install"), (case.reengagement(), "event")] {
+        assert_eq!(
+            told(&candidate, of),
+            [
+                format!(
+                    "caught a click: the address of the {of}, in 203.0.113.0/24, is on the blocklist (seen before)."
+                ),
+                format!("caught a click: by the user agent impression Android, {of} iOS."),
+            ]
+        );
+    }
+    let mut hidden = Case::new("app anonymous_network=flag");
+    hidden.click.kind = EngagementKind::Impression;
+    (hidden.click.place, hidden.install.origin.place) = (place("anonymous"), place("open"));
+    check_words(
+        &hidden,
+        "caught a click: the address of the impression is anonymous, the address of the install is not anonymous.",
+    );
 }
 
 /// One case that each rule catches: figures with what they mean, no bare numbers of thresholds.
@@ -1122,11 +1226,13 @@ fn what_every_rule_catches_is_told_in_words() {
         case.settings.entry(Scope::App(APP)).or_default().modes.insert(rule, Mode::Reject);
         case.findings = judged(case.settings.clone(), case.blocked.clone(), &case.click, &flags, seen);
         let expected = match rule {
-            Rule::BlocklistDevice => "its device is on the blocklist (seen before)",
+            Rule::BlocklistDevice => "the device of the click is on the blocklist (seen before)",
             Rule::BlocklistSite => "its site, s1, is on the blocklist (seen before)",
-            Rule::BlocklistIp => "its address, in 203.0.113.0/24, is on the blocklist (seen before)",
+            Rule::BlocklistIp => {
+                "the address of the click, in 203.0.113.0/24, is on the blocklist (seen before)"
+            }
             Rule::ClickValidation => "its signature is wrong",
-            Rule::Verification => "platform Android is not on the list platform_in",
+            Rule::Verification => "platform Android of the click is not on the list platform_in",
             Rule::FrequencyCap => {
                 "it was number 21 of the clicks of the device within 60 minutes, and 20 pass"
             }
@@ -1235,7 +1341,7 @@ fn findings_that_say_the_same_are_told_once() {
     let rule = "Fraud rule high_volume_ip (reject, set by the app)";
     let hour = "in the last closed hour, from 2027-01-15T08:00:00Z, and 20 pass";
     assert_eq!(
-        sentences(&named),
+        sentences(&named, "install"),
         [
             format!(
                 "{rule} caught click a, and 2 other clicks of that network: 30 clicks from its address {hour}."

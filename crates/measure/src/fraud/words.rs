@@ -3,10 +3,11 @@
 use super::{Finding, Mode, Rule, Verdict, engagement::OF_CALLER, figures::CLICKS_KEPT};
 use crate::{attribution::Candidate, engagement::EngagementKind, policy::Level};
 
-/// What the rules saw in the candidates of a decision, each with its name in words: one sentence for all findings
-/// that say the same. What passed says the same whatever its figures; what did not does so only of one network.
+/// What the rules saw in the candidates of a decision on `of`, an install or event, each with its name in words:
+/// one sentence for all findings that say the same. What passed says the same whatever its figures; what did not
+/// does so only of one network.
 #[must_use]
-pub fn sentences(candidates: &[(String, &Candidate)]) -> Vec<String> {
+pub fn sentences(candidates: &[(String, &Candidate)], of: &str) -> Vec<String> {
     let mut alike: Vec<Alike<'_>> = Vec::new();
     for (subject, candidate) in candidates {
         for finding in &candidate.fraud {
@@ -16,7 +17,7 @@ pub fn sentences(candidates: &[(String, &Candidate)]) -> Vec<String> {
             }
         }
     }
-    alike.iter().map(Alike::sentence).collect()
+    alike.iter().map(|alike| alike.sentence(of)).collect()
 }
 
 /// Findings that say the same, by the first of them.
@@ -34,7 +35,9 @@ impl Alike<'_> {
             (finding.rule, finding.mode, finding.level, finding.verdict)
         };
         let says_the_same = finding.verdict == Verdict::Passed
-            || finding.figures == self.finding.figures && candidate.network == self.candidate.network;
+            || finding.figures == self.finding.figures
+                && candidate.network == self.candidate.network
+                && (candidate.kind == self.candidate.kind || !finding.rule.names_sides());
         set(finding) == set(self.finding) && says_the_same
     }
 
@@ -54,7 +57,7 @@ impl Alike<'_> {
         Some(format!(", {word} {count} other {what}{whose}"))
     }
 
-    fn sentence(&self) -> String {
+    fn sentence(&self, of: &str) -> String {
         let Finding { rule, mode, level, verdict, .. } = self.finding;
         let verdict = match verdict {
             Verdict::Passed => "saw nothing wrong with",
@@ -62,7 +65,7 @@ impl Alike<'_> {
             Verdict::NoDatabase => "has no database to look up",
             Verdict::TooLittle => "knows too little to judge",
         };
-        let why = self.finding.why();
+        let why = Said { finding: self.finding, kind: self.candidate.kind.name(), of }.why();
         let why = if why.is_empty() { why } else { format!(": {why}") };
         let others = self.others().unwrap_or_default();
         // The figures are those of the first: what passed may have others.
@@ -78,9 +81,25 @@ impl Alike<'_> {
     }
 }
 
-impl Finding {
+impl Rule {
+    /// Whether its sentence calls the engagement by its kind, which no figure tells.
+    const fn names_sides(self) -> bool {
+        matches!(self, Self::PlatformMismatch | Self::GeoMismatch | Self::AnonymousNetwork)
+    }
+}
+
+/// A finding, with what the two sides are called.
+struct Said<'a> {
+    finding: &'a Finding,
+    /// The engagement: `click`, `impression`.
+    kind: &'static str,
+    /// What it may have led to: `install`, `event`.
+    of: &'a str,
+}
+
+impl Said<'_> {
     fn figure(&self, name: &str) -> Option<&str> {
-        self.figures.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.finding.figures.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     fn number(&self, name: &str) -> Option<u64> {
@@ -91,7 +110,7 @@ impl Finding {
     /// verdict.
     fn why(&self) -> String {
         self.in_words().unwrap_or_else(|| {
-            let figures = self.figures.iter().map(|(name, value)| match name.as_str() {
+            let figures = self.finding.figures.iter().map(|(name, value)| match name.as_str() {
                 "hour" | "valid_traffic_date_start" | "valid_traffic_date_end" => {
                     format!("{name} {}", moment(value))
                 }
@@ -104,13 +123,14 @@ impl Finding {
     fn in_words(&self) -> Option<String> {
         if let Some(address) = self.figure("address") {
             return Some(match address {
-                OF_CALLER => "the user's address is unknown, because the click came from a server without \
-                              ip_address"
-                    .to_owned(),
+                OF_CALLER => format!(
+                    "the user's address is unknown, because the {} came from a server without ip_address",
+                    self.kind
+                ),
                 _ => "the user's address is unknown".to_owned(),
             });
         }
-        match self.rule {
+        match self.finding.rule {
             Rule::BlocklistDevice | Rule::BlocklistSite | Rule::BlocklistIp => self.listing(),
             Rule::ClickValidation => match self.figure("signature") {
                 Some("right") => Some("its signature is right".to_owned()),
@@ -129,12 +149,17 @@ impl Finding {
         }
     }
 
+    /// ` of the install`, by the side that was looked at; nothing in records that do not tell it.
+    fn whose(&self) -> String {
+        self.figure("of").map(|side| format!(" of the {side}")).unwrap_or_default()
+    }
+
     fn listing(&self) -> Option<String> {
         self.figure("entry")?;
-        let what = match self.rule {
-            Rule::BlocklistDevice => "its device".to_owned(),
+        let what = match self.finding.rule {
+            Rule::BlocklistDevice => format!("the device{}", self.whose()),
             Rule::BlocklistSite => format!("its site, {},", self.figure("site_id")?),
-            _ => format!("its address, in {},", self.figure("ip")?),
+            _ => format!("the address{}, in {},", self.whose(), self.figure("ip")?),
         };
         let reason = self.figure("reason").map(|reason| format!(" ({reason})")).unwrap_or_default();
         Some(format!("{what} is on the blocklist{reason}"))
@@ -156,17 +181,27 @@ impl Finding {
         if let Some((_, words)) = flags.into_iter().find(|(name, _)| self.figure(name).is_some()) {
             return Some(words.to_owned());
         }
-        let (name, value) = self.figures.first()?;
+        // What privacy requests leave of a finding may be no more than the list.
+        let mut told = self.finding.figures.iter().filter(|(name, _)| name != "of" && name != "list");
+        let (name, value) = told.next()?;
+        let whose = self.whose();
         if let Some(list) = self.figure("list") {
             let is = if list.ends_with("_not_in") { "is" } else { "is not" };
-            return Some(format!("{name} {value} {is} on the list {list}"));
+            return Some(format!("{name} {value}{whose} {is} on the list {list}"));
         }
         if let Some((bound, limit)) =
-            self.figures.get(1).filter(|(bound, _)| bound.starts_with("os_version_"))
+            self.finding.figures.get(1).filter(|(bound, _)| bound.starts_with("os_version_"))
         {
-            return Some(format!("{name} {value} does not pass {bound} {limit}"));
+            return Some(format!("{name} {value}{whose} does not pass {bound} {limit}"));
         }
-        let unknown = self.figures.iter().map(|(name, _)| match name.as_str() {
+        if self.finding.verdict == Verdict::Caught {
+            return Some(match self.figure("of") {
+                Some(side) => format!("the {side} does not tell its {name}"),
+                None => format!("the {name} is not told"),
+            });
+        }
+        let unknown = self.finding.figures.iter().filter(|(name, _)| name != "of");
+        let unknown = unknown.map(|(name, _)| match name.as_str() {
             "receipt_status" => "receipt_status, since nobody validates receipts here",
             name => name,
         });
@@ -177,8 +212,8 @@ impl Finding {
         if self.figure("table").is_some() {
             return Some("too many devices were seen at once to count another".to_owned());
         }
-        let (unit, count) = self.figures.first()?;
-        let (per, span) = self.figures.get(2)?;
+        let (unit, count) = self.finding.figures.first()?;
+        let (per, span) = self.finding.figures.get(2)?;
         let most = self.figure("threshold")?;
         Some(format!(
             "it was number {count} of the {unit} of the device within {span} {per}, and {most} pass"
@@ -193,22 +228,28 @@ impl Finding {
         Some(format!("the install came {seconds} seconds after it, and {least} are the least"))
     }
 
-    /// What the click and the install say of themselves.
+    /// What each side says of itself: the figure it has, and what it is called.
+    const fn both(&self) -> [(&'static str, &str); 2] {
+        [("click", self.kind), ("install", self.of)]
+    }
+
+    /// What the engagement and the install say of themselves.
     fn sides(&self) -> Option<String> {
-        let what = if self.rule == Rule::GeoMismatch { "the address" } else { "the user agent" };
-        let side = |name: &str| {
-            self.figure(name).map_or_else(|| format!("{name} unknown"), |value| format!("{name} {value}"))
-        };
-        let sides = [side("click"), side("install")].join(", ");
-        match self.verdict {
+        let what = if self.finding.rule == Rule::GeoMismatch { "the address" } else { "the user agent" };
+        let sides = self.both().map(|(figure, name)| {
+            let value = self.figure(figure).unwrap_or("unknown");
+            format!("{name} {value}")
+        });
+        let sides = sides.join(", ");
+        match self.finding.verdict {
             Verdict::NoDatabase => None,
             _ => Some(format!("by {what} {sides}")),
         }
     }
 
     fn hidden(&self) -> Option<String> {
-        let told = |name: &str| self.figure(name).map(|is| format!("the address of the {name} is {is}"));
-        let sides: Vec<String> = ["click", "install"].into_iter().filter_map(told).collect();
+        let told = |(figure, name)| Some(format!("the address of the {name} is {}", self.figure(figure)?));
+        let sides: Vec<String> = self.both().into_iter().filter_map(told).collect();
         (!sides.is_empty()).then(|| sides.join(", "))
     }
 
@@ -216,7 +257,7 @@ impl Finding {
         let (of, clicks, installs) = (self.figure("of")?, self.figure("clicks")?, self.figure("installs")?);
         let (least, from) = (self.figure("threshold")?, self.figure("threshold_clicks")?);
         let hour = self.hour()?;
-        Some(match self.verdict {
+        Some(match self.finding.verdict {
             Verdict::TooLittle => {
                 format!(
                     "fewer than {from} clicks ({clicks}) of the {of} in {hour}, so the ratio says nothing"
@@ -235,7 +276,7 @@ impl Finding {
             (self.figure("of")?, self.figure("installs")?, self.figure("late_installs")?);
         let (most, from) = (self.figure("threshold")?, self.figure("threshold_installs")?);
         let hour = self.hour()?;
-        Some(match self.verdict {
+        Some(match self.finding.verdict {
             Verdict::TooLittle => {
                 format!(
                     "fewer than {from} installs ({installs}) of the {of} in {hour}, so the share says nothing"
@@ -252,7 +293,8 @@ impl Finding {
         if self.figure("device").is_some() {
             return Some("it names no device".to_owned());
         }
-        let whose = if self.rule == Rule::HighVolumeIp { "from its address" } else { "of its device" };
+        let whose =
+            if self.finding.rule == Rule::HighVolumeIp { "from its address" } else { "of its device" };
         let (clicks, most) = (self.figure("clicks")?, self.figure("threshold")?);
         let hour = self.hour()?;
         // What has fewer is forgotten when the hour closes.

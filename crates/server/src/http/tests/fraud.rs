@@ -293,7 +293,8 @@ async fn blocked_clicks_are_redirected_and_say_why() {
     let seen = click(&server, &query).await;
     assert_eq!(words(&seen), "blocklist_ip reject caught, verification reject passed");
     let figures = &seen["outcomes"][0]["fraud"][0]["figures"];
-    assert_eq!(*figures, json!({ "entry": "ip", "ip": "203.0.113.0/24", "reason": "bots" }));
+    let expected = json!({ "entry": "ip", "ip": "203.0.113.0/24", "reason": "bots", "of": "click" });
+    assert_eq!(*figures, expected);
 }
 
 #[tokio::test]
