@@ -22,7 +22,7 @@ use store::{DeliveryQuery, Store, StoreError};
 use uuid::Uuid;
 
 use self::{
-    again::{Again, How},
+    again::{Again, How, resend},
     refusal::Refusal,
 };
 use super::{super::asked::Path, deliveries, iso};
@@ -403,7 +403,8 @@ impl Job {
                     Err(refusal) => refused.push((delivery.id, refusal)),
                 }
             }
-            let put_back = self.store.resend(&resends)?.into_iter().filter(|was_final| *was_final).count();
+            let (put_back, since) = resend(self.store.as_ref(), &resends)?;
+            refused.extend(since);
             self.replays.update(id, |progress| {
                 progress.replayed += put_back;
                 if let Some(not_rendered) = &mut progress.not_rendered {

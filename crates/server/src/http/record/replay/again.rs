@@ -6,6 +6,7 @@ use measure::{
     DeliveryId, Timestamp,
     catalogue::Catalogue,
     postback::{Conversion, Delivery, Remade, attempts_allowed, compose},
+    privacy::is_erased,
 };
 use store::{Resend, Store, StoreError};
 use uuid::Uuid;
@@ -95,6 +96,29 @@ impl Again<'_> {
     }
 }
 
+/// Puts deliveries back: how many, and why the others are not, which could be when they were read. They may have been
+/// erased since, or put back by somebody else.
+pub fn resend(
+    store: &dyn Store,
+    resends: &[Resend],
+) -> Result<(usize, Vec<(DeliveryId, Refusal)>), StoreError> {
+    let (mut put_back, mut refused) = (0, Vec::new());
+    for (resend, was_final) in resends.iter().zip(store.resend(resends)?) {
+        if was_final {
+            put_back += 1;
+            continue;
+        }
+        let refusal = match store.delivery(resend.delivery)? {
+            Some(delivery) if is_erased(&delivery) => Refusal::Erased,
+            // It was pending at that moment, whatever has become of it by now.
+            Some(_) => Refusal::Pending,
+            None => Refusal::NotOnRecord,
+        };
+        refused.push((resend.delivery, refusal));
+    }
+    Ok((put_back, refused))
+}
+
 /// An identifier that the partner takes for another one: the hash is changed, the time stays.
 fn another(delivery: &Delivery) -> DeliveryId {
     let made = u32::try_from(delivery.attempts.len()).unwrap_or(u32::MAX);
@@ -106,4 +130,38 @@ fn renamed(remade: Remade, old: DeliveryId, new: DeliveryId) -> Remade {
         return remade;
     }
     Remade { request: remade.request.renamed(old, new), ..remade }
+}
+
+#[cfg(test)]
+mod tests {
+    use measure::{DeliveryId, Timestamp, postback::DeliveryState};
+    use store::{Batch, Memory, Resend, Store};
+    use uuid::Uuid;
+
+    use super::{super::refusal::tests::delivery, Refusal, resend};
+
+    #[test]
+    fn whatever_is_not_put_back_is_accounted_for() {
+        let store = Memory::new();
+        let (url, erased) = ("https://partner.example.com/pb", "https://partner.example.com/[erased]");
+        let deliveries = vec![
+            delivery(1, DeliveryState::Dead, None, url),
+            delivery(2, DeliveryState::Dead, None, erased),
+            delivery(3, DeliveryState::Pending, None, url),
+            delivery(4, DeliveryState::Delivered, None, url),
+        ];
+        store.commit(&Batch { deliveries, ..Batch::default() }).unwrap();
+        let id = |number| DeliveryId(Uuid::from_u128(number));
+        let order = |number| Resend {
+            delivery: id(number),
+            due: Timestamp(0),
+            attempts: 1,
+            sent_as: None,
+            remade: None,
+        };
+        let (put_back, refused) = resend(&store, &[1, 2, 3, 4, 5].map(order)).unwrap();
+        assert_eq!(put_back, 2);
+        let expected = [(id(2), Refusal::Erased), (id(3), Refusal::Pending), (id(5), Refusal::NotOnRecord)];
+        assert_eq!(refused, expected);
+    }
 }

@@ -79,7 +79,7 @@ impl fmt::Display for Refusal {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use measure::{
         AppId, DeliveryId, InputId, Timestamp, TriggerId,
         postback::{Delivery, DeliveryState, Request},
@@ -88,30 +88,34 @@ mod tests {
 
     use super::Refusal;
 
+    pub fn delivery(number: u128, state: DeliveryState, reason: Option<&str>, url: &str) -> Delivery {
+        Delivery {
+            id: DeliveryId(Uuid::from_u128(number)),
+            app: AppId(1),
+            trigger: TriggerId(1),
+            trigger_version: 1,
+            conversion: InputId(Uuid::from_u128(1)),
+            install: None,
+            revision: 0,
+            network: None,
+            request: Request { url: url.to_owned(), ..Request::default() },
+            state,
+            reason: reason.map(str::to_owned),
+            created: Timestamp(0),
+            due: Timestamp(0),
+            attempts_allowed: 3,
+            attempts: vec![],
+            sent_as: None,
+            attempts_before: 0,
+            planned_paused: false,
+            earlier: vec![],
+        }
+    }
+
     #[test]
     fn what_is_not_sent_again() {
         let check = |state, reason: Option<&str>, lives, url: &str, refusal: Option<Refusal>| {
-            let delivery = Delivery {
-                id: DeliveryId(Uuid::from_u128(1)),
-                app: AppId(1),
-                trigger: TriggerId(1),
-                trigger_version: 1,
-                conversion: InputId(Uuid::from_u128(1)),
-                install: None,
-                revision: 0,
-                network: None,
-                request: Request { url: url.to_owned(), ..Request::default() },
-                state,
-                reason: reason.map(str::to_owned),
-                created: Timestamp(0),
-                due: Timestamp(0),
-                attempts_allowed: 3,
-                attempts: vec![],
-                sent_as: None,
-                attempts_before: 0,
-                planned_paused: false,
-                earlier: vec![],
-            };
+            let delivery = delivery(1, state, reason, url);
             assert_eq!(Refusal::when(&delivery, lives), refusal, "{delivery:?}");
         };
         use DeliveryState::{Dead, Delivered, Pending, Suppressed};
