@@ -372,6 +372,23 @@ async fn overrides_are_taken_in_every_form_that_clients_send() {
     assert_eq!(audited().await["overrides"], json!({ "device_id_lookback_window": 0 }));
     server.post(&path, json!({ "no_such_override": one("x", json!(1)) })).await.is(400);
     server.post(&path, json!({ "tracker_overrides": "all" })).await.is(400);
+    // Numbers as texts come back as numbers, and what is none is refused by its name.
+    let texts = json!({ "key": keys[0], "value": "86400", "admin": "1", "type": "" });
+    let texts = json!({ keys[0]: texts, "event_association_window": { "key": "x", "value": " 3600", "admin": null } });
+    for answer in [server.post(&path, texts).await.is(200).json(), server.get(&path).await.is(200).json()] {
+        let shown = |value: i64, admin: i64, key: &str| json!({ "name": "", "key": key, "group": "", "type": "seconds", "value": value, "admin": admin });
+        let all = &answer["tracker_overrides"][0];
+        assert_eq!(all[keys[0]], shown(86_400, 1, keys[0]), "{answer}");
+        assert_eq!(all["event_association_window"], shown(3_600, 0, "x"), "{answer}");
+    }
+    for (field, value) in [("admin", json!("yes")), ("admin", json!([1])), ("value", json!("soon"))] {
+        let mut one = one(keys[0], json!(7_200));
+        one[field] = value;
+        let answer = server.post(&path, json!({ keys[0]: one })).await.is(400).text();
+        assert!(answer.contains(&format!("{}.{field}: must be a number", keys[0])), "{answer}");
+    }
+    let kept = server.get(&path).await.is(200).json();
+    assert_eq!(kept["tracker_overrides"][0][keys[0]]["value"], 86_400, "nothing refused is kept");
 }
 
 /// `HEAD` tells of existence, as the introduction says; the trigger host has its envelope for every refusal.

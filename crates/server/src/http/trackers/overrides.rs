@@ -1,8 +1,8 @@
 //! `/tracker/override` (management-and-reporting.md section 6).
 //!
 //! Values of windows are seconds. A value of 0 with an empty `key` is not overridden; a value of 0 with a
-//! `key` disables the window, or turns the verifier off. Overrides that are not known are kept and shown as they
-//! came, as long as they set nothing.
+//! `key` disables the window, or turns the verifier off. `value` and `admin` are numbers however they were sent.
+//! Overrides that are not known are kept and shown as they came, as long as they set nothing.
 
 use axum::{Json, extract::State};
 use measure::{
@@ -161,6 +161,7 @@ pub(in crate::http) fn no_unknown(overrides: &Value) -> Result<(), Error> {
 fn windows(overrides: &Value) -> Result<Windows, Error> {
     for key in KEYS.into_iter().chain([EVENT_ASSOCIATION]) {
         read(overrides, key)?;
+        admin(overrides, key)?;
     }
     let mut windows = Windows::default();
     for (key, (_, most, place)) in WINDOW_KEYS.into_iter().zip(settings::WINDOWS) {
@@ -187,13 +188,32 @@ fn windows(overrides: &Value) -> Result<Windows, Error> {
 }
 
 fn read(overrides: &Value, name: &str) -> Result<Override, Error> {
-    let Some(given) = overrides.get(name).filter(|given| !given.is_null()) else {
-        return Ok(Override::default());
-    };
-    let mut fields = Fields::new(given.as_object().ok_or_else(|| wrong(name))?.clone());
-    let value = fields.id::<u64>("value")?.unwrap_or_default();
-    let key = fields.text("key")?.unwrap_or_default();
+    let mut fields = fields_of(overrides, name)?;
+    let value = fields.id::<u64>("value").map_err(|error| within(name, error))?.unwrap_or_default();
+    let key = fields.text("key").map_err(|error| within(name, error))?.unwrap_or_default();
     Ok(Override { value, is_set: value != 0 || !key.is_empty() })
+}
+
+/// The number `admin` of an override: it is shown and sets nothing.
+fn admin(overrides: &Value, name: &str) -> Result<i64, Error> {
+    let given = fields_of(overrides, name)?.id("admin").map_err(|error| within(name, error))?;
+    Ok(given.unwrap_or_default())
+}
+
+fn fields_of(overrides: &Value, name: &str) -> Result<Fields, Error> {
+    match overrides.get(name) {
+        None | Some(Value::Null) => Ok(Fields::default()),
+        Some(Value::Object(given)) => Ok(Fields::new(given.clone())),
+        Some(_) => Err(wrong(name)),
+    }
+}
+
+/// An error of a field of the override `name`.
+fn within(name: &str, error: Error) -> Error {
+    match error {
+        Error::BadRequest(text) => Error::BadRequest(format!("{name}.{text}")),
+        other => other,
+    }
 }
 
 fn wrong(name: &str) -> Error {
@@ -221,8 +241,10 @@ fn object(tracker: &Tracker) -> Value {
         let mut fields = Fields::kept(&blank.to_string());
         if let Some(Value::Object(given)) = kept.get(key) {
             fields.merge(Fields::new(given.clone()));
+            let Override { value, is_set } = read(&kept, key).unwrap_or_default();
+            fields.put("value", value.into());
+            fields.put("admin", admin(&kept, key).unwrap_or_default().into());
             let is_window = WINDOW_KEYS.contains(&key) || key == EVENT_ASSOCIATION;
-            let is_set = read(&kept, key).is_ok_and(|one| one.is_set);
             if is_window && is_set && fields.peek("type").is_some_and(|unit| unit == "") {
                 fields.put("type", SECONDS.into());
             }
