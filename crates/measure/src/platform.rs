@@ -7,6 +7,42 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+/// The platforms that an app can be of (ingest.md section 7).
+pub const PLATFORMS: [&str; 26] = [
+    "Android",
+    "Android Instant App",
+    "Android TV",
+    "Chromecast",
+    "Daydream",
+    "Fire OS",
+    "HTC Vive",
+    "iOS",
+    "iOS App Clip",
+    "LGWebOS",
+    "Linux",
+    "macOS",
+    "Nintendo Switch",
+    "Nintendo WiiU",
+    "Oculus GO",
+    "Oculus Rift",
+    "Playstation",
+    "Roku",
+    "Samsung Gear VR",
+    "Tizen OS",
+    "tvOS",
+    "Vizio Smartcast OS",
+    "Web",
+    "WebGL",
+    "Windows",
+    "Windows Xbox",
+];
+
+/// The platform of an app with this name, however its letters are cased.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static str> {
+    PLATFORMS.into_iter().find(|known| known.eq_ignore_ascii_case(name))
+}
+
 /// An operating system family. Two families never match as modeled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Os {

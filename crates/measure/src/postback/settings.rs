@@ -1,6 +1,7 @@
 //! What the context of a trigger asks for (postbacks.md sections 4 to 6), read in one place: saving a
 //! trigger and planning with it can never disagree.
 
+mod check;
 mod conditions;
 mod read;
 
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::{NetworkId, event::Value};
 
+pub use check::check_template;
 pub use conditions::{Cap, Lookback, asks_for_first, cap};
 use read::Context;
 pub use read::{Body, Countries, Recipients, is_header};
@@ -264,13 +266,7 @@ impl<'t> Settings<'t> {
             ));
         }
         for (key, value) in &self.context.trigger.context {
-            if let Some(name) = key.strip_prefix(DEFAULT_OF) {
-                if Macro::of(Token { name, format: None }).is_none() {
-                    warn(format!("context.{key}: there is no macro {{{name}}}"));
-                }
-            } else if key.starts_with("sx_") && !OWN.contains(&key.as_str()) {
-                warn(format!("context.{key}: not a setting that this version knows; it changes nothing"));
-            }
+            idle(key).into_iter().for_each(&mut warn);
             self.warn_of_choice(key, value, &mut warn);
         }
         if let (true, Body::Json(text)) = (self.all_data, self.body)
@@ -295,4 +291,14 @@ impl<'t> Settings<'t> {
             warn(format!("context.{key}: is usually one of {}", options.join(", ")));
         }
     }
+}
+
+/// Why a key of ours changes nothing, when it does not.
+fn idle(key: &str) -> Option<String> {
+    if let Some(name) = key.strip_prefix(DEFAULT_OF) {
+        let known = Macro::of(Token { name, format: None }).is_some();
+        return (!known).then(|| format!("context.{key}: there is no macro {{{name}}}"));
+    }
+    let unknown = key.starts_with("sx_") && !OWN.contains(&key);
+    unknown.then(|| format!("context.{key}: not a setting that this version knows; it changes nothing"))
 }

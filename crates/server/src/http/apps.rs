@@ -5,6 +5,7 @@ use measure::{
     AppId,
     catalogue::{App, AuthMode, BrowserSettings, Catalogue, Entry, InstallAuth},
     fraud::Scope,
+    platform::{PLATFORMS, named},
     policy::AppPolicy,
 };
 use serde::Deserialize;
@@ -21,36 +22,6 @@ use crate::{auth::Caller, clock, error::Error, site::Site, vault::Vault};
 
 /// Rows of a page.
 const PAGE_ROWS: usize = 50;
-
-/// The platforms there are (ingest.md section 7).
-const PLATFORMS: [&str; 26] = [
-    "Android",
-    "Android Instant App",
-    "Android TV",
-    "Chromecast",
-    "Daydream",
-    "Fire OS",
-    "HTC Vive",
-    "iOS",
-    "iOS App Clip",
-    "LGWebOS",
-    "Linux",
-    "macOS",
-    "Nintendo Switch",
-    "Nintendo WiiU",
-    "Oculus GO",
-    "Oculus Rift",
-    "Playstation",
-    "Roku",
-    "Samsung Gear VR",
-    "Tizen OS",
-    "tvOS",
-    "Vizio Smartcast OS",
-    "Web",
-    "WebGL",
-    "Windows",
-    "Windows Xbox",
-];
 
 /// Actions that install authentication can cover.
 const ACTIONS: [&str; 4] = ["install", "event", "update", "identityLink"];
@@ -322,9 +293,8 @@ fn change_auth(auth: &mut InstallAuth, mut fields: Fields, vault: &Vault) -> Res
 
 /// The platform of that name, however its letters are cased.
 fn platform(name: &str) -> Result<String, Error> {
-    let known = PLATFORMS.iter().find(|known| known.eq_ignore_ascii_case(name));
     let text = || Error::BadRequest(format!("platform: must be one of {}", PLATFORMS.join(", ")));
-    known.map(|known| (*known).to_owned()).ok_or_else(text)
+    named(name).map(str::to_owned).ok_or_else(text)
 }
 
 fn checked_guid(guid: String) -> Result<String, Error> {

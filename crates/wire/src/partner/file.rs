@@ -5,9 +5,10 @@ use std::{fmt, marker::PhantomData};
 use measure::{
     NetworkId, TemplateId,
     event::Value,
+    platform,
     postback::{
-        BodyTemplate, Field, Input, Method, RequestTemplate, Template, TriggerKind, check_url, is_header,
-        is_json_template, is_macro, tokens,
+        BodyTemplate, Field, Input, Method, RequestTemplate, Template, TriggerKind, check_template,
+        check_url, is_header, is_json_template, is_macro, tokens, wrong_header,
     },
 };
 use serde::{
@@ -27,6 +28,9 @@ const DELAYS: [(i64, &str); 8] = [
     (300_000, "5 Minute Delay"),
     (600_000, "10 Minute Delay"),
 ];
+
+/// Days of a look-back window, at most.
+const DAYS_MAX: u32 = 365;
 
 /// What is wrong, and the byte of the file where.
 pub struct Wrong {
@@ -109,7 +113,7 @@ pub struct Partner {
     #[serde(default)]
     to_network: Option<bool>,
     #[serde(default)]
-    platform: String,
+    platform: Option<Spanned<String>>,
     #[serde(default)]
     kinds: Option<Spanned<Vec<Kind>>>,
     #[serde(default)]
@@ -123,7 +127,7 @@ pub struct Partner {
     #[serde(default)]
     inputs: Vec<InputFile>,
     #[serde(default)]
-    defaults: Pairs<Scalar>,
+    defaults: Pairs<Spanned<Scalar>>,
     request: Request,
 }
 
@@ -192,7 +196,7 @@ struct Request {
     #[serde(default)]
     json: Option<Spanned<String>>,
     #[serde(default)]
-    content_type: Option<String>,
+    content_type: Option<Spanned<String>>,
     #[serde(default)]
     success_match: Option<String>,
     #[serde(default)]
@@ -228,23 +232,37 @@ impl Partner {
             Some(kinds) => kinds.get_ref().clone(),
             None => vec![Kind::Install, Kind::Event, Kind::Click],
         };
-        let mut inputs = Vec::new();
+        let platform = match &self.platform {
+            None => String::new(),
+            Some(name) => platform_of(name)?,
+        };
+        let (mut inputs, mut places) = (Vec::new(), Vec::new());
         for asked in self.inputs {
             let place = asked.id.clone();
+            places.push(Place { table: "inputs", key: place.get_ref().clone(), at: place.span().start });
             let asked = asked.input()?;
             if inputs.iter().any(|known: &Input| known.id == asked.id) {
                 return wrong(&place, format!("inputs.id: {} is asked for twice", asked.id));
             }
             inputs.push(asked);
         }
+        let asked = inputs.len();
         if self.delay {
             inputs.push(delay());
         }
         if self.retries {
             inputs.push(retries());
         }
-        let defaults: Vec<(String, Value)> =
-            self.defaults.0.into_iter().map(|(key, value)| (key, value.0)).collect();
+        let mut defaults = Vec::new();
+        for (key, value) in self.defaults.0 {
+            places.push(Place { table: "defaults", key: key.clone(), at: value.span().start });
+            let value = value.into_inner().0;
+            // Of the inputs that every template has, it is the default that is shown.
+            match inputs.iter_mut().skip(asked).find(|input: &&mut Input| input.id == key) {
+                Some(input) => input.default = Some(value),
+                None => defaults.push((key, value)),
+            }
+        }
         let texts = Texts { inputs: &inputs, defaults: &defaults };
         let mut required = Vec::new();
         for names in self.required {
@@ -253,12 +271,13 @@ impl Partner {
         }
         let free = self.free.as_ref().is_some_and(|free| *free.get_ref());
         let request = texts.request(&self.name, self.request, self.free)?;
-        Ok(Template {
+        let name = self.name.span().start;
+        let template = Template {
             id: TemplateId(self.id.into_inner()),
             name: self.name.into_inner(),
             network: self.network_id.map(NetworkId),
             to_network: self.to_network.unwrap_or(self.network_id.is_some()),
-            platform: self.platform,
+            platform,
             kinds: kinds.into_iter().map(TriggerKind::from).collect(),
             free,
             inputs,
@@ -266,7 +285,39 @@ impl Partner {
             required,
             defaults,
             retired: false,
-        })
+        };
+        check_template(&template).map_err(|reason| Place::wrong(&places, name, &reason))?;
+        Ok(template)
+    }
+}
+
+fn platform_of(name: &Spanned<String>) -> Result<String, Wrong> {
+    match platform::named(name.get_ref()) {
+        Some(known) => Ok(known.to_owned()),
+        None if name.get_ref().is_empty() => Ok(String::new()),
+        None => wrong(name, format!("platform: must be one of {}, or empty", platform::PLATFORMS.join(", "))),
+    }
+}
+
+/// Where a file has something for a context key.
+struct Place {
+    table: &'static str,
+    key: String,
+    at: usize,
+}
+
+impl Place {
+    /// What is wrong with the context that a template has, at the key that it is about; `name` is where the
+    /// template is named.
+    fn wrong(places: &[Self], name: usize, reason: &str) -> Wrong {
+        let text = reason.strip_prefix("context.").unwrap_or(reason);
+        let about = |place: &&Self| {
+            text.strip_prefix(place.key.as_str()).is_some_and(|rest| rest.starts_with([':', '.']))
+        };
+        match places.iter().filter(about).max_by_key(|place| place.key.len()) {
+            Some(place) => Wrong { place: place.at, reason: format!("{}.{text}", place.table) },
+            None => Wrong { place: name, reason: reason.to_owned() },
+        }
     }
 }
 
@@ -287,6 +338,9 @@ impl InputFile {
             && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
         if !is_key {
             return wrong(&self.id, "inputs.id: must have 1 to 56 lower-case letters, digits and _");
+        }
+        if self.days > DAYS_MAX {
+            return wrong(&self.id, format!("inputs.days: must be at most {DAYS_MAX}"));
         }
         let options = self.options.into_iter().map(|option| (option.value.0, option.label));
         let days = (1..=self.days).map(|days| {
@@ -421,6 +475,13 @@ impl Texts<'_> {
         if let Some((name, value)) = request.headers.0.iter().find(|(name, _)| !is_header(name)) {
             return wrong(value, format!("request.headers.{name}: not a header that can be set"));
         }
+        let values = request.headers.0.iter().map(|(name, value)| (format!("headers.{name}"), value));
+        let content_type = request.content_type.iter().map(|value| ("content_type".to_owned(), value));
+        for (what, value) in values.chain(content_type) {
+            if let Some(reason) = wrong_header(value.get_ref()) {
+                return wrong(value, format!("request.{what}: {reason}"));
+            }
+        }
         let fixed = request.json.is_some()
             || request.form.is_some()
             || request.basic.is_some()
@@ -446,7 +507,7 @@ impl Texts<'_> {
             headers: self.pairs("request.headers", request.headers)?,
             basic: request.basic.map(|basic| (basic.user.into_inner(), basic.password.into_inner())),
             body,
-            content_type: request.content_type,
+            content_type: request.content_type.map(Spanned::into_inner),
             success_match: request.success_match,
             omit_empty: request.omit_empty,
         })

@@ -58,6 +58,73 @@ fn a_bad_template_names_file_line_and_reason() {
     refused("\"POST\"", "\"GET\"", 16, "must be POST");
     refused("\"POST\"", "\"PUT\"", 16, "unknown variant");
     refused("name = \"Example\"", "name = \"Example\"\nfree = true", 3, "free template");
+    refused(
+        "name = \"Example\"",
+        "name = \"E\"\nplatform = \"Androyd\"",
+        3,
+        "platform: must be one of Android",
+    );
+}
+
+/// Nobody could send what these say, or no trigger could be saved for a key that it leaves to the template.
+#[test]
+fn what_no_trigger_could_use_is_refused() {
+    let key = "{context.cpi_example_key}\"\n";
+    let header = |value: &str| format!("{key}X-Y = \"{value}\"\n");
+    refused_at_end(key, &header("a\\r\\nb"), 22, "request.headers.X-Y: must be of printable ASCII");
+    refused_at_end(key, &header("é{click_id}"), 22, "request.headers.X-Y: must be of printable ASCII");
+    refused("method", "content_type = \"a\\nb\"\nmethod", 16, "request.content_type: must be of printable");
+    let defaults = |row: &str, reason: &str| {
+        let defaults = format!("[defaults]\nsx_default.revenue = 0\n{row}\n[request]")
+            .replace("sx_default.revenue", "\"sx_default.revenue\"");
+        refused("[request]", &defaults, 17, &format!("defaults.{reason}"));
+    };
+    defaults("sx_delivery = \"everyone\"", "sx_delivery: must be all, network");
+    defaults("sx_countries = \"Germany\"", "sx_countries: must be countries");
+    defaults("sx_all_data = 1", "sx_all_data: must be true or false");
+    defaults("sx_network_id = \"x\"", "sx_network_id: must be a whole number");
+    defaults("sx_filter = '{\"min\": 1}'", "sx_filter.min: must be");
+    defaults("sx_headers = '{\"X-Y\": \"a\\r\\nb\"}'", "sx_headers.X-Y: must be of printable ASCII");
+    defaults("sx_body = \"form\"", "sx_body: the template Example has that fixed");
+    defaults("sx_rate_cap = \"9/week\"", "sx_rate_cap: must be");
+    defaults("sx_sucess_match = \"ok\"", "sx_sucess_match: not a setting");
+    defaults("\"sx_default.revenu\" = 0", "sx_default.revenu: there is no macro {revenu}");
+    defaults("sx_signing_secret = \"whsec_\"", "sx_signing_secret: is set by triggers only");
+    defaults("deferred_for = -5", "deferred_for: must be a whole number from 0 to 600000");
+    defaults("max_delivery_attempts = 11", "max_delivery_attempts: must be a whole number from 0 to 10");
+    defaults("cpi_example_lookback_window = 8", "cpi_example_lookback_window: is an input with a default");
+    refused("cpi_example_lookback_window", "sx_sucess_match", 10, "inputs.sx_sucess_match: not a setting");
+    let window = |row: &str| format!("cpi_example_device_id_lookback_window\"\n{row}\nname = \"W");
+    let from = "cpi_example_lookback_window\"\nname = \"Lookback\"\ndefault = \"7";
+    for row in ["default = \"400\"", "options = [{ value = 0, label = \"none\" }]"] {
+        let reason = "inputs.cpi_example_device_id_lookback_window: must be a whole number from 1 to 365";
+        refused(from, &window(row), 10, reason);
+    }
+    refused("days = 2", "days = 366", 10, "inputs.days: must be at most 365");
+}
+
+/// As [`refused`], of what stands last.
+#[track_caller]
+fn refused_at_end(from: &str, to: &str, line: usize, reason: &str) {
+    let good = format!("{}{to}", GOOD.strip_suffix(from).unwrap());
+    let text = parse("partners/example.toml", &good).unwrap_err().to_string();
+    assert!(text.starts_with(&format!("partners/example.toml:{line}: {reason}")), "{text}");
+}
+
+#[test]
+fn defaults_of_delay_and_retries_are_those_that_are_shown() {
+    let file = GOOD
+        .replace("[request]\n", "[defaults]\ndeferred_for = 60000\nmax_delivery_attempts = 0\n[request]\n");
+    let template = parse("example.toml", &file).unwrap();
+    let inputs = &shown(&template)["context_meta"];
+    assert_eq!(
+        (&inputs[2]["input"]["default_value"], &inputs[3]["input"]["default_value"]),
+        (&json!(60_000), &json!(0))
+    );
+    let off = file.replace("name = \"Example\"", "name = \"Example\"\ndelay = false\nplatform = \"IOS\"");
+    let template = parse("example.toml", &off).unwrap();
+    assert_eq!(template.default_of("deferred_for").unwrap().text(), "60000");
+    assert_eq!(template.platform, "iOS");
 }
 
 #[test]
