@@ -289,6 +289,8 @@ async fn a_click_in_a_browser_meets_the_install_of_an_app_whatever_each_calls_it
         ("LGWebOS", webos, "43UN7100-LGWebOS-5.2", "modeled"),
         ("LGWebOS", webos, "5.2", "modeled"),
         ("Roku", "Roku/DVP-9.10 (519.10E04111A)", "4660X-Roku-9.10", "modeled"),
+        ("Roku", "Roku4640X/DVP-7.70 (297.70E04154A)", "4640X-RokuOS-7.70", "modeled"),
+        ("Windows Xbox", chrome, "Xbox One-Xbox-10.0.19041", "modeled"),
         ("Android", silk, "KFTRWI-Android-9", "modeled"),
         ("Fire OS", silk, "KFTRWI-Fire OS-7.3.2.7", "modeled"),
         ("Android", silk, "AFTMM-Android-7.1.2", "organic"),

@@ -59,11 +59,11 @@ pub enum Os {
 }
 
 /// The families without a variant of their own: the name each goes by, and how else user agents, senders and
-/// the platforms of apps (ingest.md section 7) write it.
+/// the platforms of apps (ingest.md section 7) write it. Spaces make no difference.
 const FAMILIES: [(&str, &[&str]); 13] = [
-    ("chrome os", &["chromeos", "chromium os", "cros"]),
+    ("chrome os", &["chromium os", "cros"]),
     ("chromecast", &["chromecast fuchsia", "chromecast linux", "chromecast smartspeaker"]),
-    ("harmonyos", &["harmony os", "hongmengos", "openharmony"]),
+    ("harmonyos", &["hongmengos", "openharmony"]),
     (
         "linux",
         &[
@@ -84,25 +84,44 @@ const FAMILIES: [(&str, &[&str]); 13] = [
             "ubuntu",
         ],
     ),
-    ("macos", &["mac catalyst", "mac os", "mac os x", "macintosh", "os x", "osx"]),
+    ("macos", &["mac catalyst", "mac os x", "macintosh", "os x"]),
     ("nintendo switch", &[]),
     ("playstation", &[]),
     ("roku", &["roku os"]),
     ("smartcast", &["vizio os", "vizio smartcast", "vizio smartcast os"]),
     ("tizen", &["tizen os"]),
-    ("webos", &["lg webos", "lgwebos", "web0s", "webos tv"]),
-    ("windows", &["htc vive", "microsoft windows", "oculus rift", "windows nt", "windows xbox"]),
+    ("webos", &["lg webos", "web0s", "webos tv"]),
+    (
+        "windows",
+        &[
+            "htc vive",
+            "microsoft windows",
+            "oculus rift",
+            "win32",
+            "win32nt",
+            "windows nt",
+            "windows xbox",
+            "xbox",
+            "xbox one",
+            "xbox os",
+        ],
+    ),
     ("windows phone", &["windows mobile", "windows phone os"]),
 ];
 
+/// What may stand behind the name of Windows, and its version.
+const EDITIONS: [&str; 3] = ["enterprise", "home", "pro"];
+
 /// The name that a family without a variant of its own goes by; `None` when nobody knows it.
 fn family(written: &str) -> Option<&'static str> {
-    let known = FAMILIES.iter().find(|(name, others)| *name == written || others.contains(&written));
+    let letters = |name: &'static str| name.bytes().filter(|byte| *byte != b' ');
+    let is_it = |name: &'static str| letters(name).eq(written.bytes().filter(|byte| *byte != b' '));
+    let known = FAMILIES.iter().find(|(name, others)| is_it(name) || others.iter().any(|name| is_it(name)));
     known.map(|(name, _)| *name)
 }
 
 impl Os {
-    /// The family named by `name`, however it is written (`iOS`, `iPadOS`, `Mac_OS_X`, `Windows 10`, …);
+    /// The family named by `name`, however it is written (`iOS`, `iPadOS`, `Mac_OS_X`, `Windows 10 Pro`, …);
     /// `None` for an empty or unknown-meaning name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
@@ -110,27 +129,23 @@ impl Os {
         let mut words: Vec<&str> =
             name.split(|c: char| c.is_whitespace() || matches!(c, '_' | '-')).collect();
         words.retain(|word| !word.is_empty());
-        // A version behind the name.
+        let is_windows = words.contains(&"windows");
+        // A version behind the name, an edition behind that.
         while words.len() > 1
-            && words.last().is_some_and(|word| word.starts_with(|c: char| c.is_ascii_digit()))
+            && words.last().is_some_and(|word| {
+                word.starts_with(|c: char| c.is_ascii_digit()) || is_windows && EDITIONS.contains(word)
+            })
         {
             words.pop();
         }
-        let plain = words.join(" ");
+        let plain = words.concat();
         Some(match plain.as_str() {
             "" | "other" | "unknown" | "null" => return None,
-            "ios" | "ipados" | "iphone os" | "ios app clip" => Self::Ios,
-            "tvos" | "apple tvos" | "atv os x" => Self::TvOs,
-            "android"
-            | "android instant app"
-            | "android os"
-            | "android tv"
-            | "chromecast android"
-            | "daydream"
-            | "google tv"
-            | "oculus go"
-            | "samsung gear vr" => Self::Android,
-            "amazon fire os" | "fire os" | "fireos" => Self::FireOs,
+            "ios" | "ipados" | "iphoneos" | "iosappclip" => Self::Ios,
+            "tvos" | "appletvos" | "atvosx" => Self::TvOs,
+            "android" | "androidinstantapp" | "androidos" | "androidtv" | "chromecastandroid"
+            | "daydream" | "googletv" | "oculusgo" | "samsunggearvr" => Self::Android,
+            "amazonfireos" | "fireos" => Self::FireOs,
             _ => Self::Other(family(&plain).map_or(name.clone(), str::to_owned)),
         })
     }

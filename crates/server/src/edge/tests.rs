@@ -205,6 +205,14 @@ fn user_agents_of_computers_televisions_and_consoles_tell_their_family() {
             "tizen/4.0/",
         ),
         ("Roku/DVP-9.10 (519.10E04111A)", "roku/9.10/"),
+        ("Roku4640X/DVP-7.70 (297.70E04154A)", "roku/7.70/4640X"),
+        (
+            "Mozilla/5.0 (compatible; U; NETFLIX) AppleWebKit/533.3 (KHTML, like Gecko) Qt/4.7.0 Safari/533.3 \
+             Netflix/3.2 (DEVTYPE=RKU-42XXX-; CERTVER=0) QtWebKit/2.2, Roku 3/7.0 (Roku, 4200X, Wireless)",
+            "roku/7.0/4200X",
+        ),
+        // The remote control is an app on a telephone.
+        ("Roku/9.0 (iPhone; iOS 17.5; Scale/3.00)", "iOS/17.5/iPhone"),
         (
             "Mozilla/5.0 (X11; Linux armv7l) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/76.0.3809.88 \
              Safari/537.36 CrKey/1.0.999999 VIZIO SmartCast(Conjure/MTKF-5.1.516.1 Model/V505-G9)",

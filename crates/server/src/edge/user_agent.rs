@@ -72,6 +72,9 @@ impl UserAgents {
 
 impl Rules {
     fn traits(&self, user_agent: &str) -> Traits {
+        if let Some(traits) = roku(user_agent) {
+            return traits;
+        }
         let found = self.os.extract(user_agent);
         let unlisted = unlisted(user_agent);
         let is_listed = unlisted.is_none();
@@ -116,6 +119,27 @@ fn unlisted(user_agent: &str) -> Option<Os> {
         return Os::named("macos");
     }
     WORDS.into_iter().find(|word| user_agent.contains(word)).and_then(Os::named)
+}
+
+/// A player of Roku's: the rules know those that leave out their model. The remote control on a telephone is
+/// called Roku, too, and is none.
+fn roku(user_agent: &str) -> Option<Traits> {
+    let (version, model) = if let Some((before, behind)) = user_agent.split_once(" (Roku, ") {
+        // `… Roku 3/7.0 (Roku, 4200X, Wireless)`
+        (before.rsplit_once('/')?.1, behind.split([',', ')']).next()?)
+    } else {
+        // `Roku4640X/DVP-7.70 (297.70E04154A)`
+        let (model, behind) = user_agent.strip_prefix("Roku")?.split_once("/DVP-")?;
+        (behind, model)
+    };
+    let version =
+        version.split(|c: char| !c.is_ascii_digit() && c != '.').next().filter(|part| !part.is_empty());
+    let model = Some(model.trim()).filter(|model| !model.is_empty());
+    Some(Traits {
+        os: Os::named("roku"),
+        os_version: version.map(str::to_owned),
+        model: model.map(str::to_owned),
+    })
 }
 
 /// What an app says in brackets, where the rules know nothing: `Shop/3.4 (com.example.shop; macOS 14.4.1)`.

@@ -217,6 +217,17 @@ fn device_ver_is_read_from_the_right() {
     check("LGWebOS", "43UN7100-LGWebOS-5.2", "", "43UN7100", "webos 5.2");
     check("LGWebOS", "5.2", "", "", "webos 5.2");
     check("Roku", "4660X-Roku-9.10", "", "4660X", "roku 9.10");
+    check("Roku", "Roku Ultra-RokuOS-12.5", "", "Roku Ultra", "roku 12.5");
+    check("LGWebOS", "LGE-webOSTV-6.3.2", "", "LGE", "webos 6.3.2");
+    check("Android TV", "Chromecast-AndroidTV-12", "", "Chromecast", "Android 12");
+    check("tvOS", "AppleTV6,2-appletvos-15.1", "", "AppleTV6,2", "tvOS 15.1");
+    check("iOS", "iPhone-iphoneos-17.5", "", "iPhone", "iOS 17.5");
+    check("Windows", "PC-Windows 10 Pro-10.0.19045", "", "PC", "windows 10.0.19045");
+    check("Windows", "PC-Windows 10 Pro", "", "PC", "windows");
+    check("Windows", "PC-Win32NT-10.0.19045.0", "", "PC", "windows 10.0.19045.0");
+    check("Windows", "PC-Win32-10.0", "", "PC", "windows 10.0");
+    check("Windows Xbox", "Xbox One-Xbox-10.0.19041", "", "Xbox One", "windows 10.0.19041");
+    check("Windows Xbox", "Xbox One-Xbox OS-10.0.19041", "", "Xbox One", "windows 10.0.19041");
     check("iOS", "A1-Toaster-4.0", "", "A1", "toaster 4.0");
     check("iOS", "A1-8-4.0", "", "A1-8-4.0", "iOS");
     check("iOS", "iPhone-iOS-", "", "iPhone", "iOS");
