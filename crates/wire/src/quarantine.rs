@@ -25,9 +25,19 @@ pub fn masked(body: &[u8]) -> String {
     text_masked(&String::from_utf8_lossy(body))
 }
 
+/// [`masked`] of a body that came where only identity links are taken, whatever it says that it is.
+#[must_use]
+pub fn link_masked(body: &[u8]) -> String {
+    all_masked(&String::from_utf8_lossy(body), true)
+}
+
 /// [`masked`] of a text.
 pub(crate) fn text_masked(text: &str) -> String {
-    without_runs(&values_masked(text), |run| is_identifier_like(run) || is_address_like(run))
+    all_masked(text, may_hold_link(text))
+}
+
+fn all_masked(text: &str, is_link: bool) -> String {
+    without_runs(&values_masked(text, is_link), |run| is_identifier_like(run) || is_address_like(run))
 }
 
 /// A text of a sound body with what looks like an identifier masked. Versions look like addresses, and times
@@ -72,40 +82,103 @@ fn without_runs(text: &str, is_masked: impl Fn(&str) -> bool) -> String {
     out
 }
 
+/// Whether what says this `action` is or may be an identity link: one that is misspelled is refused and has the
+/// links of a person in it all the same.
+pub(crate) fn may_be_link(action: &str) -> bool {
+    !matches!(action, "install" | "event" | "update")
+}
+
+/// Whether a text holds or may hold an identity link: each object at its root has to say that it is something
+/// else.
+fn may_hold_link(text: &str) -> bool {
+    let is_array = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}').starts_with('[');
+    let root = 1 + usize::from(is_array);
+    let (mut depth, mut objects, mut others, mut is_action) = (0_usize, 0_usize, 0_usize, false);
+    let mut tokens = Tokens { rest: text };
+    while let Some(token) = tokens.next() {
+        match token {
+            "{" | "[" => {
+                depth += 1;
+                objects += usize::from(token == "{" && depth == root);
+            }
+            "}" | "]" => depth = depth.saturating_sub(1),
+            _ if depth != root || token == ":" || token.trim().is_empty() => {}
+            _ if tokens.is_at_colon() => is_action = unquoted(token) == "action",
+            _ if is_action && may_be_link(unquoted(token)) => return true,
+            _ => others += usize::from(std::mem::take(&mut is_action)),
+        }
+    }
+    objects == 0 || objects != others
+}
+
+/// A text cut into strings, marks and spaces, and what stands between them.
+struct Tokens<'t> {
+    rest: &'t str,
+}
+
+impl Tokens<'_> {
+    /// Whether the last token is a key.
+    fn is_at_colon(&self) -> bool {
+        self.rest.trim_start().starts_with(':')
+    }
+}
+
+impl<'t> Iterator for Tokens<'t> {
+    type Item = &'t str;
+
+    fn next(&mut self) -> Option<&'t str> {
+        let first = self.rest.chars().next()?;
+        let length = match first {
+            '"' => string_length(self.rest),
+            mark if is_mark(mark) => mark.len_utf8(),
+            _ => self.rest.find(|c| c == '"' || is_mark(c)).unwrap_or(self.rest.len()),
+        };
+        let (token, behind) = self.rest.split_at(length);
+        self.rest = behind;
+        Some(token)
+    }
+}
+
+fn is_mark(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '{' | '}' | '[' | ']' | ',' | ':')
+}
+
+/// A token without its quotes.
+fn unquoted(token: &str) -> &str {
+    token.strip_prefix('"').map_or(token, |text| text.strip_suffix('"').unwrap_or(text))
+}
+
 /// The text with every string masked that stands under a key for something to mask, at any depth below it,
 /// as far as a broken text lets that be told.
-fn values_masked(text: &str) -> String {
-    let is_link = !text.contains("\"action\"") || text.contains("\"identityLink\"");
+fn values_masked(text: &str, is_link: bool) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut depth, mut secret_depth, mut is_secret) = (0_usize, None, false);
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let (token, behind) = rest.split_at(if c == '"' { string_length(rest) } else { c.len_utf8() });
-        rest = behind;
-        match c {
-            '"' if rest.trim_start().starts_with(':') => {
-                is_secret = is_masked(token.trim_matches('"'), is_link);
-                out.push_str(token);
-            }
-            '"' if is_secret || secret_depth.is_some() => {
-                out.extend(["\"", if token.len() > 2 { MASK } else { "" }, "\""]);
-            }
-            '"' => out.push_str(&said_masked(token, is_link)),
-            _ => out.push_str(token),
+    let mut tokens = Tokens { rest: text };
+    while let Some(token) = tokens.next() {
+        let is_string = token.starts_with('"');
+        if is_string && tokens.is_at_colon() {
+            is_secret = is_masked(unquoted(token), is_link);
+            out.push_str(token);
+        } else if is_string && (is_secret || secret_depth.is_some()) {
+            out.extend(["\"", if token.len() > 2 { MASK } else { "" }, "\""]);
+        } else if is_string {
+            out.push_str(&said_masked(token, is_link));
+        } else {
+            out.push_str(token);
         }
-        match c {
-            '{' | '[' => {
+        match token {
+            "{" | "[" => {
                 depth += 1;
                 if is_secret && secret_depth.is_none() {
                     secret_depth = Some(depth);
                 }
                 is_secret = false;
             }
-            '}' | ']' => {
+            "}" | "]" => {
                 secret_depth = secret_depth.filter(|secret| *secret < depth);
                 depth = depth.saturating_sub(1);
             }
-            ',' => is_secret = false,
+            "," => is_secret = false,
             _ => {}
         }
     }
@@ -137,7 +210,7 @@ fn string_length(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::masked;
+    use super::{link_masked, masked};
 
     #[test]
     fn identifiers_and_addresses_are_masked_and_words_are_not() {
@@ -161,6 +234,47 @@ mod tests {
         check("ip=2001:db8::1", "ip=2001…");
         check("deadbeef facade 17.5.1", "deadbeef facade 17.5.1");
         check("", "");
+    }
+
+    #[test]
+    fn what_may_be_an_identity_link_is_masked_as_one() {
+        const DATA: &str = r#""data":{"email":"joe@example.com""#;
+        const MASKED: &str = r#""data":{"email":"***""#;
+        let check = |before: &str, is_link: bool| {
+            let kept = |data: &str| format!("{before}{data}");
+            let body = kept(DATA);
+            assert_eq!(masked(body.as_bytes()), kept(if is_link { MASKED } else { DATA }), "{body}");
+            assert_eq!(link_masked(body.as_bytes()), kept(MASKED), "{body}");
+        };
+        for other in ["install", "event", "update"] {
+            check(&format!(r#"{{"action":"{other}","#), false);
+            check(&format!(r#" [ {{ "action" : "{other}" , "#), false);
+        }
+        let links = [
+            "identityLink",
+            "IdentityLink",
+            "identitylink",
+            "identity_link",
+            " identityLink",
+            "",
+            "Event",
+            "x",
+        ];
+        for link in links {
+            check(&format!(r#"{{"action":"{link}","#), true);
+        }
+        check("{", true);
+        check("", true);
+        check(r#"{"action":5,"#, true);
+        check(r#"{"action":,"#, true);
+        check(r#"{"Action":"event","#, true);
+        check(r#"{"a":{"action":"event"},"#, true);
+        check(r#"{"a":"action","b":"event","#, true);
+        check(r#"{"action":"event","a":{"action":"x"},"#, false);
+        check(r#"{"action":"event","action":"identityLink","#, true);
+        check(r#"[{"action":"event"},{"action":"install","#, false);
+        check(r#"[{"action":"event"},{"action":"Install","#, true);
+        check(r#"[{"action":"event"},{"#, true);
     }
 
     #[test]

@@ -8,9 +8,10 @@ use crate::{
     body::hash,
     form,
     json::{Json, JsonError, get, with_whole_characters},
-    quarantine::masked,
+    quarantine::{link_masked, masked, may_be_link},
     redaction::mask,
     refusal::Refusal,
+    s2s::Endpoint,
 };
 
 /// How many elements one array may have.
@@ -35,8 +36,29 @@ pub struct BadElement {
     pub refusal: Refusal,
     /// Its own text, masked for the quarantine: not the whole array, which would be kept once for each.
     pub masked: String,
+    /// Its own text.
+    pub(crate) text: String,
     /// The first 16 bytes of SHA-256 over its own text.
     pub hash: [u8; 16],
+}
+
+impl BadElement {
+    /// Its text, masked as what comes to this endpoint.
+    #[must_use]
+    pub fn masked_at(&self, endpoint: Endpoint) -> String {
+        endpoint.masked(self.text.as_bytes())
+    }
+}
+
+impl Endpoint {
+    /// A body that nothing could be read from, masked for the quarantine.
+    #[must_use]
+    pub fn masked(self, body: &[u8]) -> String {
+        match self {
+            Self::TrackJson => masked(body),
+            Self::IdentityLink => link_masked(body),
+        }
+    }
 }
 
 impl From<BadElement> for Refusal {
@@ -99,8 +121,13 @@ fn array(text: &str) -> Result<Body, Refusal> {
             object if object.starts_with('{') => Element::read(object),
             _ => Err(Refusal::bad_request("the element is not an object")),
         };
-        let bytes = item.get().as_bytes();
-        read.map_err(|refusal| BadElement { refusal, masked: masked(bytes), hash: hash(bytes) })
+        let text = item.get();
+        read.map_err(|refusal| BadElement {
+            refusal,
+            masked: masked(text.as_bytes()),
+            text: text.to_owned(),
+            hash: hash(text.as_bytes()),
+        })
     });
     Ok(Body { elements: elements.collect(), is_array: true })
 }
@@ -161,8 +188,22 @@ impl Element {
     /// The text with identifier values masked, for the quarantine (DECISIONS 11).
     #[must_use]
     pub fn masked(&self) -> String {
+        self.masked_as(self.action().is_none_or(may_be_link))
+    }
+
+    /// [`masked`](Self::masked) of one that came to this endpoint: what comes where only identity links are
+    /// taken is one, whatever it says.
+    #[must_use]
+    pub fn masked_at(&self, endpoint: Endpoint) -> String {
+        match endpoint {
+            Endpoint::TrackJson => self.masked(),
+            Endpoint::IdentityLink => self.masked_as(true),
+        }
+    }
+
+    fn masked_as(&self, is_link: bool) -> String {
         let mut json = self.json.clone();
-        mask(&mut json, matches!(self.action(), None | Some("identityLink")));
+        mask(&mut json, is_link);
         json.to_string()
     }
 

@@ -87,6 +87,7 @@ fn many(items: &[&RawValue], shared: &Shared) -> Result<Calls, Refusal> {
         call(text, None, shared).map_err(|refusal| BadElement {
             refusal,
             masked: super::masked_text(text),
+            text: text.to_owned(),
             hash: hash(text.as_bytes()),
         })
     };

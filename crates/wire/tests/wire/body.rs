@@ -1,6 +1,6 @@
 //! Taking bodies apart (ingest.md section 15).
 
-use wire::s2s::{Element, elements, outline};
+use wire::s2s::{Element, Endpoint, elements, outline};
 
 fn texts(body: &[u8]) -> Vec<String> {
     let elements = elements(body).unwrap().elements;
@@ -87,6 +87,36 @@ fn masking_hides_identifiers_wherever_they_stand() {
     let element = elements(address.as_bytes()).unwrap().elements.remove(0).unwrap();
     let expected = r#"{"action":"event","data":{"origination_ip":"***","ip_address":"***","seen":"***","app_version":"1.2.3.4"}}"#;
     assert_eq!(element.masked(), expected);
+}
+
+#[test]
+fn what_may_be_an_identity_link_is_masked_as_one() {
+    let check = |action: &str, is_link: bool| {
+        let body = |mail: &str| format!(r#"{{{action}"kochava_app_id":"ko-1","data":{{"email":"{mail}"}}}}"#);
+        let element = elements(body("joe@example.com").as_bytes()).unwrap().elements.remove(0).unwrap();
+        let expected = body(if is_link { "***" } else { "joe@example.com" });
+        assert_eq!(element.masked(), expected);
+        assert_eq!(element.masked_at(Endpoint::TrackJson), expected);
+        assert_eq!(element.masked_at(Endpoint::IdentityLink), body("***"), "{action}");
+    };
+    for other in ["install", "event", "update"] {
+        check(&format!(r#""action":"{other}","#), false);
+    }
+    let links =
+        ["identityLink", "IdentityLink", "identitylink", "identity_link", " identityLink", "", "Event"];
+    for link in links {
+        check(&format!(r#""action":"{link}","#), true);
+    }
+    check("", true);
+    check(r#""action":5,"#, true);
+    let deep = format!(
+        r#"[{{"action":"event","data":{{"email":"joe@example.com","a":{}1{}}}}}]"#,
+        "[".repeat(40),
+        "]".repeat(40)
+    );
+    let bad = elements(deep.as_bytes()).unwrap().elements.remove(0).unwrap_err();
+    assert!(bad.masked_at(Endpoint::TrackJson).contains("joe@example.com"));
+    assert!(!bad.masked_at(Endpoint::IdentityLink).contains("joe@example.com"));
 }
 
 /// A text as JSON writes it.

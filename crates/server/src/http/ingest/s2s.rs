@@ -18,7 +18,6 @@ use measure::{
 use wire::{
     auth::{AuthOutcome, authenticate},
     body::{BODY_BYTES_MAX, hash},
-    quarantine::masked,
     refusal::Refusal,
     s2s::{BadElement, Edge, Element, Endpoint, Parsed, elements, outline, parse},
 };
@@ -149,7 +148,7 @@ impl Call<'_> {
                     Ok(element) => self.prepare(&edge, index, element, sender.as_ref(), is_array),
                     Err(bad) => {
                         let key = self.header_key(Some(index));
-                        let unusable = Unusable::of(bad.masked.clone(), bad.hash, key);
+                        let unusable = Unusable::of(bad.masked_at(self.endpoint), bad.hash, key);
                         self.quarantine(None, None, unusable, bad.refusal.clone())
                     }
                 }
@@ -180,7 +179,7 @@ impl Call<'_> {
         is_array: bool,
     ) -> Prepared {
         let key = self.idempotency_key(index, element, is_array);
-        let unusable = |key| Unusable::of(element.masked(), element.body_hash(), key);
+        let unusable = |key| Unusable::of(element.masked_at(self.endpoint), element.body_hash(), key);
         let Some(sender) = sender else {
             let refused = if element.app_guid().is_none() {
                 Refusal::bad_request("kochava_app_id is missing: send the GUID of the app")
@@ -283,7 +282,7 @@ impl Call<'_> {
             Some(outline) => self.idempotency_key(0, outline, false),
             None => self.header_key(None),
         };
-        let unusable = Unusable::of(masked(self.body), hash(self.body), key);
+        let unusable = Unusable::of(self.endpoint.masked(self.body), hash(self.body), key);
         self.quarantine(sender.as_ref().map(|sender| &sender.app), outline.as_ref(), unusable, refused)
     }
 

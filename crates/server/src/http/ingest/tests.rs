@@ -283,6 +283,40 @@ async fn what_cannot_be_used_counts_once_under_its_key() {
 }
 
 #[tokio::test]
+async fn what_may_be_an_identity_link_is_kept_masked() {
+    let world = World::with(&[]).await;
+    let check = async |path: &str, body: &str| {
+        let reply = world.send(&format!("POST {path}"), &[], body.to_owned()).await;
+        assert_eq!(reply.status, 400, "{path} {body}");
+        let shown = async |app: &str| {
+            let kept = world.server.get(&format!("/api/apps/{app}/quarantine?limit=1")).await.body;
+            kept["data"][0]["body"].as_str().unwrap_or_default().to_owned()
+        };
+        for kept in [shown("1").await, shown("unknown").await] {
+            assert!(!kept.contains("joe@example.com") && !kept.contains("u-42"), "{path} {body}: {kept}");
+        }
+    };
+    let body = |action: &str| {
+        format!(
+            r#"{{"action":"{action}","kochava_app_id":"ko-1","data":{{"email":"joe@example.com","user_id":"u-42"}}}}"#
+        )
+    };
+    for misspelled in ["identitylink", "IdentityLink", "identity_link", " identityLink"] {
+        check("/track/json", &body(misspelled)).await;
+    }
+    let link = "/v1/cpi/identityLink.php";
+    for action in ["event", "install", "identitylink"] {
+        let body = body(action);
+        check(link, &body).await;
+        check(link, body.trim_end_matches('}')).await;
+        check(link, &format!("[{body}]")).await;
+        let deep = body.replace("\"u-42\"", &format!("\"u-42\",\"a\":{}{}", "[".repeat(40), "]".repeat(40)));
+        check(link, &deep).await;
+        check(link, &format!("[{deep}]")).await;
+    }
+}
+
+#[tokio::test]
 async fn an_array_is_answered_element_by_element() {
     let world = World::with(&[]).await;
     let bad = json!({ "action": "event", "kochava_app_id": "ko-1", "data": {} });
