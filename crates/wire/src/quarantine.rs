@@ -16,7 +16,10 @@ const IDENTIFIER_LENGTH: usize = 12;
 /// Runs of at least this many hexadecimal digits are one even when all of them are letters.
 const LETTERS_LENGTH: usize = 32;
 
-/// The text of a body that is no sound JSON, with what identifies a device or a person masked: texts under
+/// What stays readable where a value is masked: it identifies nobody.
+const LITERALS: [&str; 3] = ["true", "false", "null"];
+
+/// The text of a body that is no sound JSON, with what identifies a device or a person masked: texts and numbers under
 /// a key that names an identifier, an address or identity links, and everything that looks like an identifier
 /// or an address: long runs of hexadecimal digits, dots, colons and dashes keep their first four characters.
 /// What is not UTF-8 shows as replacement characters.
@@ -117,7 +120,7 @@ struct Tokens<'t> {
 }
 
 impl Tokens<'_> {
-    /// Whether the last token is a key.
+    /// Whether the last token stands before a colon, as keys do.
     fn is_at_colon(&self) -> bool {
         self.rest.trim_start().starts_with(':')
     }
@@ -148,19 +151,29 @@ fn unquoted(token: &str) -> &str {
     token.strip_prefix('"').map_or(token, |text| text.strip_suffix('"').unwrap_or(text))
 }
 
-/// The text with every string masked that stands under a key for something to mask, at any depth below it,
-/// as far as a broken text lets that be told.
+/// Whether a token is neither a string nor a mark nor space: a number, a word, or a key without quotes.
+fn is_bare(token: &str) -> bool {
+    !token.starts_with('"') && !token.starts_with(is_mark)
+}
+
+/// The text with every string and number masked that stands under a key for something to mask, at any depth
+/// below it, as far as a broken text lets that be told.
 fn values_masked(text: &str, is_link: bool) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut depth, mut secret_depth, mut is_secret) = (0_usize, None, false);
     let mut tokens = Tokens { rest: text };
     while let Some(token) = tokens.next() {
-        let is_string = token.starts_with('"');
-        if is_string && tokens.is_at_colon() {
+        let (is_string, is_bare) = (token.starts_with('"'), is_bare(token));
+        let is_below_secret = is_secret || secret_depth.is_some();
+        // A word before a colon is a key, unless a value is due: then it may be the beginning of an address.
+        let is_key = tokens.is_at_colon() && (is_string || is_bare && !is_secret);
+        if is_key {
             is_secret = is_masked(unquoted(token), is_link);
             out.push_str(token);
-        } else if is_string && (is_secret || secret_depth.is_some()) {
+        } else if is_string && is_below_secret {
             out.extend(["\"", if token.len() > 2 { MASK } else { "" }, "\""]);
+        } else if is_bare && is_below_secret && !LITERALS.contains(&token) {
+            out.extend(["\"", MASK, "\""]);
         } else if is_string {
             out.push_str(&said_masked(token, is_link));
         } else {
@@ -275,6 +288,34 @@ mod tests {
         check(r#"[{"action":"event"},{"action":"install","#, false);
         check(r#"[{"action":"event"},{"action":"Install","#, true);
         check(r#"[{"action":"event"},{"#, true);
+    }
+
+    #[test]
+    fn numbers_and_words_are_masked_where_texts_are() {
+        let check = |body: &str, expected: &str| assert_eq!(masked(body.as_bytes()), expected);
+        check(
+            r#"{"action":"event","n":271828182,"identity_link":{"user_id":271828182},"device_ids":{"imei":35209900},"origination_ip":"1.2.3.4""#,
+            r#"{"action":"event","n":271828182,"identity_link":{"user_id":"***"},"device_ids":{"imei":"***"},"origination_ip":"***""#,
+        );
+        check(
+            r#"{"action":"event","imei":3520,"n":1,"m":[2,{"adid":[-3.5e+6, 4 ],"o":5},6"#,
+            r#"{"action":"event","imei":"***","n":1,"m":[2,{"adid":["***", "***" ],"o":5},6"#,
+        );
+        check(
+            r#"{"device_ids":{"a":true,"b":false,"c":null,"d":1"#,
+            r#"{"device_ids":{"a":true,"b":false,"c":null,"d":"***""#,
+        );
+        check(
+            r#"{"data":{"email":joe@example.com,"n":1},"m":2"#,
+            r#"{"data":{"email":"***","n":"***"},"m":2"#,
+        );
+        check(r#"{data:{email:"joe@example.com",n:1},m:2"#, r#"{data:{email:"***",n:"***"},m:2"#);
+        check(r#"{"ip":2001:db8::1,"n":1"#, r#"{"ip":"***":"***"::"***","n":1"#);
+        check(r#"{"ip":35209"#, r#"{"ip":"***""#);
+        check(
+            r#"{"kochava_app_id":1234,"usertime":1760000000,"n":5"#,
+            r#"{"kochava_app_id":1234,"usertime":1760000000,"n":5"#,
+        );
     }
 
     #[test]
