@@ -16,8 +16,8 @@ const IDENTIFIER_LENGTH: usize = 12;
 /// Runs of at least this many hexadecimal digits are one even when all of them are letters.
 const LETTERS_LENGTH: usize = 32;
 
-/// What stays readable where a value is masked: it identifies nobody.
-const LITERALS: [&str; 3] = ["true", "false", "null"];
+/// What stays readable where a value is masked, also as Python writes it: it identifies nobody.
+const LITERALS: [&str; 8] = ["true", "false", "null", "True", "False", "None", "u", "b"];
 
 /// The text of a body that is no sound JSON, with what identifies a device or a person masked: texts and numbers under
 /// a key that names an identifier, an address or identity links, and everything that looks like an identifier
@@ -97,7 +97,7 @@ fn may_hold_link(text: &str) -> bool {
     let is_array = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}').starts_with('[');
     let root = 1 + usize::from(is_array);
     let (mut depth, mut objects, mut others, mut is_action) = (0_usize, 0_usize, 0_usize, false);
-    let mut tokens = Tokens { rest: text };
+    let mut tokens = Tokens::of(text);
     while let Some(token) = tokens.next() {
         match token {
             "{" | "[" => {
@@ -117,9 +117,31 @@ fn may_hold_link(text: &str) -> bool {
 /// A text cut into strings, marks and spaces, and what stands between them.
 struct Tokens<'t> {
     rest: &'t str,
+    quotes: &'static [char],
 }
 
-impl Tokens<'_> {
+impl<'t> Tokens<'t> {
+    /// Python and JavaScript write strings in single quotes too: where the first quote is one, they count.
+    fn of(text: &'t str) -> Self {
+        let before = text.find(['"', '\'']).and_then(|at| text.split_at_checked(at));
+        let is_single = before.is_some_and(|(before, behind)| {
+            // Not the apostrophe of a word; Python marks some strings with a letter.
+            let before = before.trim_end_matches(['u', 'b']).chars().next_back();
+            behind.starts_with('\'') && before.is_none_or(is_mark)
+        });
+        Self { rest: text, quotes: if is_single { &['"', '\''] } else { &['"'] } }
+    }
+
+    /// Whether a token of it is a string.
+    fn is_string(&self, token: &str) -> bool {
+        token.starts_with(self.quotes)
+    }
+
+    /// Whether a token of it is neither a string nor a mark nor space: a number, a word, a key without quotes.
+    fn is_bare(&self, token: &str) -> bool {
+        !self.is_string(token) && !token.starts_with(is_mark)
+    }
+
     /// Whether the last token stands before a colon, as keys do.
     fn is_at_colon(&self) -> bool {
         self.rest.trim_start().starts_with(':')
@@ -131,10 +153,11 @@ impl<'t> Iterator for Tokens<'t> {
 
     fn next(&mut self) -> Option<&'t str> {
         let first = self.rest.chars().next()?;
+        let is_quote = |c| self.quotes.contains(&c);
         let length = match first {
-            '"' => string_length(self.rest),
+            quote if is_quote(quote) => string_length(self.rest),
             mark if is_mark(mark) => mark.len_utf8(),
-            _ => self.rest.find(|c| c == '"' || is_mark(c)).unwrap_or(self.rest.len()),
+            _ => self.rest.find(|c| is_quote(c) || is_mark(c)).unwrap_or(self.rest.len()),
         };
         let (token, behind) = self.rest.split_at(length);
         self.rest = behind;
@@ -148,12 +171,9 @@ fn is_mark(c: char) -> bool {
 
 /// A token without its quotes.
 fn unquoted(token: &str) -> &str {
-    token.strip_prefix('"').map_or(token, |text| text.strip_suffix('"').unwrap_or(text))
-}
-
-/// Whether a token is neither a string nor a mark nor space: a number, a word, or a key without quotes.
-fn is_bare(token: &str) -> bool {
-    !token.starts_with('"') && !token.starts_with(is_mark)
+    let Some(quote) = token.chars().next().filter(|first| matches!(first, '"' | '\'')) else { return token };
+    let text = token.strip_prefix(quote).unwrap_or(token);
+    text.strip_suffix(quote).unwrap_or(text)
 }
 
 /// The text with every string and number masked that stands under a key for something to mask, at any depth
@@ -161,19 +181,18 @@ fn is_bare(token: &str) -> bool {
 fn values_masked(text: &str, is_link: bool) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut depth, mut secret_depth, mut is_secret) = (0_usize, None, false);
-    let mut tokens = Tokens { rest: text };
+    let mut tokens = Tokens::of(text);
     while let Some(token) = tokens.next() {
-        let (is_string, is_bare) = (token.starts_with('"'), is_bare(token));
+        let (is_string, is_bare) = (tokens.is_string(token), tokens.is_bare(token));
         let is_below_secret = is_secret || secret_depth.is_some();
         // A word before a colon is a key, unless a value is due: then it may be the beginning of an address.
         let is_key = tokens.is_at_colon() && (is_string || is_bare && !is_secret);
         if is_key {
             is_secret = is_masked(unquoted(token), is_link);
             out.push_str(token);
-        } else if is_string && is_below_secret {
-            out.extend(["\"", if token.len() > 2 { MASK } else { "" }, "\""]);
-        } else if is_bare && is_below_secret && !LITERALS.contains(&token) {
-            out.extend(["\"", MASK, "\""]);
+        } else if is_below_secret && (is_string || is_bare && !LITERALS.contains(&token)) {
+            let quote = if token.starts_with('\'') { "'" } else { "\"" };
+            out.extend([quote, if is_string && token.len() <= 2 { "" } else { MASK }, quote]);
         } else if is_string {
             out.push_str(&said_masked(token, is_link));
         } else {
@@ -198,23 +217,32 @@ fn values_masked(text: &str, is_link: bool) -> String {
     out
 }
 
-/// A string with what it says masked, when it is JSON itself.
+/// A string with what it says masked, when it is or begins JSON itself: a text may have been cut off in it.
 fn said_masked(string: &str, is_link: bool) -> Cow<'_, str> {
-    match Json::parse(string) {
-        Ok(Json::Text(text)) if begins_as_json(&text) => {
-            let mut json = Json::Text(text);
-            mask(&mut json, is_link);
-            json.to_string().into()
+    let quote = if string.starts_with('\'') { '\'' } else { '"' };
+    let said = match Json::parse(string) {
+        Ok(Json::Text(text)) => text,
+        _ => unquoted(string).replace(&format!("\\{quote}"), &quote.to_string()).replace("\\\\", "\\"),
+    };
+    if !begins_as_json(&said) {
+        return string.into();
+    }
+    let mut json = Json::Text(said);
+    mask(&mut json, is_link);
+    match json {
+        Json::Text(text) if quote == '\'' => {
+            format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'")).into()
         }
-        _ => string.into(),
+        json => json.to_string().into(),
     }
 }
 
 /// Bytes of the string that a text begins with, its quotes included; to the end when it is not closed.
 fn string_length(text: &str) -> usize {
+    let quote = text.bytes().next();
     let mut escaped = true;
     let end = text.bytes().position(|byte| {
-        let closes = byte == b'"' && !escaped;
+        let closes = Some(byte) == quote && !escaped;
         escaped = byte == b'\\' && !escaped;
         closes
     });
@@ -315,6 +343,47 @@ mod tests {
         check(
             r#"{"kochava_app_id":1234,"usertime":1760000000,"n":5"#,
             r#"{"kochava_app_id":1234,"usertime":1760000000,"n":5"#,
+        );
+    }
+
+    #[test]
+    fn strings_in_single_quotes_are_masked() {
+        let check = |body: &str, expected: &str| assert_eq!(masked(body.as_bytes()), expected);
+        check(
+            "{'action': 'event', 'kochava_device_id': 'user-joe', 'data': {'identity_link': {'email': 'joe@example.com', 'id': 5, 'x': None}, 'adid': ''}}",
+            "{'action': 'event', 'kochava_device_id': '***', 'data': {'identity_link': {'email': '***', 'id': \"***\", 'x': None}, 'adid': ''}}",
+        );
+        check(
+            r#"{'action': 'identityLink', 'data': {'name': "O'Joe", 'say': 'O\'Joe "x"', 'n': 'Joe'"#,
+            r#"{'action': 'identityLink', 'data': {'name': "***", 'say': '***', 'n': '***'"#,
+        );
+        check(
+            r#"[{u'action': u'event', u'data': {u'adid': u'joe'}, u'n': u'x'}"#,
+            r#"[{u'action': u'event', u'data': {u'adid': u'***'}, u'n': u'x'}"#,
+        );
+        check("{action:'event',data:{idfv:'joe',n:'x'}}", "{action:'event',data:{idfv:'***',n:'x'}}");
+        check(r#"{"action":"event",'adid':'joe','n':'x'}"#, r#"{"action":"event",'adid':'***','n':'x'}"#);
+        check(r#"it's {"adid":"joe","n":"x""#, r#"it's {"adid":"***","n":"x""#);
+    }
+
+    #[test]
+    fn texts_that_are_json_are_masked_in_broken_bodies() {
+        let check = |body: &str, expected: &str| assert_eq!(masked(body.as_bytes()), expected);
+        check(
+            r#"{"action":"event","data":"{\"adid\":\"joe\",\"n\":\"x\"}""#,
+            r#"{"action":"event","data":"{\"adid\":\"***\",\"n\":\"x\"}""#,
+        );
+        check(
+            r#"{"action":"event","data":"{\"n\":\"x\",\"identity_link\":{\"email\":\"joe@exa"#,
+            r#"{"action":"event","data":"{\"n\":\"x\",\"identity_link\":{\"email\":\"***\"""#,
+        );
+        check(
+            r#"{'action': 'event', 'data': '{"adid": "joe", "n": "O\'Joe"}'"#,
+            r#"{'action': 'event', 'data': '{"adid":"***","n":"O\'Joe"}'"#,
+        );
+        check(
+            r#"{"action":"event","data":"{'adid': 'joe', 'n': 'x'}""#,
+            r#"{"action":"event","data":"{'adid': '***', 'n': 'x'}""#,
         );
     }
 
