@@ -1,6 +1,7 @@
 //! Inputs, as they enter the one write path, and facts, as they are remembered.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     AppId, InputId, InstallId, Timestamp, TriggerId,
@@ -66,8 +67,19 @@ impl Payload {
 pub struct IdempotencyKey {
     /// Which kind of key: `header`, `nt_id`, `body` (the bytes themselves, for flagging only), …
     pub source: String,
-    /// The key.
+    /// The key; of what the sender wrote, its [digest](Self::sent) only.
     pub key: String,
+}
+
+impl IdempotencyKey {
+    /// What is kept of a key that a sender wrote: 32 hexadecimal digits of its SHA-256. Senders make keys from
+    /// identifiers of the device, also from those that may not be kept (DECISIONS 16).
+    #[must_use]
+    pub fn sent(source: &str, key: &str) -> Self {
+        let digest = Sha256::digest(key);
+        let key = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        Self { source: source.to_owned(), key }
+    }
 }
 
 /// One element, resolved: everything that can differ between two runs has been settled at the edge.
@@ -263,3 +275,6 @@ pub struct Quarantined {
     /// The body, identifiers masked.
     pub body: String,
 }
+
+#[cfg(test)]
+mod tests;

@@ -195,9 +195,9 @@ impl Received<'_> {
         let one = |call: &Call| match call.parse(known.mapping(), known.streams(), &known.app, &edge) {
             Err(refused) => request.quarantine(Some(&known), &upload.api_key, call.masked(), refused),
             Ok(parsed) => {
-                let key = call.insert_id().map(|key| IdempotencyKey {
-                    source: "insert_id".to_owned(),
-                    key: key.chars().take(256).collect(),
+                let key = call.insert_id().map(|key| {
+                    let key: String = key.chars().take(256).collect();
+                    IdempotencyKey::sent("insert_id", &key)
                 });
                 request.take(&known, key, call.body_hash(), parsed)
             }

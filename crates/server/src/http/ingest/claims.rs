@@ -111,7 +111,7 @@ impl Call<'_> {
             Err(refused) => return self.quarantine(element.masked(), refused),
         };
         // The network's own number tells claims apart whatever call they came with.
-        let own = claim_key(&parsed.claim).map(|key| IdempotencyKey { source: "claim".to_owned(), key });
+        let own = claim_key(&parsed.claim).map(|key| IdempotencyKey::sent("claim", &key));
         let input = Input {
             id: clock::new_id(self.received),
             received: self.received,
@@ -132,7 +132,7 @@ impl Call<'_> {
     fn idempotency_key(&self, index: usize, is_array: bool) -> Option<IdempotencyKey> {
         let key = text(self.headers, "idempotency-key").filter(|key| !key.is_empty())?;
         let key = if is_array { format!("{key}#{index}") } else { key.into_owned() };
-        Some(IdempotencyKey { source: "header".to_owned(), key })
+        Some(IdempotencyKey::sent("header", &key))
     }
 
     /// `masked` is what is kept of the body.

@@ -165,7 +165,7 @@ fn read(site: &Site, peer: &Peer, headers: &HeaderMap, link: &Link, kind: Engage
         received,
         app: app.id,
         catalogue: catalogue.version,
-        key: key.map(|key| IdempotencyKey { source: "header".to_owned(), key: key.into_owned() }),
+        key: key.map(|key| IdempotencyKey::sent("header", &key)),
         body_hash,
         body: String::new(),
         flags,

@@ -262,7 +262,7 @@ impl Call<'_> {
 
     /// The sender's key for this element (DECISIONS 26): the header, by place in an array, else `nt_id`.
     fn idempotency_key(&self, index: usize, element: &Element, is_array: bool) -> Option<IdempotencyKey> {
-        let nt_id = |key: &str| IdempotencyKey { source: "nt_id".to_owned(), key: key.to_owned() };
+        let nt_id = |key: &str| IdempotencyKey::sent("nt_id", key);
         self.header_key(is_array.then_some(index)).or_else(|| element.nt_id().map(nt_id))
     }
 
@@ -270,7 +270,7 @@ impl Call<'_> {
     fn header_key(&self, index: Option<usize>) -> Option<IdempotencyKey> {
         let key = text(self.headers, "idempotency-key").filter(|key| !key.is_empty())?;
         let key = index.map_or_else(|| key.clone().into_owned(), |index| format!("{key}#{index}"));
-        Some(IdempotencyKey { source: "header".to_owned(), key })
+        Some(IdempotencyKey::sent("header", &key))
     }
 
     /// A body that no element could be read from. When it says all the same whose it is, it is kept with

@@ -207,7 +207,7 @@ fn one(
     match call.parse(known.mapping(), known.streams(), &known.app, edge) {
         Err(refused) => request.quarantine(Some(known), key, call.masked(), refused),
         Ok(parsed) => {
-            let key = call.message_id().map(|key| IdempotencyKey { source: "messageId".to_owned(), key });
+            let key = call.message_id().map(|key| IdempotencyKey::sent("messageId", &key));
             request.take(known, key, call.body_hash(), parsed)
         }
     }
