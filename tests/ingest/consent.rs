@@ -1,6 +1,6 @@
 //! App Tracking Transparency (ingest.md section 8; DECISIONS 16).
 
-use crate::harness::{Server, Value, device, json};
+use crate::harness::{Server, Sink, Value, device, json};
 
 #[tokio::test]
 async fn the_idfa_is_dropped_unless_tracking_is_authorized() {
@@ -83,6 +83,46 @@ async fn a_kochava_device_id_that_is_the_dropped_idfa_joins_and_is_not_kept() {
         assert!(!row.to_string().to_lowercase().contains(&id.to_lowercase()), "{row}");
         server.get(&format!("/v1/apps/{}/attribution/{id}", app.guid)).await.is(200);
     }
+}
+
+#[tokio::test]
+async fn such_a_kochava_device_id_is_known_where_nobody_says_that_it_is_one() {
+    let server = Server::start().await;
+    let sink = Sink::start().await;
+    let app = server.app("iOS").await;
+    let url = sink.url("/pb?k={kochava_device_id}&e={event_name}");
+    app.trigger("event", json!({ "cpi_mostback_url": url, "sx_delivery": "all" })).await;
+    let named = async |input: &str| {
+        let row = server.input(input).await;
+        assert!(row["outcomes"][0]["install_id"].is_string(), "{row}");
+        row["device"]["kochava_device_id"].as_str().unwrap().to_owned()
+    };
+    let data = |more: Value| {
+        let mut data = json!({ "device_ver": "iPhone-iOS-17.5", "event_name": "View" });
+        data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        data
+    };
+    // Allowed with the IDFA beside it, then refused without.
+    let id = device::advertising_id(1);
+    app.install(&id, data(json!({ "att": true, "device_ids": { "idfa": id } }))).await;
+    for more in [json!({ "att": false }), json!({})] {
+        let event = app.send("event", &id, data(more)).await.accepted();
+        assert!(named(&event).await.starts_with("anon-"));
+    }
+    // Dropped, then sent alone.
+    let id = device::advertising_id(2);
+    app.install(&id, data(json!({ "device_ids": { "idfa": id } }))).await;
+    let again = app.send("install", &id, data(json!({}))).await.accepted();
+    assert!(named(&again).await.starts_with("anon-"));
+    // Alone, then dropped.
+    let id = device::advertising_id(3);
+    app.install(&id, data(json!({}))).await;
+    for more in [json!({ "device_ids": { "idfa": id } }), json!({})] {
+        let event = app.send("event", &id, data(more)).await.accepted();
+        assert!(named(&event).await.starts_with("anon-"));
+    }
+    let told = sink.receives("/pb", 4).await;
+    assert!(told.iter().all(|hit| hit.parameter("k").unwrap().starts_with("anon-")), "{told:?}");
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ mod past;
 mod privacy;
 mod recent;
 mod replay;
+mod stand_in;
 mod sync;
 #[cfg(test)]
 mod tests;

@@ -409,6 +409,7 @@ impl Turn<'_, '_> {
             });
         }
         self.advance_hour(&input);
+        self.stand_in(&mut input)?;
         // The payload is taken out while it is decided, so that flags can be added to its input.
         let payload = std::mem::replace(&mut input.payload, Payload::Update(Update::default()));
         let outcomes = match &payload {

@@ -176,7 +176,7 @@ impl<'s> View<'s> {
     }
 
     /// A device that was loaded or changed, or that an earlier batch left at hand.
-    fn at_hand(&self, id: DeviceId) -> Option<&Device> {
+    pub(crate) fn at_hand(&self, id: DeviceId) -> Option<&Device> {
         self.devices.get(&id).or_else(|| self.recent.device(id))
     }
 

@@ -8,7 +8,7 @@ use crate::{
     AppId, DeviceId, InstallId, Timestamp,
     attribution::Source,
     consent::{Consent, ConsentSaid, Moment},
-    identifier::{Identifier, JoinKey, stand_in},
+    identifier::{Identifier, JoinKey, is_stand_in, stand_in},
     place::{Locality, Place},
     platform::Traits,
     reengagement::Claim,
@@ -171,6 +171,13 @@ impl Device {
                 *id = stand_in(id);
             }
         }
+    }
+
+    /// What stands on this device for a `kochava_device_id` that may not be kept; `None` for any other.
+    #[must_use]
+    pub fn stand_in_of(&self, sent: &str) -> Option<&str> {
+        let mut stand_ins = self.kochava_ids.iter().filter(|known| is_stand_in(known) && *known != sent);
+        stand_ins.find(|known| JoinKey::kochava(known) == JoinKey::kochava(sent)).map(String::as_str)
     }
 
     /// The value of the identifier with the wire name `kind`.

@@ -268,6 +268,12 @@ pub fn stand_in(kochava_device_id: &str) -> String {
     format!("{STAND_IN}{:032x}", u128::from_be_bytes(bytes))
 }
 
+/// Whether it is a [`stand_in`].
+#[must_use]
+pub fn is_stand_in(kochava_device_id: &str) -> bool {
+    stood_for(kochava_device_id).is_some()
+}
+
 /// What a [`stand_in`] begins with; 32 hexadecimal digits follow.
 const STAND_IN: &str = "anon-";
 

@@ -332,7 +332,9 @@ fn attributed<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
 
 fn kochava_device_id<'a>(subject: &Subject<'a>) -> Option<Filling<'a>> {
     let sent = subject.conversion.origin.and_then(|origin| origin.kochava_device_id.as_deref());
-    let known = || subject.conversion.device?.kochava_ids.first().map(String::as_str);
+    let device = subject.conversion.device;
+    let known = || device?.kochava_ids.first().map(String::as_str);
+    let sent = sent.map(|sent| device.and_then(|device| device.stand_in_of(sent)).unwrap_or(sent));
     text(sent.or_else(known))
 }
 
