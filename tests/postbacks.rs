@@ -6,6 +6,7 @@ mod ledger;
 mod partners;
 mod rendering;
 mod replay;
+mod revisions;
 mod running;
 mod suppression;
 mod trial;

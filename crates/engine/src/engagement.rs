@@ -15,7 +15,7 @@ use measure::{
 use sha2::{Digest as _, Sha256};
 use store::{Seen, StoreError};
 
-use crate::machine::Turn;
+use crate::{machine::Turn, view::Heard};
 
 /// Installs and events that one late engagement can have decided again: an import of old clicks behind an address
 /// that thousands share must not stop the write path.
@@ -197,7 +197,7 @@ impl Turn<'_, '_> {
         if engagement.kind != EngagementKind::Click || self.known.is_some() {
             return Ok(Vec::new());
         }
-        let spent = self.spent(input.app, input.received)?;
+        let spent = self.spent(input.app, &Heard::default(), input.received)?;
         let mut plan = plan(&Conversion {
             kind: TriggerKind::Click,
             input: input.id,
@@ -215,7 +215,7 @@ impl Turn<'_, '_> {
             source: None,
             influencers: &[],
             duplicate,
-            unsent: &[],
+            told: &[],
             past: Past { spent: &spent, ..Past::default() },
         });
         let (network, tracker) = (engagement.network, Some(engagement.tracker));

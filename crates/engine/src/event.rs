@@ -12,7 +12,7 @@ use measure::{
     input::{Fact, Input, Outcome, Payload, Suppressed},
     install::InstallRecord,
     link::Update,
-    postback::{Conversion, Past, Plan, Suppression, TriggerKind, is_attributable_session, plan},
+    postback::{Conversion, Past, Plan, TriggerKind, is_attributable_session, plan},
     reengagement::{Claim, following, note},
 };
 use store::{EventName, StoreError};
@@ -22,6 +22,7 @@ use crate::{
     link::{apply_user, came},
     machine::Turn,
     memory::EVENT_NAMES_MAX,
+    view::{About, Heard},
 };
 
 /// To whom an event is attributed, and the decision where there was one to make.
@@ -231,16 +232,14 @@ impl Turn<'_, '_> {
         revision: u32,
         cause: &Input,
     ) -> Result<Vec<Suppressed>, StoreError> {
-        let unsent = self.view.unsent(self.catalogue, device.install, input.id, cause.received)?;
-        // What was counted when the event came is not counted against it now.
-        let spent = self.spent(input.app, cause.received)?;
-        let past = Past { spent: &spent, ..Past::default() };
-        let plan =
-            self.plan_event(input, event, Some(device), attribution, revision + 1, &unsent, past, cause);
-        let repeated = plan.suppressed.iter().filter(|pair| pair.reason == Suppression::Duplicate);
-        let told: Vec<_> = repeated.map(|pair| pair.trigger).collect();
-        self.view.supersede(device.install, input.id, &told)?;
-        Ok(self.post(input.app, plan))
+        let about = About::event(input, device);
+        let heard = self.view.heard(self.catalogue, about, cause.received)?;
+        let spent = self.spent(input.app, &heard, cause.received)?;
+        let (repeated, last_session) = self.past_of(input, event, device)?;
+        let past = Past { repeated, last_session, spent: &spent };
+        let told = &heard.told;
+        let plan = self.plan_event(input, event, Some(device), attribution, revision + 1, told, past, cause);
+        self.post_instead(about, plan)
     }
 
     /// The engagement that brought the user back, in full.
@@ -262,19 +261,27 @@ impl Turn<'_, '_> {
     ) -> Result<Vec<Suppressed>, StoreError> {
         let repeated = match &mut device {
             Some(device) => self.is_repeated(input, event, device)?,
-            None => false,
+            None => self.is_repeated_waiting(input, event)?,
         };
-        let spent = self.spent(input.app, cause.received)?;
+        let about = device.as_deref().filter(|_| revision > 0).map(|device| About::event(input, device));
+        let heard = match about {
+            Some(about) => self.view.heard(self.catalogue, about, cause.received)?,
+            None => Heard::default(),
+        };
+        let spent = self.spent(input.app, &heard, cause.received)?;
         let last_session = device.as_deref().and_then(|device| device.last_session);
         let past = Past { repeated, last_session, spent: &spent };
-        let known = device.as_deref();
-        let plan = self.plan_event(input, event, known, attribution, revision, &[], past, cause);
+        let (known, told) = (device.as_deref(), &heard.told);
+        let plan = self.plan_event(input, event, known, attribution, revision, told, past, cause);
         if let Some(device) = device
             && is_attributable_session(event, Some(device.installed), last_session)
         {
             device.last_session = Some(event.time);
         }
-        Ok(self.post(input.app, plan))
+        match about {
+            Some(about) => self.post_instead(about, plan),
+            None => Ok(self.post(input.app, plan)),
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "what a postback may tell of is much")]
@@ -285,7 +292,7 @@ impl Turn<'_, '_> {
         device: Option<&Device>,
         attribution: &Attribution,
         revision: u32,
-        unsent: &[TriggerId],
+        told: &[TriggerId],
         past: Past<'_>,
         cause: &Input,
     ) -> Plan {
@@ -309,7 +316,7 @@ impl Turn<'_, '_> {
             source: attribution.source.as_ref(),
             influencers: &influencers(candidates),
             duplicate: false,
-            unsent,
+            told,
             past,
         });
         if let Some(winner) = candidates.first().filter(|first| first.lost.is_none()) {

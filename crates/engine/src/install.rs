@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use measure::{
-    InputId, InstallId, NetworkId, Timestamp, TouchId, TriggerId,
+    InputId, InstallId, NetworkId, Timestamp, TouchId,
     attribution::{
         Basis, Candidate, Decision, LosingReason, Question, Source, claimed_source, decide, match_keys,
         source,
@@ -19,7 +19,7 @@ use measure::{
     install::{Install, InstallRecord, SearchAds},
     ledger::{Counter, count},
     policy::LATE_GRACE_MS,
-    postback::{Conversion, Past, Plan, Suppression, TriggerKind, plan},
+    postback::{Conversion, Past, Plan, TriggerKind, plan},
     user::UserProperties,
 };
 use store::{Credit, StoreError};
@@ -29,6 +29,7 @@ use crate::{
     late,
     link::{apply_user, came},
     machine::Turn,
+    view::{About, Heard},
 };
 
 /// A decision with what follows from it, before any of it is written.
@@ -510,12 +511,10 @@ impl Turn<'_, '_> {
         let mut suppressed = Vec::new();
         if let Some(mut device) = self.view.device(record.app, record.device)? {
             device.source.clone_from(&verdict.source);
-            let unsent = self.view.unsent(self.catalogue, record.id, record.id.into(), cause.received)?;
-            let plan = self.plan_install(record, verdict, &device, &unsent, cause.received)?;
-            let repeated = plan.suppressed.iter().filter(|pair| pair.reason == Suppression::Duplicate);
-            let told: Vec<_> = repeated.map(|pair| pair.trigger).collect();
-            self.view.supersede(record.id, record.id.into(), &told)?;
-            suppressed = self.post(record.app, plan);
+            let about = About::install(record);
+            let heard = self.view.heard(self.catalogue, about, cause.received)?;
+            let plan = self.plan_install(record, verdict, &device, &heard, cause.received)?;
+            suppressed = self.post_instead(about, plan)?;
             self.view.put_device(device);
         }
         Ok(suppressed)
@@ -528,7 +527,7 @@ impl Turn<'_, '_> {
         device: &Device,
         decided: Timestamp,
     ) -> Result<Vec<Suppressed>, StoreError> {
-        let plan = self.plan_install(record, verdict, device, &[], decided)?;
+        let plan = self.plan_install(record, verdict, device, &Heard::default(), decided)?;
         Ok(self.post(record.app, plan))
     }
 
@@ -537,10 +536,10 @@ impl Turn<'_, '_> {
         record: &InstallRecord,
         verdict: &Verdict,
         device: &Device,
-        unsent: &[TriggerId],
+        heard: &Heard,
         decided: Timestamp,
     ) -> Result<Plan, StoreError> {
-        let spent = self.spent(record.app, decided)?;
+        let spent = self.spent(record.app, heard, decided)?;
         let Some(app) = self.app(record) else { return Ok(Plan::default()) };
         let mut plan = plan(&Conversion {
             kind: TriggerKind::Install,
@@ -559,7 +558,7 @@ impl Turn<'_, '_> {
             source: verdict.source.as_ref(),
             influencers: &influencers(&verdict.decision.candidates),
             duplicate: false,
-            unsent,
+            told: &heard.told,
             past: Past { spent: &spent, ..Past::default() },
         });
         if let Some(winner) = verdict.decision.winner() {

@@ -5,15 +5,18 @@ use std::collections::HashMap;
 
 use measure::{
     AppId, Timestamp, TriggerId,
-    device::{Device, EVENTS_REMEMBERED_MAX},
+    device::Device,
     event::Event,
     input::{Input, Payload, Suppressed},
-    postback::{Delivery, Plan, asks_for_first, cap},
+    postback::{Delivery, Plan, SESSION, Suppression, asks_for_first, cap, is_attributable_session},
     time::{DAY_MS, HOUR_MS},
 };
 use store::{DeliveryQuery, Store, StoreError};
 
-use crate::machine::Turn;
+use crate::{
+    machine::Turn,
+    view::{About, Heard},
+};
 
 /// Deliveries read back at start to find how much was sent today, at most.
 const DELIVERIES_AT_START_MAX: usize = 200_000;
@@ -47,6 +50,14 @@ impl Period {
             *self.count.entry(delivery.trigger).or_default() += 1;
         }
     }
+
+    fn take_back(&mut self, delivery: &Delivery) {
+        if delivery.created.millis() >= self.begin
+            && let Some(count) = self.count.get_mut(&delivery.trigger)
+        {
+            *count = count.saturating_sub(1);
+        }
+    }
 }
 
 impl Sent {
@@ -57,7 +68,7 @@ impl Sent {
         let mut query = DeliveryQuery { limit: 1_000, ..DeliveryQuery::default() };
         for _ in 0..DELIVERIES_AT_START_MAX / query.limit {
             let page = store.deliveries(&query)?;
-            page.iter().for_each(|delivery| sent.add(delivery));
+            page.iter().filter(|delivery| is_counted(delivery)).for_each(|delivery| sent.add(delivery));
             let Some(last) = page.last() else { break };
             if last.created.millis() < sent.day.begin {
                 break;
@@ -76,11 +87,30 @@ impl Sent {
         self.hour.add(delivery);
         self.day.add(delivery);
     }
+
+    /// One that was counted is withdrawn before it was sent.
+    fn take_back(&mut self, delivery: &Delivery) {
+        if delivery.attempts.is_empty() {
+            self.hour.take_back(delivery);
+            self.day.take_back(delivery);
+        }
+    }
+}
+
+/// Whether it counts as sent: all do but those that a later revision withdrew in time.
+fn is_counted(delivery: &Delivery) -> bool {
+    !delivery.attempts.is_empty() || delivery.reason.as_deref() != Some(Suppression::Superseded.name())
 }
 
 impl Turn<'_, '_> {
-    /// The triggers of an app that have sent as much as they may (`sx_rate_cap`).
-    pub(crate) fn spent(&mut self, app: AppId, now: Timestamp) -> Result<Vec<TriggerId>, StoreError> {
+    /// The triggers of an app that have sent as much as they may (`sx_rate_cap`). One whose earlier postback of the
+    /// same conversion has not been sent takes the place of that.
+    pub(crate) fn spent(
+        &mut self,
+        app: AppId,
+        heard: &Heard,
+        now: Timestamp,
+    ) -> Result<Vec<TriggerId>, StoreError> {
         let mut spent = Vec::new();
         for trigger in self.catalogue.triggers_of(app) {
             let template = self.catalogue.template(trigger.template).map(AsRef::as_ref);
@@ -91,11 +121,23 @@ impl Turn<'_, '_> {
             };
             sent.advance(now);
             let period = if cap.within_ms == HOUR_MS { &sent.hour } else { &sent.day };
-            if period.count.get(&trigger.id).is_some_and(|count| *count >= cap.most) {
+            let is_spent = period.count.get(&trigger.id).is_some_and(|count| *count >= cap.most);
+            if is_spent && !heard.unsent.contains(&trigger.id) {
                 spent.push(trigger.id);
             }
         }
         Ok(spent)
+    }
+
+    /// Puts the plan of a later revision in the place of what the earlier ones have not sent.
+    pub(crate) fn post_instead(&mut self, about: About, plan: Plan) -> Result<Vec<Suppressed>, StoreError> {
+        let repeated = plan.suppressed.iter().filter(|pair| pair.reason == Suppression::Duplicate);
+        let told: Vec<_> = repeated.map(|pair| pair.trigger).collect();
+        let withdrawn = self.view.supersede(self.catalogue, about, &told)?;
+        if let Some(sent) = &mut self.memory.sent {
+            withdrawn.iter().for_each(|delivery| sent.take_back(delivery));
+        }
+        Ok(self.post(about.app, plan))
     }
 
     /// Puts a plan in the outbox and counts what it sends.
@@ -120,12 +162,49 @@ impl Turn<'_, '_> {
         if !asks_for_first(self.catalogue, input.app, &event.name) {
             return Ok(false);
         }
-        if device.had_event(&event.name) || device.seen_events.len() >= EVENTS_REMEMBERED_MAX {
+        if device.had_event(&event.name) {
             return Ok(true);
         }
-        let before = self.view.had_event(device, &event.name, input.id)?;
         device.remember_event(&event.name);
-        Ok(before)
+        Ok(self.view.events_before(device, input.id)?.iter().any(|before| before.name == event.name))
+    }
+
+    /// Whether an event that waits for its install is known to wait for the same one, where a trigger asks.
+    pub(crate) fn is_repeated_waiting(&mut self, input: &Input, event: &Event) -> Result<bool, StoreError> {
+        if !asks_for_first(self.catalogue, input.app, &event.name) {
+            return Ok(false);
+        }
+        for key in event.origin.join_keys() {
+            for waiting in self.view.held(input.app, &key)? {
+                let fact = self.view.fact(waiting)?.filter(|fact| fact.input.id != input.id);
+                if fact.is_some_and(|fact| event_name(&fact.input.payload) == Some(&event.name)) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// What an event brought to bear on its postbacks when it was joined to its install, as far as a trigger asks:
+    /// whether it was a repetition, and when the last session before it was told of.
+    pub(crate) fn past_of(
+        &self,
+        input: &Input,
+        event: &Event,
+        device: &Device,
+    ) -> Result<(bool, Option<Timestamp>), StoreError> {
+        let asks = asks_for_first(self.catalogue, input.app, &event.name);
+        if !asks && event.name != SESSION {
+            return Ok((false, None));
+        }
+        let before = self.view.events_before(device, input.id)?;
+        let mut last_session = None;
+        for session in &before {
+            if is_attributable_session(session, Some(device.installed), last_session) {
+                last_session = Some(session.time);
+            }
+        }
+        Ok((asks && before.iter().any(|before| before.name == event.name), last_session))
     }
 }
 

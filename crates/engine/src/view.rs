@@ -11,19 +11,20 @@ use measure::{
     claim::Claim,
     device::Device,
     engagement::{Engagement, MatchKey, Touch},
+    event::Event,
     identifier::JoinKey,
     input::{Fact, IdempotencyKey, Input, Outcome, Payload, Suppressed},
     install::InstallRecord,
     ledger::{Counter, Share, count, count_pairs},
     policy::{IDEMPOTENCY_MS, TOUCHES_PER_KEY_MAX},
-    postback::{Delivery, DeliveryState, Plan, Suppression},
+    postback::{Attempt, Delivery, DeliveryState, Plan, Suppression, delivery_id},
     skad::AggregateKey,
 };
 use store::{Ask, Batch, Context, Credit, DeliveryQuery, EventName, Seen, Store, StoreError};
 use uuid::Uuid;
 
 use crate::{
-    past::{Sent, event_name},
+    past::Sent,
     recent::{Known, RecentDevices},
 };
 
@@ -41,6 +42,36 @@ pub(crate) struct Brought {
     /// What is known of devices once it is written.
     pub known: Known,
     pub next_sequence: u64,
+}
+
+/// A conversion, and where what was said of it is filed.
+#[derive(Clone, Copy)]
+pub(crate) struct About {
+    pub app: AppId,
+    pub install: InstallId,
+    /// The install itself, or an event of it.
+    pub conversion: InputId,
+    /// When that was received.
+    pub received: Timestamp,
+}
+
+impl About {
+    pub(crate) fn install(record: &InstallRecord) -> Self {
+        Self { app: record.app, install: record.id, conversion: record.id.into(), received: record.received }
+    }
+
+    pub(crate) const fn event(input: &Input, device: &Device) -> Self {
+        Self { app: input.app, install: device.install, conversion: input.id, received: input.received }
+    }
+}
+
+/// Whom the postbacks of a conversion's earlier revisions have reached.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// The triggers that sent one, or may have.
+    pub told: Vec<TriggerId>,
+    /// Those of which one waits that has certainly not been sent.
+    pub unsent: Vec<TriggerId>,
 }
 
 pub(crate) struct View<'s> {
@@ -388,28 +419,31 @@ impl<'s> View<'s> {
         Ok(sent)
     }
 
-    /// Whether a device had another event of this name than `own`, among the newest of its facts as of the
-    /// last commit.
-    pub(crate) fn had_event(&self, device: &Device, name: &str, own: InputId) -> Result<bool, StoreError> {
+    /// The events that were joined to a device's install before the input `own` was, as of the last commit, in order;
+    /// of very many the newest.
+    pub(crate) fn events_before(&self, device: &Device, own: InputId) -> Result<Vec<Event>, StoreError> {
         let timeline = self.store.timeline(device.app, device.install)?;
-        for sequence in timeline.into_iter().rev().take(TIMELINE_READ_MAX) {
+        let mut events = Vec::new();
+        let newest = timeline.len().saturating_sub(TIMELINE_READ_MAX);
+        for sequence in timeline.into_iter().skip(newest) {
             let Some(fact) = self.store.facts(sequence, 1)?.pop() else { continue };
-            if fact.input.id != own && event_name(&fact.input.payload) == Some(name) {
-                return Ok(true);
-            }
-            // What had been held stands in a fact of its own.
             for outcome in &fact.outcomes {
                 let Outcome::EventLinked { input, .. } = outcome else { continue };
-                if *input != own
-                    && *input != fact.input.id
-                    && let Some((held, _)) = self.store.fact(*input)?
-                    && event_name(&held.input.payload) == Some(name)
-                {
-                    return Ok(true);
+                if *input == own {
+                    return Ok(events);
+                }
+                let payload = if *input == fact.input.id {
+                    Some(fact.input.payload.clone())
+                } else {
+                    // What had been held stands in a fact of its own.
+                    self.store.fact(*input)?.map(|(held, _)| held.input.payload)
+                };
+                if let Some(Payload::Event(event)) = payload {
+                    events.push(event);
                 }
             }
         }
-        Ok(false)
+        Ok(events)
     }
 
     // ---- bringing about
@@ -548,36 +582,51 @@ impl<'s> View<'s> {
         plan.suppressed
     }
 
-    /// The triggers whose postbacks of a conversion's earlier revisions have certainly not been sent at `now`: they are
-    /// not due, or were kept by a pause that is in force still, and no attempt may have arrived. The conversion
-    /// is an install, or belongs to it.
-    pub(crate) fn unsent(
+    /// What was said of a conversion, which is an install or belongs to it, by its earlier revisions.
+    pub(crate) fn heard(
         &self,
         catalogue: &Catalogue,
-        install: InstallId,
-        conversion: InputId,
+        about: About,
         now: Timestamp,
-    ) -> Result<Vec<TriggerId>, StoreError> {
-        let stored = self.deliveries_of(install)?;
-        let waiting = stored.iter().chain(&self.batch.deliveries).filter(|delivery| {
-            is_pending_of(delivery, conversion)
-                && !self.batch.superseded.contains(&delivery.id)
-                && (delivery.due > now || !self.store.sends(delivery.trigger))
-                && delivery.is_certainly_unsent(catalogue.trigger_versions(delivery.trigger), now)
-        });
-        Ok(waiting.map(|delivery| delivery.trigger).collect())
+    ) -> Result<Heard, StoreError> {
+        let mut heard = Heard::default();
+        let stored = self.deliveries_about(catalogue, about)?;
+        let planned = self.batch.deliveries.iter().filter(|delivery| delivery.conversion == about.conversion);
+        for delivery in stored.iter().chain(planned) {
+            if self.batch.superseded.contains(&delivery.id) {
+                continue;
+            }
+            let versions = catalogue.trigger_versions(delivery.trigger);
+            match delivery.state {
+                // Not due, or kept by a pause that is in force still, and no attempt may have arrived.
+                DeliveryState::Pending
+                    if (delivery.due > now || !self.store.sends(delivery.trigger))
+                        && delivery.is_certainly_unsent(versions, now) =>
+                {
+                    heard.unsent.push(delivery.trigger);
+                }
+                DeliveryState::Suppressed if !delivery.attempts.iter().any(Attempt::may_have_arrived) => {}
+                _ => heard.told.push(delivery.trigger),
+            }
+        }
+        Ok(heard)
     }
 
     /// Withdraws what is still pending of the postbacks of a conversion's earlier revisions, except those of
-    /// triggers that count as `told`: they may be on their way, and are to hear once (DECISIONS 6).
+    /// triggers that count as `told`: they may be on their way, and are to hear once (DECISIONS 6). The answer is
+    /// what was withdrawn.
     pub(crate) fn supersede(
         &mut self,
-        install: InstallId,
-        conversion: InputId,
+        catalogue: &Catalogue,
+        about: About,
         told: &[TriggerId],
-    ) -> Result<(), StoreError> {
-        let replaced =
-            |delivery: &Delivery| is_pending_of(delivery, conversion) && !told.contains(&delivery.trigger);
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let mut withdrawn = Vec::new();
+        let replaced = |delivery: &Delivery| {
+            delivery.conversion == about.conversion
+                && delivery.state == DeliveryState::Pending
+                && !told.contains(&delivery.trigger)
+        };
         for delivery in self.batch.deliveries.iter_mut().filter(|delivery| replaced(delivery)) {
             let reason = Suppression::Superseded.name().to_owned();
             delivery.state = DeliveryState::Suppressed;
@@ -585,17 +634,31 @@ impl<'s> View<'s> {
             for share in [Share::Withdrawn, Share::Suppressed(reason)] {
                 count_pairs(&mut self.batch.tally, delivery.app, delivery.trigger, share, 1);
             }
+            withdrawn.push(delivery.clone());
         }
-        let stored = self.deliveries_of(install)?;
-        let stored = stored.iter().filter(|delivery| replaced(delivery));
-        self.batch.superseded.extend(stored.map(|delivery| delivery.id));
-        Ok(())
+        let mut stored = self.deliveries_about(catalogue, about)?;
+        stored.retain(|delivery| replaced(delivery) && !self.batch.superseded.contains(&delivery.id));
+        self.batch.superseded.extend(stored.iter().map(|delivery| delivery.id));
+        withdrawn.extend(stored);
+        Ok(withdrawn)
     }
 
-    /// The deliveries of an install as of the last commit.
-    fn deliveries_of(&self, install: InstallId) -> Result<Vec<Delivery>, StoreError> {
+    /// The deliveries of a conversion as of the last commit. What was planned when it came before its install is
+    /// filed under none, and is found by its identifiers.
+    fn deliveries_about(&self, catalogue: &Catalogue, about: About) -> Result<Vec<Delivery>, StoreError> {
+        let About { app, install, conversion, received } = about;
         let query = DeliveryQuery { install: Some(install), limit: usize::MAX, ..DeliveryQuery::default() };
-        self.store.deliveries(&query)
+        let mut found = self.store.deliveries(&query)?;
+        found.retain(|delivery| delivery.conversion == conversion);
+        if conversion != install.into() {
+            for trigger in catalogue.triggers_of(app) {
+                let id = delivery_id(trigger.id, conversion, 0, received);
+                if found.iter().all(|known| known.id != id) {
+                    found.extend(self.store.delivery(id)?);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// The batch so far, for what needs no view of its own.
@@ -611,9 +674,4 @@ impl<'s> View<'s> {
         let known = Known { device_of: self.device_of, devices: self.devices };
         Brought { batch: self.batch, known, next_sequence: self.next_sequence }
     }
-}
-
-/// Whether a delivery tells of the conversion and is still to be sent.
-fn is_pending_of(delivery: &Delivery, conversion: InputId) -> bool {
-    delivery.conversion == conversion && delivery.state == DeliveryState::Pending
 }

@@ -19,7 +19,7 @@ pub use delivery::{
 };
 pub use destination::check as check_url;
 pub use macros::is_macro;
-pub use plan::{Conversion, Past, Plan, compose, is_attributable_session, plan};
+pub use plan::{Conversion, Past, Plan, compose, delivery_id, is_attributable_session, plan};
 pub use schedule::{DeathReason, Failure, Next, Outcome, RETRY_AFTER_MAX_MS, next};
 pub use settings::{Cap, SESSION, asks_for_first, cap, check_template, is_header};
 pub use template::{BodyTemplate, CUSTOM_TEMPLATE, Field, Input, RequestTemplate, Template, is_destination};

@@ -72,6 +72,7 @@ macro_rules! store_conformance {
             a_known_delivery_is_left_alone,
             superseded_deliveries_are_withdrawn,
             a_superseded_lease_keeps_its_attempt,
+            what_arrived_stays_delivered_when_its_replay_is_withdrawn,
             a_delivery_is_handed_back,
             first_attempts_go_before_retries,
             triggers_share_what_is_taken_on,

@@ -359,12 +359,14 @@ fn come(heads: &mut BTreeMap<Queue, Spot>, queue: Queue, spot: Spot) {
     *head = spot.min(*head);
 }
 
-/// Withdraws a delivery, if it is pending still. Whether it was.
+/// Withdraws a delivery, if it is pending still. Whether it was. One that arrived before it was sent again stays
+/// delivered.
 pub(crate) fn withdraw(delivery: &mut Delivery, reason: Suppression, tally: &mut Tally) -> bool {
     if delivery.state != DeliveryState::Pending {
         return false;
     }
-    delivery.state = DeliveryState::Suppressed;
+    let arrived = delivery.attempts.iter().any(|attempt| attempt.error.is_none());
+    delivery.state = if arrived { DeliveryState::Delivered } else { DeliveryState::Suppressed };
     delivery.reason = Some(reason.name().to_owned());
     count_final(delivery, 1, tally);
     true

@@ -79,9 +79,8 @@ pub struct Conversion<'a> {
     pub influencers: &'a [NetworkId],
     /// Whether a click repeats an earlier one of the same device.
     pub duplicate: bool,
-    /// Triggers whose postback of an earlier revision is withdrawn before it was sent: this one takes its
-    /// place.
-    pub unsent: &'a [TriggerId],
+    /// Triggers of which a postback of an earlier revision was sent, or may have been.
+    pub told: &'a [TriggerId],
     /// What earlier conversions bring to bear on it.
     pub past: Past<'a>,
 }
@@ -239,7 +238,7 @@ pub fn compose(trigger: &Trigger, conversion: &Conversion<'_>) -> Result<Deliver
     if let Some(reason) = refusal(trigger, &settings, conversion) {
         return Err(reason);
     }
-    let id = delivery_id(trigger.id, conversion);
+    let id = delivery_id(trigger.id, conversion.input, conversion.revision, conversion.decided);
     let request = render(&settings, &Subject { conversion, delivery: id, settings: &settings })?;
     Ok(Delivery {
         id,
@@ -302,14 +301,13 @@ fn is_refused(conversion: &Conversion<'_>) -> bool {
 }
 
 /// Whether this conversion is the recipient's to know. A changed decision is news to the network that wins
-/// by it; those who hear of everything have heard of the conversion before, unless what they were to hear
-/// was withdrawn in time (DECISIONS 6).
+/// by it; those who hear of everything hear of a conversion once (DECISIONS 6).
 fn check_recipient(
     trigger: TriggerId,
     settings: &Settings<'_>,
     conversion: &Conversion<'_>,
 ) -> Result<(), Suppression> {
-    let told = conversion.revision > 0 && !conversion.unsent.contains(&trigger);
+    let told = conversion.told.contains(&trigger);
     match (settings.recipients_of(conversion), conversion.network()) {
         (Recipients::All, _) if told && !settings.corrections => Err(Suppression::Duplicate),
         (Recipients::All, _) => Ok(()),
@@ -491,13 +489,14 @@ fn take_query(url: &str) -> (&str, Option<&str>) {
 
 /// The time of the decision, and a hash of trigger, conversion and revision, in the layout of a UUID of
 /// version 8: the same whenever it is computed, and in order of time.
-fn delivery_id(trigger: TriggerId, conversion: &Conversion<'_>) -> DeliveryId {
+#[must_use]
+pub fn delivery_id(trigger: TriggerId, conversion: InputId, revision: u32, decided: Timestamp) -> DeliveryId {
     let mut hasher = Sha256::new();
     hasher.update(trigger.0.to_be_bytes());
-    hasher.update(conversion.input.0.as_bytes());
-    hasher.update(conversion.revision.to_be_bytes());
+    hasher.update(conversion.0.as_bytes());
+    hasher.update(revision.to_be_bytes());
     let hash = hasher.finalize().iter().take(10).fold(0_u128, |hash, byte| hash << 8 | u128::from(*byte));
-    let millis = u128::try_from(conversion.decided.millis()).unwrap_or_default() & ((1 << 48) - 1);
+    let millis = u128::try_from(decided.millis()).unwrap_or_default() & ((1 << 48) - 1);
     const VERSION: u128 = 0xf << 76;
     const VARIANT: u128 = 0b11 << 62;
     let bits = (millis << 80 | hash) & !VERSION & !VARIANT | 8 << 76 | 0b10 << 62;

@@ -85,7 +85,7 @@ pub struct World {
     pub influencers: Vec<NetworkId>,
     pub revision: u32,
     pub duplicate: bool,
-    pub unsent: Vec<TriggerId>,
+    pub told: Vec<TriggerId>,
     pub repeated: bool,
     pub last_session: Option<Timestamp>,
     pub spent: Vec<TriggerId>,
@@ -111,7 +111,7 @@ impl World {
             influencers: vec![LOSER],
             revision: 0,
             duplicate: false,
-            unsent: Vec::new(),
+            told: Vec::new(),
             repeated: false,
             last_session: None,
             spent: Vec::new(),
@@ -147,7 +147,7 @@ impl World {
             source: self.source.as_ref().filter(|_| !is_click),
             influencers: &self.influencers,
             duplicate: self.duplicate,
-            unsent: &self.unsent,
+            told: &self.told,
             past: Past { repeated: self.repeated, last_session: self.last_session, spent: &self.spent },
         }
     }

@@ -223,6 +223,29 @@ pub fn a_superseded_lease_keeps_its_attempt<S: Store, R: FnMut(S) -> S>(open: im
     assert_eq!(lease(&store, day(9), day(10), 5), []);
 }
 
+/// What the partner has it has, whatever becomes of a replay.
+pub fn what_arrived_stays_delivered_when_its_replay_is_withdrawn<S: Store, R: FnMut(S) -> S>(
+    open: impl FnOnce() -> (R, S),
+) {
+    let (mut reopen, store) = open();
+    create(&store, (1..=2).map(|n| delivery(n, day(1))).collect());
+    assert_eq!(lease(&store, day(1), day(2), 2).len(), 2);
+    let mut settlements = [1, 2].map(|n| settlement(n, 1, DeliveryState::Delivered, None));
+    settlements[1] = settlement(2, 1, DeliveryState::Dead, Some("refused"));
+    assert_eq!(store.settle(&settlements).unwrap(), [true, true]);
+    let again =
+        |n| Resend { delivery: delivery_id(n), due: day(3), attempts: 4, sent_as: None, remade: None };
+    assert_eq!(store.resend(&[again(1), again(2)]).unwrap(), [true, true]);
+    assert_eq!(counted(&store, Counter::Delivered), 0);
+    supersede(&store, &[1, 2]);
+    let store = reopen(store);
+    let superseded = || Some("superseded".to_owned());
+    assert_eq!(state(&store, 1), (DeliveryState::Delivered, superseded(), 1));
+    assert_eq!(state(&store, 2), (DeliveryState::Suppressed, superseded(), 1));
+    assert_eq!((counted(&store, Counter::Delivered), counted(&store, Counter::Withdrawn)), (1, 1));
+    assert_eq!(lease(&store, day(9), day(10), 5), []);
+}
+
 /// What is handed back as it was waits where it was; its lease is over.
 pub fn a_delivery_is_handed_back<S: Store, R: FnMut(S) -> S>(open: impl FnOnce() -> (R, S)) {
     let (_reopen, store) = open();

@@ -29,7 +29,11 @@ fn check(change: impl Fn(&mut World), lines: &str, expected: &str) {
 
 const UNCHANGED: fn(&mut World) = |_| {};
 const ORGANIC: fn(&mut World) = |world| world.source = None;
-const REVISED: fn(&mut World) = |world| world.revision = 1;
+/// A later revision of what everybody was told.
+const REVISED: fn(&mut World) = |world| {
+    world.revision = 1;
+    world.told = vec![TriggerId(1), TriggerId(2)];
+};
 
 #[test]
 fn a_trigger_goes_to_all_unless_it_belongs_to_a_network() {
@@ -63,6 +67,8 @@ fn an_app_may_forward_all_installs_to_all_partners() {
     world.source = None;
     assert_eq!(outcome(&world, TriggerKind::Install, "sx_network_id=9"), "sent");
     world.revision = 1;
+    assert_eq!(outcome(&world, TriggerKind::Install, "sx_network_id=9"), "sent");
+    world.told = vec![TriggerId(1), TriggerId(2)];
     assert_eq!(outcome(&world, TriggerKind::Install, "sx_network_id=9"), "duplicate");
 }
 
@@ -119,16 +125,16 @@ fn duplicates_and_corrections() {
     check(duplicate, "sx_duplicates=false", "duplicate");
     check(REVISED, "", "duplicate");
     check(REVISED, "sx_corrections=true", "sent");
-    let withdrawn: fn(&mut World) = |world| {
+    let nobody_was_told: fn(&mut World) = |world| {
         REVISED(world);
-        world.unsent = vec![TriggerId(1), TriggerId(2)];
+        world.told = Vec::new();
     };
-    check(withdrawn, "", "sent");
-    let of_another: fn(&mut World) = |world| {
+    check(nobody_was_told, "", "sent");
+    let another_was_told: fn(&mut World) = |world| {
         REVISED(world);
-        world.unsent = vec![TriggerId(99)];
+        world.told = vec![TriggerId(99)];
     };
-    check(of_another, "", "duplicate");
+    check(another_was_told, "", "sent");
     check(REVISED, "sx_network_id=7", "sent");
     check(REVISED, "sx_network_id=8", "influencer_only");
     check(REVISED, "sx_network_id=7\nsx_delivery=all", "duplicate");

@@ -77,7 +77,7 @@ impl Case {
             source: self.source.as_ref(),
             influencers: &self.influencers,
             duplicate: false,
-            unsent: &[],
+            told: &[],
             past: Past::default(),
         }
     }

@@ -75,7 +75,7 @@ impl Again<'_> {
         let conversion = Conversion {
             revision: delivery.revision,
             // It is this one itself that was told of the conversion.
-            unsent: &[trigger.id],
+            told: &[],
             ..case.conversion(trigger.kind, app, self.catalogue, delivery.created)
         };
         let made = compose(trigger, &conversion)
