@@ -209,7 +209,7 @@ fn rendered(template: &Template, kind: TriggerKind, context: &[(String, Value)])
         source: (!is_click).then_some(&source),
         influencers: &[],
         duplicate: false,
-        unsent: &[],
+        told: &[],
         past: Past::default(),
     });
     match (plan.deliveries.into_iter().next(), plan.suppressed.first()) {
