@@ -588,7 +588,8 @@ pub fn deliveries_are_found_by_trigger_in_every_state<S: Store, R: FnMut(S) -> S
     assert_eq!(found(&store), [vec![5, 3, 2, 1], vec![4], vec![], vec![7, 6]]);
     assert_eq!(store.withdraw(TriggerId(8)).unwrap(), 4);
     let store = reopen(store);
-    assert_eq!(found(&store), [vec![], vec![4], vec![], vec![7, 6, 5, 3, 2, 1]]);
+    // What arrived before it was sent again stays delivered.
+    assert_eq!(found(&store), [vec![], vec![4, 1], vec![], vec![7, 6, 5, 3, 2]]);
 }
 
 /// Workers that lease at the same time share what is due.
