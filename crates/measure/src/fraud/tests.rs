@@ -1254,6 +1254,42 @@ fn what_every_rule_catches_is_told_in_words() {
     }
 }
 
+/// What passed says why, where the share of late installs alone would not have let it.
+#[test]
+fn an_install_that_came_in_time_says_so() {
+    const SAID: &str = "the last closed hour, from 1970-01-01T00:00:00Z";
+    for (late, age_ms, kind, verdict, more) in [
+        (26, DAY_MS, EngagementKind::Click, "caught", ""),
+        (
+            26,
+            DAY_MS - 1,
+            EngagementKind::Click,
+            "saw nothing wrong with",
+            ", and this install came less than a day after its click",
+        ),
+        (
+            26,
+            HOUR_MS,
+            EngagementKind::Impression,
+            "saw nothing wrong with",
+            ", and this install came less than a day after its impression",
+        ),
+        (25, DAY_MS, EngagementKind::Click, "saw nothing wrong with", ""),
+        (25, HOUR_MS, EngagementKind::Click, "saw nothing wrong with", ""),
+    ] {
+        let hour = hour(counts(0, 50, late), None);
+        let mut case = Case { hour, age_ms, ..Case::new("app tti_distribution=flag") };
+        case.click.kind = kind;
+        check_words(
+            &case,
+            &format!(
+                "{verdict} a click: of 50 installs of the network in {SAID} {late} came a day or more after the \
+                 click, and 50 of 100 pass{more}."
+            ),
+        );
+    }
+}
+
 /// Why a rule knows too little, or what it has no database for.
 #[test]
 fn what_is_not_known_is_told_in_words() {

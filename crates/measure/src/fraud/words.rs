@@ -283,10 +283,19 @@ impl Said<'_> {
                 )
             }
             _ => format!(
-                "of {} of the {of} in {hour} {late} came a day or more after the click, and {most} of 100 pass",
-                counted(installs, "install")
+                "of {} of the {of} in {hour} {late} came a day or more after the click, and {most} of 100 pass{}",
+                counted(installs, "install"),
+                self.in_time().unwrap_or_default()
             ),
         })
+    }
+
+    /// Why an install passes whose source has too many late ones.
+    fn in_time(&self) -> Option<String> {
+        let (late, installs) = (self.number("late_installs")?, self.number("installs")?);
+        let is_unusual = late.saturating_mul(100) > installs.saturating_mul(self.number("threshold")?);
+        (is_unusual && self.finding.verdict == Verdict::Passed)
+            .then(|| format!(", and this {} came less than a day after its {}", self.of, self.kind))
     }
 
     fn volume(&self) -> Option<String> {
