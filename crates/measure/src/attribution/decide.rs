@@ -72,6 +72,10 @@ pub(super) fn decide_for(question: &Question<'_>, purpose: Purpose<'_>) -> Decis
         Purpose::Install | Purpose::Reinstall(_) => fraud::judge(question, &mut candidates),
         Purpose::Event(_) => fraud::judge_reengagement(question, &mut candidates),
     }
+    // It is the reason only where nothing else is.
+    for open in candidates.iter_mut().filter(|candidate| candidate.lost.is_none()) {
+        open.lost = purpose.protection();
+    }
     judge.look_for_clicks(&candidates);
     candidates.sort_by_key(|candidate| {
         let Candidate { rank, time, content_key, touch, .. } = candidate;
@@ -185,11 +189,7 @@ impl<'a> Judge<'a> {
             let obstacle = self.obstacle(touch, &basis);
             // What came from another device is that first of all.
             let foreign = obstacle.filter(|reason| is_foreign(*reason));
-            let lost = foreign
-                .or(barred)
-                .or(obstacle)
-                .or_else(|| outside(window, window_from, age_ms))
-                .or_else(|| self.purpose.protection());
+            let lost = foreign.or(barred).or(obstacle).or_else(|| outside(window, window_from, age_ms));
             let candidate = Candidate {
                 touch: Some(touch.id),
                 kind: touch.kind,

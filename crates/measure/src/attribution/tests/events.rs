@@ -8,12 +8,16 @@ use uuid::Uuid;
 use super::world::{APP, INSTALLED, World, ms};
 use crate::{
     DeviceId, InputId, InstallId, NetworkId, Timestamp, TouchId, TrackerId,
-    attribution::{Attributed, EventDecision, EventQuestion, Source, decide_event, explain_event, stand_in},
+    attribution::{
+        Attributed, EventDecision, EventQuestion, LosingReason, Source, decide_event, explain_event, stand_in,
+    },
     device::{Device, Origin},
     engagement::EngagementKind,
     event::Event,
     flag::{Flag, Flags},
+    fraud::{Finding, Mode, Rule, Verdict},
     identifier::{IdKind, Identifier},
+    policy::Level,
     reengagement::{CLAIMS_MAX, Claim, last_credited, note},
     time::{DAY_MS, HOUR_MS, MINUTE_MS},
 };
@@ -222,6 +226,38 @@ fn an_organic_install_protects_nobody() {
     let case = "reengage b Purchase\n1m device b\ninstalled 2\norganic\nmtr Purchase 3";
     check(case, "reengagement b device_id");
     check(&format!("{case}\nclaim 1 Purchase"), "unattributed organic_install; b mtr_protected");
+}
+
+/// A reengagement that a rule rejects has no claim that the minimum time could have stood against.
+#[test]
+fn what_a_rule_rejects_is_not_protected() {
+    for (minimum, mode, verdict, expected, has_claim) in [
+        ("3", Mode::Reject, Verdict::Caught, Some(LosingReason::Rejected(Rule::BlocklistIp)), false),
+        ("3", Mode::Flag, Verdict::Caught, Some(LosingReason::MtrProtected), true),
+        ("3", Mode::Reject, Verdict::TooLittle, Some(LosingReason::MtrProtected), true),
+        ("0", Mode::Reject, Verdict::Caught, Some(LosingReason::Rejected(Rule::BlocklistIp)), false),
+        ("0", Mode::Flag, Verdict::Caught, None, true),
+    ] {
+        let case = format!("reengage b Purchase\n1 device b\ninstalled 2\nmtr Purchase {minimum}");
+        let mut case = Case::parse(&case);
+        let (rule, level, figures) = (Rule::BlocklistIp, Level::App, Vec::new());
+        case.world.touches[0].findings = vec![Finding { rule, mode, level, verdict, figures }];
+        let decision = case.decide();
+        assert_eq!(decision.candidates[0].lost, expected, "{minimum} {mode:?} {verdict:?}");
+        assert_eq!(decision.has_claim(), has_claim, "{minimum} {mode:?} {verdict:?}");
+    }
+}
+
+/// Of two ways in which a reengagement matches, the one that nothing else bars is protected.
+#[test]
+fn the_way_that_is_open_is_the_one_protected() {
+    let case = "reengage b Purchase\ntracker b click_device 1m\ninstalled 2\n1 device b ip=203.0.113.24\n";
+    let open = format!("{case}set device_attribution inclusive\n");
+    let decide = |minimum: &str| Case::parse(&format!("{open}mtr Purchase {minimum}")).decide();
+    let (free, protected) = (decide("0"), decide("3"));
+    assert_eq!(free.winner().map(|winner| winner.basis.class()), Some("modeled"));
+    assert_eq!(protected.candidates[0].basis, free.candidates[0].basis);
+    assert_eq!(protected.candidates[0].lost, Some(LosingReason::MtrProtected));
 }
 
 #[test]
