@@ -174,7 +174,11 @@ pub(super) fn why_lost(loser: &Candidate, reason: LosingReason, winner: Option<&
     match reason {
         LosingReason::OutsideWindow => match loser.window {
             Window::Disabled => "its class is switched off".to_owned(),
-            Window::Seconds(_) => "it lies outside its window".to_owned(),
+            // Spans are cut to two units: at the edge both would read the same.
+            Window::Seconds(seconds) => format!(
+                "it came {} too early for its window",
+                span(loser.age_ms - i64::from(seconds) * SECOND_MS)
+            ),
         },
         LosingReason::OverridesDisabled => "the overrides of its tracker switch its class off".to_owned(),
         LosingReason::DuplicateOnly => {

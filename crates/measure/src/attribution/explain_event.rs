@@ -57,8 +57,11 @@ fn verdict(attributed: &Attributed<'_>, catalogue: &Catalogue) -> String {
             "The event {event} is unattributed: {}.",
             match attributed.reason() {
                 Some(Unattributed::OrganicInstall) => "its install came from no ad".to_owned(),
-                Some(Unattributed::OutsideEventAssociation) =>
-                    format!("it came too late after its install{}", association(attributed)),
+                Some(Unattributed::OutsideEventAssociation) => format!(
+                    "it came {}too late after its install{}",
+                    excess(attributed),
+                    association(attributed)
+                ),
                 Some(Unattributed::NoInstall) | None => "no install of its device is known".to_owned(),
             }
         ),
@@ -94,6 +97,15 @@ fn association(attributed: &Attributed<'_>) -> String {
             format!("{after}; events belong to it for {window} (set {})", level.in_words())
         }
     }
+}
+
+/// `1 second `: by how much an event missed the time that events belong to its install; nothing where they never do.
+fn excess(attributed: &Attributed<'_>) -> String {
+    let window = attributed.decision.map(|decision| decision.association);
+    let (Some(Window::Seconds(seconds)), Some(installed)) = (window, attributed.installed) else {
+        return String::new();
+    };
+    format!("{} ", span(attributed.time.since(installed) - i64::from(seconds) * SECOND_MS))
 }
 
 fn protection(attributed: &Attributed<'_>, decision: &EventDecision) -> Option<String> {

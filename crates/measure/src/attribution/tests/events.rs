@@ -432,8 +432,8 @@ fn the_decision_in_sentences() {
     assert_eq!(
         Case::parse("installed 3d\ntracker a event_association 1d").sentences(),
         [
-            "The event Purchase is unattributed: it came too late after its install, 3 days after it; events belong \
-          to it for 1 day (set by the tracker)."
+            "The event Purchase is unattributed: it came 2 days too late after its install, 3 days after it; events \
+             belong to it for 1 day (set by the tracker)."
         ]
     );
     assert_eq!(
@@ -448,6 +448,14 @@ fn sentences_of_an_event_keep_to_its_times() {
         let sentences = Case::parse(case).sentences();
         assert!(sentences.iter().any(|sentence| sentence.contains(words)), "{words} in {sentences:#?}");
     };
+    says(
+        "installed 86401s\napp event_association 1d",
+        "it came 1 second too late after its install, 1 day after it; events belong to it for 1 day (set by the app)",
+    );
+    says(
+        "installed 2\napp event_association off",
+        "it came too late after its install, 2 hours after it; events never belong to it (set by the app)",
+    );
     says("installed -3", "the source of its install, a click of Network A, 3 hours before it");
     says("installed 3", "the source of its install, a click of Network A, 3 hours after it");
     let skewed = "reengage b Purchase\ninstall received=10m\n-5s device b";

@@ -18,10 +18,25 @@ fn a_winner_and_a_loser() {
             "The match is of class device_id, place 1 in the order of classes, inside its window of 30 days set \
              by default.",
             "Not credited: a click of Network B (tracker Link b, campaign Launch), 1 day 2 hours before the \
-             install (modeled, window of 1 hour set by the network): it lies outside its window \
+             install (modeled, window of 1 hour set by the network): it came 1 day 1 hour too early for its window \
              (outside_window).",
         ],
     );
+}
+
+/// Spans show two units, so what missed by a moment says by how much.
+#[test]
+fn what_missed_its_window_says_by_how_much() {
+    for (age, missed) in
+        [("3601s", "1 second"), ("3601999ms", "1 second"), ("61m", "1 minute"), ("30", "1 day 5 hours")]
+    {
+        says(
+            &format!("30s device a\nnetwork b click_modeled 60m\n{age} modeled b"),
+            &format!(
+                "(modeled, window of 1 hour set by the network): it came {missed} too early for its window (outside_window)"
+            ),
+        );
+    }
 }
 
 #[test]
