@@ -66,7 +66,7 @@ flags! {
     PossibleDuplicate => "possible_duplicate",
     /// The same device had the same kind of engagement with the same tracker before, or its install is known.
     Duplicate => "duplicate",
-    /// Apple gave no click date: the install time stands (tracking-and-attribution.md section 11).
+    /// Apple gave no date: the install time stands (tracking-and-attribution.md section 11).
     DateManufactured => "date_manufactured",
     /// Another install was credited with the same click as modeled before (DECISIONS 19).
     SharedClick => "shared_click",

@@ -200,7 +200,7 @@ pub(super) fn why_lost(loser: &Candidate, reason: LosingReason, winner: Option<&
             "operating system, version or model differ, or the system is not known".to_owned()
         }
         LosingReason::AttNoConsent => {
-            "the user did not allow tracking, and the app allows no modeled matches without it".to_owned()
+            "no consent to tracking was told, and the app allows no modeled matches without it".to_owned()
         }
         LosingReason::AttNoIdfa => {
             "the device tells no IDFA, and the app allows no likely match then".to_owned()
@@ -263,7 +263,7 @@ pub(super) fn oddity(flag: Flag, of: &str) -> Option<String> {
                  clocks disagree, and it counts as of the same moment."
             ));
         }
-        Flag::DateManufactured => "Apple gave no click date, so the time of the install stands for it.",
+        Flag::DateManufactured => "Apple gave no date, so the time of the install stands for it.",
         Flag::TimeFuture => {
             "By the network's own time the engagement lay in the future, so the receipt of the claim stands for it, \
              which is later than anything that was received before."
@@ -274,7 +274,7 @@ pub(super) fn oddity(flag: Flag, of: &str) -> Option<String> {
         Flag::ReferrerMismatch => "The install referrer names another source than the one credited.",
         Flag::DoubleHash => "The identifier was hashed twice, which is unusual.",
         Flag::AttNoConsent => {
-            "The device asks for tracking (iOS 14 or later) and the user did not allow it, so modeled matches \
+            "The device asks for tracking (iOS 14 or later) and no consent was told, so modeled matches \
              depend on the app's setting attribution.modeled_without_att."
         }
         _ => return None,

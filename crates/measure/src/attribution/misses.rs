@@ -112,7 +112,7 @@ impl Miss {
             Missed::Beyond(ms) => format!(": it came {} too early for it", span(ms)),
             Missed::SwitchedOff => String::new(),
             Missed::After(_) if *basis == Basis::AppleSearchAds => {
-                ", but the click that Apple names is later than the install".to_owned()
+                format!(", but the {} that Apple names is later than the install", self.candidate.kind.name())
             }
             Missed::After(_) => ", and only what happens before an install can lead to it".to_owned(),
             Missed::Barred(reason) | Missed::OtherDevice(reason) => {

@@ -75,6 +75,12 @@ fn what_apple_names_too_late_is_a_miss() {
            is 30 days, set by default, but the click that Apple names is later than the install.",
         ],
     );
+    let impression = World::parse("asaview -2");
+    let sentence = impression.ask(named_too_late).unwrap().sentence(&impression.catalogue());
+    assert!(
+        sentence.ends_with("but the impression that Apple names is later than the install."),
+        "{sentence}"
+    );
     for (case, late) in [("asa -2\n3 device a", true), ("asa 2\n3 device a", false), ("3 device a", false)] {
         let world = World::parse(case);
         assert!(world.decide().winner().is_some(), "{case}");

@@ -65,7 +65,24 @@ fn apples_word_needs_no_network_in_the_catalogue() {
         "The install is attributed to a click of Apple Search Ads, at the time of the install, because Apple \
          says so."
     );
-    assert_eq!(sentences[2], "Apple gave no click date, so the time of the install stands for it.");
+    assert_eq!(sentences[2], "Apple gave no date, so the time of the install stands for it.");
+}
+
+#[test]
+fn apples_impression_is_no_click() {
+    says("asaview undated", "attributed to an impression of Apple Search Ads");
+    says("asaview undated", "Apple gave no date, so the time of the install stands for it.");
+}
+
+/// A refusal and silence are the same to the rule: neither is told as the other.
+#[test]
+fn consent_that_nobody_told_was_not_refused() {
+    for install in ["install os=iOS ver=17", "install os=iOS ver=17 att=false"] {
+        let case = format!("{install}\n2 modeled a os=iOS ver=17");
+        let without = format!("{case}\nset modeled_without_att false");
+        says(&case, "(iOS 14 or later) and no consent was told, so modeled matches depend");
+        says(&without, "no consent to tracking was told, and the app allows no modeled matches without it");
+    }
 }
 
 #[test]
