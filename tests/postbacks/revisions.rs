@@ -33,7 +33,7 @@ async fn who_was_told_nothing_is_told_once_there_is_something_to_tell() {
     let link = app.link("Example Network").await;
     let filtered = json!({ "cpi_mostback_url": sink.url("/filtered"), "sx_filter": { "attributed": true } });
     let filtered = app.trigger("install", filtered).await;
-    let all = json!({ "cpi_mostback_url": sink.url("/all") });
+    let all = json!({ "cpi_mostback_url": sink.url("/all"), "sx_delivery": "all" });
     let all = app.trigger_with(json!({ "type": "install", "template_id": 3374, "context": all })).await;
     let wanting = json!({ "cpi_mostback_url": sink.url("/wanting?d={adid}"), "sx_required": "adid" });
     let wanting = app.trigger("event", wanting).await;

@@ -13,7 +13,7 @@ use axum::{
     http::{HeaderMap, Request},
 };
 use serde_json::{Value, json};
-use store::{Faulty, Memory};
+use store::{Faulty, Memory, Store as _};
 use tower::ServiceExt as _;
 
 use crate::http::tests::Server;
@@ -395,6 +395,53 @@ async fn a_repeated_key_counts_once() {
     assert_eq!((twice.status, inputs.len(), inputs[0] == inputs[1]), (200, 2, true));
     assert_eq!(twice.json()["rejected"][0]["index"], json!(2));
     assert_eq!(world.ledger().await["accepted"], json!(5));
+}
+
+#[tokio::test]
+async fn a_key_that_tells_a_dropped_idfa_is_not_kept() {
+    const IDFA: &str = "7C9E6679-7425-40DE-944B-E07FC1F90AE7";
+    let world = World::with(&[]).await;
+    let body = |action: &str, nt_id: &str, n: usize| {
+        json!({ "action": action, "kochava_app_id": "ko-1", "kochava_device_id": "SX-1", "nt_id": nt_id,
+                "data": { "device_ver": "iPhone-iOS-17.5", "event_name": "x", "event_data": { "n": n },
+                          "device_ids": { "idfa": IDFA },
+                          "app_tracking_transparency": { "att": false } } })
+    };
+    let key = format!("install-{IDFA}");
+    let header: &[(&str, &[u8])] = &[("idempotency-key", key.as_bytes())];
+    let of_click = format!("click-{IDFA}");
+    let click_header: &[(&str, &[u8])] = &[("idempotency-key", of_click.as_bytes())];
+    let post = "POST /track/json".to_owned();
+    let click = format!(
+        "GET /v1/cpi/click?campaign_id={}&network_id=1001&pbr=1&att=0&device_id_type=idfa&device_id={IDFA}",
+        world.guid
+    );
+    let array = |n: usize| json!([body("event", "", 3), body("event", "", n)]).to_string();
+    let check = async |line: &str, headers: &[(&str, &[u8])], sent: String, other: (&str, String)| {
+        let first = world.send(line, headers, sent.clone()).await;
+        let again = world.send(line, headers, sent).await;
+        assert_eq!((first.status, again.status), (200, 200), "{line}: {first:?}");
+        assert_eq!(first.inputs(), again.inputs(), "{line}: counted once");
+        assert!(!first.inputs().is_empty(), "{line}: {first:?}");
+        let (line, other) = other;
+        let other = world.send(line, headers, other).await;
+        let refused = other.status == 409 || other.json()["rejected"][0]["error"].is_string();
+        assert!(refused, "{line}: another body: {other:?}");
+    };
+    check(&post, header, body("install", "", 1).to_string(), (&post, body("install", "", 2).to_string()))
+        .await;
+    check(&post, header, array(4), (&post, array(5))).await;
+    let nt = format!("nt-{IDFA}");
+    check(&post, &[], body("event", &nt, 6).to_string(), (&post, body("event", &nt, 7).to_string())).await;
+    check(&click, click_header, String::new(), (&format!("{click}&site_id=other"), String::new())).await;
+    let facts = world.store.facts(0, 100).unwrap();
+    let keys = facts.iter().filter(|fact| fact.input.key.is_some()).count();
+    assert_eq!((facts.len(), keys), (5, 5));
+    for fact in facts {
+        let fact = serde_json::to_string(&fact).unwrap();
+        let plain = fact.replace('-', "").to_lowercase();
+        assert!(!plain.contains(&IDFA.replace('-', "").to_lowercase()), "{fact}");
+    }
 }
 
 #[tokio::test]
