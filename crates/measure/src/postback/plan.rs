@@ -124,7 +124,8 @@ impl<'a> Conversion<'a> {
     }
 
     /// Whether the user refuses a part of the consent: the conversion itself says so, or the device is known
-    /// for it and the conversion says nothing, or said yes before that.
+    /// for it and the conversion says nothing, or said yes before that. Of one second what came last counts, and
+    /// had that been the conversion, the device would not be known to refuse.
     pub(super) fn is_refused(
         &self,
         part: fn(&Consent) -> Option<bool>,
@@ -139,7 +140,7 @@ impl<'a> Conversion<'a> {
             (Some(true), Some(device)) => {
                 let happened = self.event.map(|event| event.time).or(self.installed);
                 let refused = said(&device.said.consent).map(|refused| refused.second);
-                refused > happened.map(Timestamp::seconds)
+                refused >= happened.map(Timestamp::seconds)
             }
         }
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::flag::Flag;
+use crate::{consent::Moment, flag::Flag};
 
 /// What `{token}` renders as in the URL of an install, event and click trigger; `-` is missing.
 fn check(token: &str, install: &str, event: &str, click: &str) {
@@ -197,6 +197,19 @@ fn an_idfa_refused_now_is_not_taken_from_the_device() {
     assert_eq!(render(&world, TriggerKind::Event, "idfa"), "AAAA-1111");
     world.device.identifiers.clear();
     assert_eq!(render(&world, TriggerKind::Event, "idfa"), "-");
+}
+
+#[test]
+fn of_one_second_what_was_said_last_counts() {
+    let mut world = World::new();
+    world.origin.consent.att.flag = Some(true);
+    world.device.consent.att.flag = Some(false);
+    let happened = world.event.time;
+    for (seconds, expected) in [(-1, "AAAA-1111"), (0, "-"), (1, "-")] {
+        let refused = Moment::new(happened.plus(1_000 * seconds), happened.plus(5_000));
+        world.device.said.consent.att = Some(refused);
+        assert_eq!(render(&world, TriggerKind::Event, "idfa"), expected, "{seconds} s after the event");
+    }
 }
 
 #[test]
