@@ -239,7 +239,7 @@ impl Turn<'_, '_> {
         let past = Past { repeated, last_session, spent: &spent };
         let told = &heard.told;
         let plan = self.plan_event(input, event, Some(device), attribution, revision + 1, told, past, cause);
-        self.post_instead(about, plan)
+        Ok(self.post_instead(about, heard, plan))
     }
 
     /// The engagement that brought the user back, in full.
@@ -278,10 +278,10 @@ impl Turn<'_, '_> {
         {
             device.last_session = Some(event.time);
         }
-        match about {
-            Some(about) => self.post_instead(about, plan),
-            None => Ok(self.post(input.app, plan)),
-        }
+        Ok(match about {
+            Some(about) => self.post_instead(about, heard, plan),
+            None => self.post(input.app, plan),
+        })
     }
 
     #[expect(clippy::too_many_arguments, reason = "what a postback may tell of is much")]

@@ -514,7 +514,7 @@ impl Turn<'_, '_> {
             let about = About::install(record);
             let heard = self.view.heard(self.catalogue, about, cause.received)?;
             let plan = self.plan_install(record, verdict, &device, &heard, cause.received)?;
-            suppressed = self.post_instead(about, plan)?;
+            suppressed = self.post_instead(about, heard, plan);
             self.view.put_device(device);
         }
         Ok(suppressed)

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use measure::{
     AppId, Timestamp, TriggerId,
-    device::Device,
+    device::{Device, EVENTS_REMEMBERED_MAX},
     event::Event,
     input::{Input, Payload, Suppressed},
     postback::{Delivery, Plan, SESSION, Suppression, asks_for_first, cap, is_attributable_session},
@@ -15,7 +15,7 @@ use store::{DeliveryQuery, Store, StoreError};
 
 use crate::{
     machine::Turn,
-    view::{About, Heard},
+    view::{About, Heard, TIMELINE_READ_MAX},
 };
 
 /// Deliveries read back at start to find how much was sent today, at most.
@@ -130,14 +130,14 @@ impl Turn<'_, '_> {
     }
 
     /// Puts the plan of a later revision in the place of what the earlier ones have not sent.
-    pub(crate) fn post_instead(&mut self, about: About, plan: Plan) -> Result<Vec<Suppressed>, StoreError> {
+    pub(crate) fn post_instead(&mut self, about: About, heard: Heard, plan: Plan) -> Vec<Suppressed> {
         let repeated = plan.suppressed.iter().filter(|pair| pair.reason == Suppression::Duplicate);
         let told: Vec<_> = repeated.map(|pair| pair.trigger).collect();
-        let withdrawn = self.view.supersede(self.catalogue, about, &told)?;
+        let withdrawn = self.view.supersede(about, heard, &told);
         if let Some(sent) = &mut self.memory.sent {
             withdrawn.iter().for_each(|delivery| sent.take_back(delivery));
         }
-        Ok(self.post(about.app, plan))
+        self.post(about.app, plan)
     }
 
     /// Puts a plan in the outbox and counts what it sends.
@@ -162,7 +162,7 @@ impl Turn<'_, '_> {
         if !asks_for_first(self.catalogue, input.app, &event.name) {
             return Ok(false);
         }
-        if device.had_event(&event.name) {
+        if device.had_event(&event.name) || device.seen_events.len() >= EVENTS_REMEMBERED_MAX {
             return Ok(true);
         }
         device.remember_event(&event.name);
@@ -175,7 +175,7 @@ impl Turn<'_, '_> {
             return Ok(false);
         }
         for key in event.origin.join_keys() {
-            for waiting in self.view.held(input.app, &key)? {
+            for waiting in self.view.held(input.app, &key)?.into_iter().rev().take(TIMELINE_READ_MAX) {
                 let fact = self.view.fact(waiting)?.filter(|fact| fact.input.id != input.id);
                 if fact.is_some_and(|fact| event_name(&fact.input.payload) == Some(&event.name)) {
                     return Ok(true);

@@ -4,7 +4,7 @@
 use measure::{
     consent::Consent,
     device::Device,
-    identifier::{IdKind, Identifier, JoinKey, is_stand_in, stand_in},
+    identifier::{IdKind, JoinKey, is_stand_in, stand_in},
     input::{Input, Payload},
 };
 use store::StoreError;
@@ -57,6 +57,5 @@ const fn named(payload: &mut Payload) -> Option<(&mut String, &Consent)> {
 }
 
 fn is_idfa(device: &Device, sent: &str) -> bool {
-    let sent = Identifier { kind: IdKind::Idfa, value: sent.to_owned() }.canonical();
-    device.identifiers.iter().any(|known| known.kind == IdKind::Idfa && known.canonical() == sent)
+    device.identifiers.iter().any(|known| known.kind == IdKind::Idfa && known.is(sent))
 }

@@ -17,7 +17,7 @@ use measure::{
     install::InstallRecord,
     ledger::{Counter, Share, count, count_pairs},
     policy::{IDEMPOTENCY_MS, TOUCHES_PER_KEY_MAX},
-    postback::{Attempt, Delivery, DeliveryState, Plan, Suppression, delivery_id},
+    postback::{Attempt, Delivery, DeliveryState, Plan, Suppression, TriggerKind, delivery_id},
     skad::AggregateKey,
 };
 use store::{Ask, Batch, Context, Credit, DeliveryQuery, EventName, Seen, Store, StoreError};
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Facts of one device that are looked through for an earlier event of a name, newest first.
-const TIMELINE_READ_MAX: usize = 1_000;
+pub(crate) const TIMELINE_READ_MAX: usize = 1_000;
 
 /// A map whose keys nobody outside can choose so that they collide: its hashes are seeded when the program starts.
 pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
@@ -68,6 +68,8 @@ impl About {
 /// Whom the postbacks of a conversion's earlier revisions have reached.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
+    /// Those postbacks, as of the last commit.
+    stored: Vec<Delivery>,
     /// The triggers that sent one, or may have.
     pub told: Vec<TriggerId>,
     /// Those of which one waits that has certainly not been sent.
@@ -589,10 +591,9 @@ impl<'s> View<'s> {
         about: About,
         now: Timestamp,
     ) -> Result<Heard, StoreError> {
-        let mut heard = Heard::default();
-        let stored = self.deliveries_about(catalogue, about)?;
+        let mut heard = Heard { stored: self.deliveries_about(catalogue, about)?, ..Heard::default() };
         let planned = self.batch.deliveries.iter().filter(|delivery| delivery.conversion == about.conversion);
-        for delivery in stored.iter().chain(planned) {
+        for delivery in heard.stored.iter().chain(planned) {
             if self.batch.superseded.contains(&delivery.id) {
                 continue;
             }
@@ -615,12 +616,7 @@ impl<'s> View<'s> {
     /// Withdraws what is still pending of the postbacks of a conversion's earlier revisions, except those of
     /// triggers that count as `told`: they may be on their way, and are to hear once (DECISIONS 6). The answer is
     /// what was withdrawn.
-    pub(crate) fn supersede(
-        &mut self,
-        catalogue: &Catalogue,
-        about: About,
-        told: &[TriggerId],
-    ) -> Result<Vec<Delivery>, StoreError> {
+    pub(crate) fn supersede(&mut self, about: About, heard: Heard, told: &[TriggerId]) -> Vec<Delivery> {
         let mut withdrawn = Vec::new();
         let replaced = |delivery: &Delivery| {
             delivery.conversion == about.conversion
@@ -636,11 +632,11 @@ impl<'s> View<'s> {
             }
             withdrawn.push(delivery.clone());
         }
-        let mut stored = self.deliveries_about(catalogue, about)?;
+        let mut stored = heard.stored;
         stored.retain(|delivery| replaced(delivery) && !self.batch.superseded.contains(&delivery.id));
         self.batch.superseded.extend(stored.iter().map(|delivery| delivery.id));
         withdrawn.extend(stored);
-        Ok(withdrawn)
+        withdrawn
     }
 
     /// The deliveries of a conversion as of the last commit. What was planned when it came before its install is
@@ -651,7 +647,7 @@ impl<'s> View<'s> {
         let mut found = self.store.deliveries(&query)?;
         found.retain(|delivery| delivery.conversion == conversion);
         if conversion != install.into() {
-            for trigger in catalogue.triggers_of(app) {
+            for trigger in catalogue.triggers_of(app).filter(|trigger| trigger.kind == TriggerKind::Event) {
                 let id = delivery_id(trigger.id, conversion, 0, received);
                 if found.iter().all(|known| known.id != id) {
                     found.extend(self.store.delivery(id)?);

@@ -165,11 +165,8 @@ impl Device {
     /// Puts what stands for it in the place of a `kochava_device_id` that is an identifier which may not be kept
     /// any longer. Its join keys stay.
     pub fn forget_value(&mut self, forbidden: &Identifier) {
-        for id in &mut self.kochava_ids {
-            let same = Identifier { kind: forbidden.kind.clone(), value: id.clone() };
-            if same.canonical() == forbidden.canonical() {
-                *id = stand_in(id);
-            }
+        for id in self.kochava_ids.iter_mut().filter(|id| forbidden.is(id)) {
+            *id = stand_in(id);
         }
     }
 

@@ -135,6 +135,12 @@ impl Identifier {
             .then(|| Self { kind, value: value.to_owned() })
     }
 
+    /// Whether a text is its value, however it is written.
+    #[must_use]
+    pub fn is(&self, value: &str) -> bool {
+        Self { kind: self.kind.clone(), value: value.to_owned() }.canonical() == self.canonical()
+    }
+
     /// The form that look-ups use: lower case without `-` and `:`. Opaque kinds (custom, generic) stay
     /// as they are, because nobody promised that their case is free.
     #[must_use]
